@@ -1,0 +1,166 @@
+#pragma once
+
+// Making and maintaining a TUF repository in a directory: `skerry repo …` (offline keys) and the
+// controller (online key). Changes to root and targets are staged, signed by one key after another,
+// perhaps on other machines, and published when their thresholds are met; publishing makes a new
+// snapshot and timestamp with the online key.
+//
+//   <dir>/metadata/{N.root,N.targets,N.snapshot}.json, timestamp.json     what is served
+//   <dir>/staging/{root,targets}.json                                     what waits for signatures
+//
+// Each call leaves the directory valid if it fails or the machine stops. One process at a time.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/common/file_system.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/security/signer.hpp"
+#include "skerry/security/tuf/metadata.hpp"
+
+namespace skerry::security::tuf {
+
+struct RoleSetup {
+  std::vector<PublicKey> keys;
+  std::int64_t threshold = 1;
+};
+
+struct RootSetup {
+  RoleSetup root;
+  RoleSetup targets;
+  RoleSetup snapshot;
+  RoleSetup timestamp;
+};
+
+struct RepositoryLifetimes {
+  std::chrono::hours root{365 * 24};
+  std::chrono::hours targets{365 * 24};
+  std::chrono::hours snapshot{30 * 24};
+  std::chrono::hours timestamp{7 * 24};
+};
+
+// A signature that a staged or published file has or lacks.
+struct KeyStatus {
+  std::string keyid;
+  std::string algorithm;
+  bool signed_by = false;
+};
+
+struct RoleStatus {
+  Role role = Role::kRoot;
+  // 0: nothing published.
+  std::int64_t published_version = 0;
+  std::optional<WallTime> expires;
+  // What waits in staging/.
+  std::optional<std::int64_t> staged_version;
+  std::int64_t threshold = 0;
+  // Valid signatures on the staged file (root: by the new keys), and those needed of the old root.
+  std::int64_t signatures = 0;
+  bool ready = false;
+  std::vector<KeyStatus> keys;
+};
+
+struct RepositoryStatus {
+  std::vector<RoleStatus> roles;
+  std::size_t targets = 0;
+};
+
+class Repository {
+ public:
+  // Makes the directory and stages root 1 and an empty targets 1. kAlreadyExists if there is a
+  // repository. kInvalidArgument if a threshold is not between 1 and the number of its keys.
+  static Result<std::unique_ptr<Repository>> init(FileSystem& fs,
+                                                  std::filesystem::path directory,
+                                                  const RootSetup& setup,
+                                                  const RepositoryLifetimes& lifetimes,
+                                                  WallTime now);
+  static Result<std::unique_ptr<Repository>> open(FileSystem& fs, std::filesystem::path directory);
+
+  // Adds or replaces an entry in the staged targets (staging a next version if none is).
+  Result<void> add_target(std::string_view path,
+                          const TargetFile& target,
+                          const RepositoryLifetimes& lifetimes,
+                          WallTime now);
+  // The same for a file at hand: length and SHA-256 are taken from `content`.
+  Result<void> add_target_content(std::string_view path,
+                                  std::string_view content,
+                                  const Json& custom,
+                                  const RepositoryLifetimes& lifetimes,
+                                  WallTime now);
+  Result<void> remove_target(std::string_view path,
+                             const RepositoryLifetimes& lifetimes,
+                             WallTime now);
+  // Stages the next root with these keys; needs signatures by both the old and the new threshold.
+  Result<void> rotate_root(const RootSetup& setup,
+                           const RepositoryLifetimes& lifetimes,
+                           WallTime now);
+  // Stages the same content with the next version and a new end.
+  Result<void> renew(Role role, const RepositoryLifetimes& lifetimes, WallTime now);
+
+  // Adds `key`'s signature to the staged file. kFailedPrecondition if nothing is staged,
+  // kPermissionDenied if the key is none of the role's.
+  Result<void> sign(Role role, const Signer& key);
+  // The staged file, to be signed elsewhere by `sign_metadata`.
+  [[nodiscard]] Result<std::string> staged(Role role) const;
+  // Takes a file signed elsewhere: merges its valid signatures if it is the staged content, or
+  // stages it if it is the next version.
+  Result<void> submit(Role role, std::string_view bytes);
+  Result<void> discard(Role role);
+
+  // Publishes staged root and targets whose thresholds are met (kThresholdNotMet if one is not),
+  // then a new snapshot if something changed and a new timestamp, by the online keys.
+  Result<void> publish(const Signer& snapshot_key,
+                       const Signer& timestamp_key,
+                       const RepositoryLifetimes& lifetimes,
+                       WallTime now);
+  // A new timestamp (and a snapshot if it ends before the timestamp would): the controller's daily
+  // task.
+  Result<void> refresh_online(const Signer& snapshot_key,
+                              const Signer& timestamp_key,
+                              const RepositoryLifetimes& lifetimes,
+                              WallTime now);
+
+  [[nodiscard]] Result<RepositoryStatus> status() const;
+  // A published metadata file by its served name ("3.targets.json"); kNotFound otherwise.
+  [[nodiscard]] Result<std::string> read(std::string_view name) const;
+  // The published (or, before the first publication, staged) root, for provisioning devices.
+  [[nodiscard]] Result<std::string> current_root() const;
+  [[nodiscard]] Result<Targets> published_targets() const;
+  [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+
+ private:
+  Repository(FileSystem& fs, std::filesystem::path directory);
+  [[nodiscard]] std::filesystem::path metadata_path(std::string_view name) const;
+  [[nodiscard]] std::filesystem::path staging_path(Role role) const;
+  [[nodiscard]] Result<std::int64_t> latest_version(Role role) const;
+  [[nodiscard]] Result<std::optional<std::string>> latest(Role role) const;
+  [[nodiscard]] Result<Envelope<Root>> governing_root() const;
+  [[nodiscard]] Result<Json> next_targets(const RepositoryLifetimes& lifetimes, WallTime now) const;
+  Result<void> stage(Role role, Json signed_part);
+  Result<void> publish_root();
+  Result<bool> publish_targets();
+  Result<void> publish_online(const Signer& snapshot_key,
+                              const Signer& timestamp_key,
+                              const RepositoryLifetimes& lifetimes,
+                              WallTime now,
+                              bool new_snapshot);
+
+  FileSystem& fs_;
+  std::filesystem::path directory_;
+};
+
+// Adds (or replaces) `key`'s signature in a metadata file: the offline half of signing. The role
+// and its content are not judged here; show `describe_metadata` to the person who signs.
+Result<std::string> sign_metadata(std::string_view bytes, const Signer& key);
+
+// Lines for people: role, version, expiry, what it lists, who signed.
+Result<std::string> describe_metadata(std::string_view bytes);
+
+}  // namespace skerry::security::tuf
