@@ -1,0 +1,69 @@
+#pragma once
+
+// Whoever can serve the bytes of a digest: the controller's chunk stream, a URL, a peer, a bundle,
+// a folder. Sources are not trusted: every chunk is verified by the receiver. The agent implements
+// the gRPC one; `FileSource` serves a content store's folder.
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "skerry/common/bytes.hpp"
+#include "skerry/common/digest.hpp"
+#include "skerry/common/file_system.hpp"
+#include "skerry/common/result.hpp"
+
+namespace skerry::registry {
+
+struct BlobRange {
+  Digest digest;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+// Takes the bytes of one range, in order, in pieces of any size.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  // Copies what it keeps. Blocks while the receiver is behind (that is the back-pressure). After an
+  // error the source must stop and return it.
+  virtual Result<void> write(ByteView bytes) = 0;
+};
+
+// Set by anyone, at any time, to make a blocking fetch return kCancelled soon.
+class CancelFlag {
+ public:
+  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return cancelled_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+class BlobSource {
+ public:
+  virtual ~BlobSource() = default;
+  // For logs and reports: "controller", "peer gw-7".
+  [[nodiscard]] virtual std::string name() const = 0;
+  // Writes exactly `range.length` bytes from `range.offset` to `sink`; blocks until done. kNotFound
+  // if it does not have the blob, kUnavailable if asking again later may help, kCancelled after
+  // `cancel`, or the sink's error. Called by one thread at a time.
+  virtual Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) = 0;
+};
+
+// Serves `folder/sha256/ab/<hex>`, the layout of a store's `blobs/` and of a bundle.
+class FileSource final : public BlobSource {
+ public:
+  FileSource(FileSystem& fs, std::filesystem::path folder) : fs_(fs), folder_(std::move(folder)) {}
+  [[nodiscard]] std::string name() const override { return "folder " + folder_.string(); }
+  Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) override;
+
+ private:
+  FileSystem& fs_;
+  std::filesystem::path folder_;
+};
+
+}  // namespace skerry::registry

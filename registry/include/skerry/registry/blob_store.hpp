@@ -1,0 +1,157 @@
+#pragma once
+
+// The content store: blobs named by their SHA-256, verified before they get their name. Ingest
+// takes verified chunks in any order and survives a kill at any point; docs/formats/registry.md has
+// the layout and the order of syncs. Agent, controller and CLI each keep one.
+//
+// The guarantee: a file under blobs/sha256/ had the whole-file SHA-256 of its name when its record
+// was committed, whatever any chunk index said. `open_verified` hands out a descriptor whose
+// device, inode, size and change time are those of that moment, or hashes the file again.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/common/digest.hpp"
+#include "skerry/common/file_system.hpp"
+#include "skerry/common/log.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/registry/blob_records.hpp"
+#include "skerry/registry/chunk_index.hpp"
+
+namespace skerry::registry {
+
+// A verified blob, open for reading. Keep it open for as long as the verification must hold.
+struct OpenBlob {
+  Digest digest;
+  std::uint64_t size = 0;
+  std::unique_ptr<File> file;
+  // True if the bytes were hashed by this call, false if the recorded identity still held.
+  bool rehashed = false;
+};
+
+struct ChunkRun {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+
+  friend bool operator==(const ChunkRun&, const ChunkRun&) = default;
+};
+
+// One blob on its way in. Destroying it keeps what was verified for the next `begin`.
+class BlobIngest {
+ public:
+  virtual ~BlobIngest() = default;
+  [[nodiscard]] virtual const Digest& digest() const = 0;
+  [[nodiscard]] virtual const ChunkIndex& index() const = 0;
+
+  // Chunks still to be written, in order. Thread-safe.
+  [[nodiscard]] virtual std::vector<ChunkRun> missing() const = 0;
+  [[nodiscard]] virtual bool has_chunk(std::uint64_t chunk) const = 0;
+  // Bytes of verified chunks, those of earlier attempts included. Thread-safe.
+  [[nodiscard]] virtual std::uint64_t verified_bytes() const = 0;
+
+  // Verifies and stores one whole chunk. kDigestMismatch leaves the ingest usable: fetch that chunk
+  // again. A chunk that is there already is accepted and ignored. Blocks for the hash and the
+  // write. Thread-safe for distinct chunks.
+  virtual Result<void> write_chunk(std::uint64_t chunk, ByteView bytes) = 0;
+
+  // Checks the whole file's digest, syncs, renames, commits. kFailedPrecondition while chunks are
+  // missing; kDigestMismatch (and the staged file goes to quarantine) if the chunk index was true
+  // to other bytes than the digest. Call once.
+  virtual Result<void> finish() = 0;
+
+  // Forgets everything that was staged.
+  virtual Result<void> discard() = 0;
+};
+
+struct RecoveryReport {
+  std::uint64_t blobs = 0;            // present after recovery
+  std::uint64_t adopted = 0;          // complete files whose record was missing
+  std::uint64_t records_dropped = 0;  // records whose file was gone
+  std::uint64_t deletions_finished = 0;
+  std::uint64_t staged = 0;  // interrupted ingests that can be resumed
+  std::uint64_t swept = 0;   // leftovers removed
+  std::vector<std::string> quarantined;
+};
+
+struct BlobStoreOptions {
+  // Bytes that `begin` leaves free on the file system; kNoSpace below it.
+  std::uint64_t reserve = 64ULL << 20U;
+};
+
+class BlobStore {
+ public:
+  // Creates the folders under `root`, takes `root/lock` (kUnavailable if another process holds it)
+  // and recovers from an earlier crash. All references must outlive the store.
+  static Result<std::unique_ptr<BlobStore>> open(FileSystem& fs,
+                                                 BlobRecords& records,
+                                                 const Clock& clock,
+                                                 const std::filesystem::path& root,
+                                                 const BlobStoreOptions& options = {});
+  ~BlobStore();
+  BlobStore(const BlobStore&) = delete;
+  BlobStore& operator=(const BlobStore&) = delete;
+
+  // What `open` found and repaired.
+  [[nodiscard]] const RecoveryReport& recovery() const;
+
+  // All of the following are thread-safe and block for the disk.
+
+  // True if there is a committed record. Does not touch the file.
+  Result<bool> contains(const Digest& digest);
+
+  // kNotFound without a record; kDigestMismatch if the file was changed (it goes to quarantine and
+  // its record is dropped, so that it will be fetched again).
+  Result<OpenBlob> open_verified(const Digest& digest);
+
+  // Hashes the whole file whatever the record says; then as `open_verified`.
+  Result<OpenBlob> reverify(const Digest& digest);
+
+  // A whole blob of at most `limit` bytes, verified.
+  Result<Bytes> read(const Digest& digest, std::size_t limit);
+
+  // Starts or resumes. kAlreadyExists if the blob is here; kFailedPrecondition if another ingest of
+  // it is open; kNoSpace if it does not fit beside the reserve. Chunks kept from an earlier attempt
+  // are hashed again first.
+  Result<std::unique_ptr<BlobIngest>> begin(const Digest& digest, const ChunkIndex& index);
+
+  // Stores small content (a chunk index, a manifest) at once. Content that is here already is fine.
+  Result<Digest> put(ByteView content);
+
+  struct IngestedFile {
+    Digest digest;
+    ChunkIndex index;
+  };
+  // Copies a local file in and stores its chunk index too: one thread reads and writes, one hashes.
+  // `expected`, if given, is the digest it must have. A file that is here already is only hashed.
+  Result<IngestedFile> ingest_file(const std::filesystem::path& source,
+                                   std::uint32_t chunk_size = kDefaultChunkSize,
+                                   std::optional<Digest> expected = std::nullopt);
+
+  // Moves a blob out of the way, for forensics; its record goes. `reason` is logged by the caller.
+  Result<void> quarantine(const Digest& digest);
+
+  // Two-phase: record becomes deleting, file is unlinked, record goes. kNotFound if unknown.
+  Result<void> remove(const Digest& digest);
+
+  // Digests with an open or interrupted ingest.
+  Result<std::vector<Digest>> in_flight();
+
+  // Forgets an interrupted ingest; kFailedPrecondition while it is open.
+  Result<void> discard_staged(const Digest& digest);
+
+  // root/blobs/sha256/ab/<hex>
+  [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const;
+
+ private:
+  struct Impl;
+  explicit BlobStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry::registry

@@ -1,0 +1,50 @@
+#pragma once
+
+// Turns a stream of bytes into verified chunks: a network thread pushes pieces of any size, a
+// worker thread hashes and writes whole chunks, a bounded queue between them makes the network wait
+// when the disk is slower. The fetcher uses it, and so does the controller's upload handler.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "skerry/common/result.hpp"
+#include "skerry/registry/blob_source.hpp"
+#include "skerry/registry/blob_store.hpp"
+
+namespace skerry::registry {
+
+class ChunkSink final : public ByteSink {
+ public:
+  // `ingest` must outlive the sink. `queue_chunks` whole chunks may wait (memory: that many plus
+  // two).
+  explicit ChunkSink(BlobIngest& ingest, std::size_t queue_chunks = 4);
+  // Stops the worker; chunks still queued are dropped (they will be fetched again).
+  ~ChunkSink() override;
+  ChunkSink(const ChunkSink&) = delete;
+  ChunkSink& operator=(const ChunkSink&) = delete;
+
+  // Where the next `write` goes; must be the start of a chunk. kFailedPrecondition inside one.
+  Result<void> seek(std::uint64_t offset);
+
+  // Appends at the current position. Blocks while the queue is full. Returns the worker's first
+  // error (kDigestMismatch, kNoSpace …) as soon as it is known; one thread at a time.
+  Result<void> write(ByteView bytes) override;
+
+  // The same with the position given: kInvalidArgument if `offset` neither continues nor starts a
+  // chunk.
+  Result<void> write_at(std::uint64_t offset, ByteView bytes);
+
+  // Waits for all queued chunks; kFailedPrecondition if a chunk is only partly there.
+  Result<void> flush();
+
+  // After an error: the chunk that failed. `reset` makes the sink usable again.
+  [[nodiscard]] std::optional<std::uint64_t> failed_chunk() const;
+  void reset();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry::registry
