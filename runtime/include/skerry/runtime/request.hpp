@@ -1,0 +1,230 @@
+#pragma once
+
+// The requests that a loaded model answers and the events that come back: the vocabulary shared by
+// the local APIs (which make requests), the supervisor (which carries them) and the worker's
+// scheduler (which serves them). Plain values.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/common/digest.hpp"
+#include "skerry/common/error.hpp"
+#include "skerry/common/id.hpp"
+#include "skerry/common/result.hpp"
+
+namespace skerry::runtime {
+
+// Strict order: a higher class is served first. Values go over the wire.
+enum class PriorityClass : std::uint8_t { kInteractive = 0, kNormal = 1, kBatch = 2 };
+
+std::string_view to_string(PriorityClass priority) noexcept;
+
+// What every internal request carries.
+struct RequestMeta {
+  // Unique among the running requests of one daemon.
+  RequestId id;
+  // Who asked, as RBAC named them; the scheduler shares a model fairly between principals.
+  std::string principal;
+  PriorityClass priority = PriorityClass::kNormal;
+  // Absolute boot time (Clock::boot_now); past it the request fails with kDeadlineExceeded.
+  std::optional<BootTime> deadline;
+  // The model the caller was authorised for. A worker that holds another refuses.
+  Digest model;
+};
+
+struct SamplingParams {
+  float temperature = 1.0F;        // 0: greedy, the token with the largest logit
+  std::uint32_t top_k = 0;         // 0: off
+  float top_p = 1.0F;              // 1: off
+  float min_p = 0.0F;              // 0: off
+  float repeat_penalty = 1.0F;     // 1: off
+  std::uint32_t repeat_last = 64;  // tokens that the penalty looks back at
+  // Same seed, same text when the request runs alone; batching may change rounding.
+  std::optional<std::uint64_t> seed;
+
+  friend bool operator==(const SamplingParams&, const SamplingParams&) = default;
+};
+
+// kInvalidArgument names the parameter that is out of range.
+Result<void> check_sampling(const SamplingParams& params);
+
+struct ChatMessage {
+  std::string role;  // "system", "user", "assistant"
+  std::string content;
+};
+
+struct Prompt {
+  std::string text;
+};
+struct PromptTokens {
+  std::vector<std::int32_t> tokens;
+};
+// Rendered by the model's own chat template.
+struct PromptChat {
+  std::vector<ChatMessage> messages;
+};
+
+struct GenerateRequest {
+  RequestMeta meta;
+  std::variant<Prompt, PromptTokens, PromptChat> prompt;
+  SamplingParams sampling;
+  // 0: until the model ends or the context is full.
+  std::uint32_t max_tokens = 0;
+  // Generation ends before the first of these; they are not part of the answer. At most 16 of at
+  // most 256 bytes, none empty.
+  std::vector<std::string> stop;
+};
+
+struct EmbedRequest {
+  RequestMeta meta;
+  std::vector<std::string> texts;
+};
+
+// Log-probabilities of each given token after those before it.
+struct ScoreRequest {
+  RequestMeta meta;
+  std::variant<Prompt, PromptTokens> prompt;
+  // Also the `top` most probable tokens at each position, at most 64: for KL divergence.
+  std::uint32_t top = 0;
+};
+
+struct TokenizeRequest {
+  RequestMeta meta;
+  std::variant<Prompt, PromptTokens, PromptChat> input;  // tokens: detokenize
+};
+
+// Values of the plugin ABI's SKERRY_TYPE_…; names are those of the Open Inference Protocol.
+enum class DataType : std::uint8_t {
+  kBool = 1,
+  kUint8 = 2,
+  kUint16 = 3,
+  kUint32 = 4,
+  kUint64 = 5,
+  kInt8 = 6,
+  kInt16 = 7,
+  kInt32 = 8,
+  kInt64 = 9,
+  kFp16 = 10,
+  kFp32 = 11,
+  kFp64 = 12,
+  kBytes = 13,
+  kBf16 = 14,
+};
+
+// "BOOL", "UINT8", …, "FP32", "BYTES", "BF16".
+std::string_view to_string(DataType type) noexcept;
+Result<DataType> parse_data_type(std::string_view name);
+// Bytes per element; 0 for BYTES.
+std::size_t element_size(DataType type) noexcept;
+
+struct Tensor {
+  std::string name;
+  DataType type = DataType::kFp32;
+  std::vector<std::int64_t> shape;
+  // Little-endian, row-major; BYTES elements are length-prefixed (uint32).
+  std::string data;
+};
+
+// kInvalidArgument names the tensor if rank, shape and the number of bytes do not agree.
+Result<void> check_tensor(const Tensor& tensor);
+
+struct InferRequest {
+  RequestMeta meta;
+  std::vector<Tensor> inputs;
+  // Empty: all.
+  std::vector<std::string> outputs;
+};
+
+using Request =
+    std::variant<GenerateRequest, EmbedRequest, ScoreRequest, TokenizeRequest, InferRequest>;
+
+const RequestMeta& meta_of(const Request& request);
+
+// ---- Events
+// --------------------------------------------------------------------------------------
+
+enum class FinishReason : std::uint8_t { kStop = 1, kLength = 2, kCancelled = 3 };
+
+std::string_view to_string(FinishReason reason) noexcept;
+
+struct Usage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+};
+
+struct Timing {
+  std::chrono::nanoseconds queue{0};
+  std::chrono::nanoseconds prefill{0};
+  std::chrono::nanoseconds decode{0};
+  std::chrono::nanoseconds total{0};
+};
+
+struct Started {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::chrono::nanoseconds queue_wait{0};
+};
+
+// Whole code points only.
+struct TextDelta {
+  std::string text;
+  // Tokens sampled since the last delta; text that may become a stop string is held back, so the
+  // two need not match one to one.
+  std::vector<std::int32_t> tokens;
+};
+
+struct Embeddings {
+  // One vector per text, of Euclidean length 1.
+  std::vector<std::vector<float>> vectors;
+};
+
+struct TokenScore {
+  std::int32_t token = 0;
+  float log_prob = 0;  // of the first token: 0, nothing comes before it
+  std::vector<std::pair<std::int32_t, float>> top;
+};
+struct Scores {
+  std::vector<TokenScore> tokens;
+};
+
+struct Tokens {
+  std::vector<std::int32_t> tokens;
+  std::string text;
+};
+
+struct Tensors {
+  std::vector<Tensor> outputs;
+};
+
+// Last event of a request that was served (also of one that was cancelled after it started).
+struct Done {
+  FinishReason reason = FinishReason::kStop;
+  Usage usage;
+  Timing timing;
+  // The stop string that ended the text, if one did.
+  std::string stop_match;
+};
+
+// Last event of a request that failed.
+struct Failure {
+  Error error{Error::Code::kInternal, ""};
+  // The same request may succeed later or elsewhere. Never true once a token was answered.
+  bool retryable = false;
+};
+
+// A request gives any number of events and then exactly one Done or Failure.
+using Event = std::variant<Started, TextDelta, Embeddings, Scores, Tokens, Tensors, Done, Failure>;
+
+inline bool is_last(const Event& event) {
+  return std::holds_alternative<Done>(event) || std::holds_alternative<Failure>(event);
+}
+
+}  // namespace skerry::runtime
