@@ -87,7 +87,7 @@ class Database {
 
   // Runs one or more statements without parameters or rows.
   Result<void> exec(const std::string& sql);
-  // Compiles (or takes from the cache) a statement.
+  // Compiles a statement.
   Result<Statement> prepare(std::string_view sql);
 
   [[nodiscard]] std::int64_t last_insert_rowid() const;
