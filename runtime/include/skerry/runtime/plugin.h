@@ -13,7 +13,7 @@
  *   frees it, by the function named here.
  * - A model comes as open file descriptors, never as a path. Descriptors are borrowed: they stay
  *   open until `unload` returns (until the call returns for `estimate` and `quantize`) and are
- *   closed by the host. The plugin reads with positions (pread, mmap), never by the shared offset.
+ *   closed by the host. The plugin may move the descriptor's own offset; the host never uses it.
  * - `init` runs before the worker has restricted itself and may open the engine's own libraries.
  *   After it, the process may have no file system, no network and no new programs: threads, memory
  *   and the descriptors given are all there is.
@@ -236,9 +236,9 @@ typedef struct skerry_message {
 
 typedef struct skerry_step {
   size_t size;
-  /* Runs the rows (1 … max_rows) of any mixture of sequences. SKERRY_OK; or SKERRY_E_NO_SPACE or
-   * SKERRY_E_CANCELLED, after which no row of this call is in any sequence; or SKERRY_E_ENGINE
-   * (the host removes the sequences concerned) or SKERRY_E_FATAL. */
+  /* Runs the rows (1 … max_rows) of any mixture of sequences. SKERRY_OK; or SKERRY_E_NO_SPACE,
+   * SKERRY_E_CANCELLED or SKERRY_E_ENGINE, after which no row of this call is in any sequence; or
+   * SKERRY_E_FATAL. */
   uint32_t (*decode)(skerry_model*, const skerry_row* rows, size_t count, skerry_error* error);
   /* `vocabulary` floats of row `index` of the last decode; null if it wanted none. Valid until the
    * next decode. */
