@@ -79,11 +79,11 @@ struct SandboxPolicy {
 };
 
 // First half, while the process has one thread and before it loads foreign code: network
-// namespace, user, not dumpable, no_new_privs. Blocks briefly; never fails as a whole.
+// namespace, user, no_new_privs. Blocks briefly; never fails as a whole.
 SandboxReport restrict_early(const SandboxPolicy& policy);
 
-// Second half, after the engine is loaded: limits, Landlock, seccomp. Applies to every thread of
-// the process (TSYNC) and to those made later; appends its outcomes to `report`.
+// Second half, after the engine is loaded: not dumpable, limits, Landlock, seccomp. Applies to
+// every thread of the process (TSYNC) and to those made later; appends its outcomes to `report`.
 void restrict_late(const SandboxPolicy& policy, SandboxReport& report);
 
 }  // namespace skerry::security
