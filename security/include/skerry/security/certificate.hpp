@@ -75,6 +75,7 @@ class Certificate {
   [[nodiscard]] Result<void> verify_signature(const Certificate& ca) const;
 
  private:
+  friend struct X509Access;
   struct Impl;
   explicit Certificate(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const Impl> impl_;

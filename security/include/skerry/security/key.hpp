@@ -49,7 +49,7 @@ class PublicKey {
   [[nodiscard]] Digest spki_digest() const;
 
   // kSignatureInvalid if `signature` is not by this key over `message`. ECDSA signatures are DER
-  // with SHA-256 (P-256) or SHA-384 (P-384); RSA is PSS with SHA-256, salt as long as the digest.
+  // with SHA-256 (P-256) or SHA-384 (P-384); RSA is PSS with SHA-256 and any salt length.
   [[nodiscard]] Result<void> verify(ByteView message, ByteView signature) const;
 
   // The OpenSSL key (`EVP_PKEY*`), owned by this object; for security/ only.
