@@ -23,12 +23,12 @@ class Backoff {
   // Uniform in [0, min(longest, first · 2^n)] for the n-th failure in a row, but at least a tenth
   // of `first`, so that no loop spins. `at_least` is what the other side asked for (retry-after).
   std::chrono::milliseconds next(std::chrono::milliseconds at_least = {}) {
-    const auto ceiling =
-        std::min(limits_.longest, limits_.first * (1LL << std::min(failures_, 20)));
+    const auto ceiling = std::min<std::chrono::milliseconds>(
+        limits_.longest, limits_.first * (1L << std::min(failures_, 20)));
     ++failures_;
     const auto drawn = std::chrono::milliseconds{
         static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(ceiling.count()) + 1))};
-    return std::max({drawn, limits_.first / 10, at_least});
+    return std::max<std::chrono::milliseconds>({drawn, limits_.first / 10, at_least});
   }
 
   // After a success.
