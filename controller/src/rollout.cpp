@@ -56,10 +56,10 @@ std::optional<RolloutAction> halt_on_failures(const RolloutSnapshot& snapshot) {
   if (failed < limit) {
     return std::nullopt;
   }
-  return RolloutAction{RolloutAction::Kind::kHalt,
-                       snapshot.wave,
-                       std::to_string(failed) + " failed, the limit is " + std::to_string(limit) +
-                           ": " + who};
+  return RolloutAction{
+      RolloutAction::Kind::kHalt,
+      snapshot.wave,
+      std::to_string(failed) + " failed, the limit is " + std::to_string(limit) + ": " + who};
 }
 
 std::optional<RolloutAction> after_wave(const RolloutSnapshot& snapshot) {

@@ -96,12 +96,11 @@ Result<Config> read_config(TomlReader reader) {
 // "host:port", with IPv6 hosts in brackets.
 Result<void> check_listen(const std::string& listen) {
   const auto colon = listen.rfind(':');
-  const bool digits =
-      colon != std::string::npos && colon > 0 && colon + 1 < listen.size() &&
-      std::all_of(listen.begin() + static_cast<std::ptrdiff_t>(colon) + 1,
-                  listen.end(),
-                  [](char c) { return c >= '0' && c <= '9'; }) &&
-      listen.size() - colon <= 6 && std::stoi(listen.substr(colon + 1)) <= 65535;
+  const bool digits = colon != std::string::npos && colon > 0 && colon + 1 < listen.size() &&
+                      std::all_of(listen.begin() + static_cast<std::ptrdiff_t>(colon) + 1,
+                                  listen.end(),
+                                  [](char c) { return c >= '0' && c <= '9'; }) &&
+                      listen.size() - colon <= 6 && std::stoi(listen.substr(colon + 1)) <= 65535;
   if (!digits) {
     return invalid("server.listen is \"" + listen +
                    "\"; write host:port, as in \"0.0.0.0:8443\" or \"[::]:8443\"");
@@ -141,14 +140,13 @@ Result<void> check_identity(const IdentityConfig& identity) {
 
 Result<void> check_times(const Config& config) {
   constexpr auto kDay = std::chrono::milliseconds{24h};
-  if (auto r = check_range("identity.device_certificate",
-                           config.identity.device_certificate,
-                           1h,
-                           kDay * 3650);
+  if (auto r = check_range(
+          "identity.device_certificate", config.identity.device_certificate, 1h, kDay * 3650);
       !r) {
     return r;
   }
-  if (auto r = check_range("enrolment.token_ttl_max", config.enrolment.token_ttl_max, 1s, kDay * 366);
+  if (auto r =
+          check_range("enrolment.token_ttl_max", config.enrolment.token_ttl_max, 1s, kDay * 366);
       !r) {
     return r;
   }
@@ -203,7 +201,8 @@ Result<Settings> Settings::finalize(Config config) {
     return invalid("server.names must list 1 to 64 names or addresses of this controller");
   }
   if (config.store.backend == "postgresql") {
-    return invalid("store.backend \"postgresql\" is not supported by this release; use \"sqlite3\"");
+    return invalid(
+        "store.backend \"postgresql\" is not supported by this release; use \"sqlite3\"");
   }
   if (config.store.backend != "sqlite3") {
     return invalid("store.backend is \"" + config.store.backend + "\"; use \"sqlite3\"");

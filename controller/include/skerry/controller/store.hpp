@@ -55,8 +55,8 @@ class Store {
   Result<std::vector<DesiredSlotRecord>> desired(const std::string& device_id);
   // Sets the slot with the next generation (above `at_least` too); returns it.
   Result<std::int64_t> set_desired(const DesiredSlotRecord& slot, std::int64_t at_least = 0);
-  // Keeps the newest report of the slot and, if it belongs to a rollout's offer, the device's status
-  // in it. False: older than what is stored.
+  // Keeps the newest report of the slot and, if it belongs to a rollout's offer, the device's
+  // status in it. False: older than what is stored.
   Result<bool> apply_report(const SlotReportRecord& report);
   Result<std::vector<SlotReportRecord>> reports(const std::string& device_id);
 
@@ -74,8 +74,7 @@ class Store {
   // The same, and offers the target to the devices of `rollout.wave`. Returns those devices.
   Result<std::vector<std::string>> start_wave(const RolloutRecord& rollout, RolloutState expected);
   // The same, and takes the offer back from devices that have not reported on it. Returns those.
-  Result<std::vector<std::string>> end_rollout(const RolloutRecord& rollout,
-                                               RolloutState expected);
+  Result<std::vector<std::string>> end_rollout(const RolloutRecord& rollout, RolloutState expected);
 
   // The outbox: applies the records that are newer than the mark of their stream, in order, in one
   // transaction; older ones are counted as duplicates. A record that would leave a hole is refused

@@ -1,0 +1,406 @@
+// Desired state, reports and rollouts.
+
+#include <algorithm>
+
+#include "reports.hpp"
+#include "store_impl.hpp"
+
+namespace skerry::controller {
+namespace {
+
+constexpr const char* kRolloutColumns =
+    "SELECT rollout_id, tenant_id, target, manifest_digest, slot, state, resume_state, wave, "
+    "waves, "
+    "canary_devices, max_failures, soak_seconds, note, reason, created_by, created_ms, changed_ms, "
+    "since_ms FROM rollouts ";
+
+RolloutRecord read_rollout(const soci::row& row) {
+  const auto small = [&row](std::size_t i) {
+    return static_cast<std::uint32_t>(row.get<long long>(i));
+  };
+  RolloutRecord rollout;
+  rollout.rollout_id = row.get<std::string>(0);
+  rollout.tenant_id = row.get<std::string>(1);
+  rollout.target = row.get<std::string>(2);
+  rollout.manifest_digest = row.get<std::string>(3);
+  rollout.slot = row.get<std::string>(4);
+  rollout.state = static_cast<RolloutState>(small(5));
+  rollout.resume_state = static_cast<RolloutState>(small(6));
+  rollout.wave = small(7);
+  rollout.waves = small(8);
+  rollout.canary_devices = small(9);
+  rollout.max_failures = small(10);
+  rollout.soak_seconds = small(11);
+  rollout.note = row.get<std::string>(12);
+  rollout.reason = row.get<std::string>(13);
+  rollout.created_by = row.get<std::string>(14);
+  rollout.created_ms = row.get<long long>(15);
+  rollout.changed_ms = row.get<long long>(16);
+  rollout.since_ms = row.get<long long>(17);
+  return rollout;
+}
+
+std::vector<RolloutRecord> read_rollouts(soci::session& sql,
+                                         const std::string& where,
+                                         const std::string& value) {
+  const soci::rowset<soci::row> rows =
+      (sql.prepare << std::string{kRolloutColumns} + where, soci::use(value));
+  std::vector<RolloutRecord> found;
+  for (const auto& row : rows) {
+    found.push_back(read_rollout(row));
+  }
+  return found;
+}
+
+Result<std::vector<RolloutDeviceRecord>> read_rollout_devices(soci::session& sql,
+                                                              const std::string& rollout_id) {
+  const soci::rowset<soci::row> rows =
+      (sql.prepare << "SELECT rollout_id, device_id, wave, status, detail, generation, "
+                      "previous_target, previous_digest FROM rollout_devices "
+                      "WHERE rollout_id = :r ORDER BY wave, device_id",
+       soci::use(rollout_id));
+  std::vector<RolloutDeviceRecord> found;
+  for (const auto& row : rows) {
+    RolloutDeviceRecord device;
+    device.rollout_id = row.get<std::string>(0);
+    device.device_id = row.get<std::string>(1);
+    device.wave = static_cast<std::uint32_t>(row.get<long long>(2));
+    const auto status = parse_device_status(row.get<std::string>(3));
+    if (!status) {
+      return status.error();
+    }
+    device.status = *status;
+    device.detail = row.get<std::string>(4);
+    device.generation = row.get<long long>(5);
+    device.previous_target = row.get<std::string>(6);
+    device.previous_digest = row.get<std::string>(7);
+    found.push_back(std::move(device));
+  }
+  return found;
+}
+
+std::optional<DesiredSlotRecord> read_desired(soci::session& sql,
+                                              const std::string& device_id,
+                                              const std::string& slot) {
+  DesiredSlotRecord desired;
+  desired.device_id = device_id;
+  desired.slot = slot;
+  long long generation = 0;
+  long long not_after = 0;
+  sql << "SELECT generation, target, manifest_digest, rollout_id, not_after_ms FROM desired_slots "
+         "WHERE device_id = :d AND slot = :s",
+      soci::use(device_id), soci::use(slot), soci::into(generation), soci::into(desired.target),
+      soci::into(desired.manifest_digest), soci::into(desired.rollout_id), soci::into(not_after);
+  if (!sql.got_data()) {
+    return std::nullopt;
+  }
+  desired.generation = generation;
+  desired.not_after_ms = not_after;
+  return desired;
+}
+
+// The generation also passes what the device last reported, in case the store was restored.
+std::int64_t reported_generation(soci::session& sql,
+                                 const std::string& device_id,
+                                 const std::string& slot) {
+  long long generation = 0;
+  sql << "SELECT generation FROM slot_reports WHERE device_id = :d AND slot = :s",
+      soci::use(device_id), soci::use(slot), soci::into(generation);
+  return sql.got_data() ? generation : 0;
+}
+
+std::int64_t write_desired(soci::session& sql,
+                           const DesiredSlotRecord& slot,
+                           std::int64_t at_least) {
+  const auto old = read_desired(sql, slot.device_id, slot.slot);
+  const std::int64_t generation = std::max({old ? old->generation : 0,
+                                            reported_generation(sql, slot.device_id, slot.slot),
+                                            at_least}) +
+                                  1;
+  const long long stored = generation;
+  const long long not_after = slot.not_after_ms;
+  sql << "DELETE FROM desired_slots WHERE device_id = :d AND slot = :s", soci::use(slot.device_id),
+      soci::use(slot.slot);
+  sql << "INSERT INTO desired_slots (device_id, slot, generation, target, manifest_digest, "
+         "rollout_id, not_after_ms) VALUES (:d, :s, :g, :t, :m, :r, :n)",
+      soci::use(slot.device_id), soci::use(slot.slot), soci::use(stored), soci::use(slot.target),
+      soci::use(slot.manifest_digest), soci::use(slot.rollout_id), soci::use(not_after);
+  return generation;
+}
+
+Result<void> write_rollout_state(soci::session& sql,
+                                 const RolloutRecord& rollout,
+                                 RolloutState expected) {
+  const int state = static_cast<int>(rollout.state);
+  const int resume = static_cast<int>(rollout.resume_state);
+  const int was = static_cast<int>(expected);
+  const auto wave = static_cast<int>(rollout.wave);
+  const long long changed = rollout.changed_ms;
+  const long long since = rollout.since_ms;
+  soci::statement update =
+      (sql.prepare << "UPDATE rollouts SET state = :s, resume_state = :u, wave = :w, reason = :r, "
+                      "changed_ms = :c, since_ms = :i WHERE rollout_id = :id AND state = :was",
+       soci::use(state),
+       soci::use(resume),
+       soci::use(wave),
+       soci::use(rollout.reason),
+       soci::use(changed),
+       soci::use(since),
+       soci::use(rollout.rollout_id),
+       soci::use(was));
+  update.execute(true);
+  if (affected(update) != 1) {
+    return Error{
+        Error::Code::kFailedPrecondition,
+        "rollout " + rollout.rollout_id + " is no longer " + std::string{to_string(expected)}};
+  }
+  return {};
+}
+
+void write_rollout_device(soci::session& sql, const RolloutDeviceRecord& device) {
+  const std::string status{to_string(device.status)};
+  const long long generation = device.generation;
+  sql << "UPDATE rollout_devices SET status = :s, detail = :e, generation = :g, "
+         "previous_target = :t, previous_digest = :p WHERE rollout_id = :r AND device_id = :d",
+      soci::use(status), soci::use(device.detail), soci::use(generation),
+      soci::use(device.previous_target), soci::use(device.previous_digest),
+      soci::use(device.rollout_id), soci::use(device.device_id);
+}
+
+}  // namespace
+
+bool write_report(soci::session& sql, const SlotReportRecord& report) {
+  const long long generation = report.generation;
+  const long long at = report.at_ms;
+  const std::string status{to_string(report.status)};
+  const std::string packed = pack(report.report);
+  long long stored_generation = 0;
+  long long stored_at = 0;
+  sql << "SELECT generation, at_ms FROM slot_reports WHERE device_id = :d AND slot = :s",
+      soci::use(report.device_id), soci::use(report.slot), soci::into(stored_generation),
+      soci::into(stored_at);
+  const bool known = sql.got_data();
+  if (known &&
+      (generation < stored_generation || (generation == stored_generation && at < stored_at))) {
+    return false;
+  }
+  if (known) {
+    sql << "DELETE FROM slot_reports WHERE device_id = :d AND slot = :s",
+        soci::use(report.device_id), soci::use(report.slot);
+  }
+  sql << "INSERT INTO slot_reports (device_id, slot, generation, at_ms, rollout_id, status, "
+         "detail, report) VALUES (:d, :s, :g, :a, :r, :t, :e, :p)",
+      soci::use(report.device_id), soci::use(report.slot), soci::use(generation), soci::use(at),
+      soci::use(report.rollout_id), soci::use(status), soci::use(report.detail), soci::use(packed);
+  // Only the generation that the rollout offered counts for it.
+  sql << "UPDATE rollout_devices SET status = :t, detail = :e "
+         "WHERE device_id = :d AND generation = :g AND generation > 0 AND rollout_id IN "
+         "(SELECT rollout_id FROM rollouts WHERE slot = :s)",
+      soci::use(status), soci::use(report.detail), soci::use(report.device_id),
+      soci::use(generation), soci::use(report.slot);
+  return true;
+}
+
+Result<std::vector<DesiredSlotRecord>> Store::desired(const std::string& device_id) {
+  using Found = std::vector<DesiredSlotRecord>;
+  return impl_->read("reading desired state", [&](soci::session& sql) -> Result<Found> {
+    const soci::rowset<soci::row> rows =
+        (sql.prepare << "SELECT slot, generation, target, manifest_digest, rollout_id, "
+                        "not_after_ms FROM desired_slots WHERE device_id = :d ORDER BY slot",
+         soci::use(device_id));
+    Found found;
+    for (const auto& row : rows) {
+      DesiredSlotRecord slot;
+      slot.device_id = device_id;
+      slot.slot = row.get<std::string>(0);
+      slot.generation = row.get<long long>(1);
+      slot.target = row.get<std::string>(2);
+      slot.manifest_digest = row.get<std::string>(3);
+      slot.rollout_id = row.get<std::string>(4);
+      slot.not_after_ms = row.get<long long>(5);
+      found.push_back(std::move(slot));
+    }
+    return found;
+  });
+}
+
+Result<std::int64_t> Store::set_desired(const DesiredSlotRecord& slot, std::int64_t at_least) {
+  return impl_->transact("setting desired state", [&](soci::session& sql) {
+    return Result<std::int64_t>{write_desired(sql, slot, at_least)};
+  });
+}
+
+Result<bool> Store::apply_report(const SlotReportRecord& report) {
+  return impl_->transact("storing a report", [&](soci::session& sql) {
+    return Result<bool>{write_report(sql, report)};
+  });
+}
+
+Result<std::vector<SlotReportRecord>> Store::reports(const std::string& device_id) {
+  using Found = std::vector<SlotReportRecord>;
+  return impl_->read("reading reports", [&](soci::session& sql) -> Result<Found> {
+    const soci::rowset<soci::row> rows =
+        (sql.prepare << "SELECT slot, generation, at_ms, rollout_id, status, detail, report "
+                        "FROM slot_reports WHERE device_id = :d ORDER BY slot",
+         soci::use(device_id));
+    Found found;
+    for (const auto& row : rows) {
+      SlotReportRecord record;
+      record.device_id = device_id;
+      record.slot = row.get<std::string>(0);
+      record.generation = row.get<long long>(1);
+      record.at_ms = row.get<long long>(2);
+      record.rollout_id = row.get<std::string>(3);
+      const auto status = parse_device_status(row.get<std::string>(4));
+      auto report = unpack(row.get<std::string>(6), "a report of " + device_id);
+      if (!status || !report) {
+        return status ? report.error() : status.error();
+      }
+      record.status = *status;
+      record.detail = row.get<std::string>(5);
+      record.report = std::move(*report);
+      found.push_back(std::move(record));
+    }
+    return found;
+  });
+}
+
+Result<void> Store::add_rollout(const RolloutRecord& rollout,
+                                const std::vector<RolloutDeviceRecord>& devices) {
+  return impl_->transact("adding a rollout", [&](soci::session& sql) {
+    const int state = static_cast<int>(rollout.state);
+    const int resume = static_cast<int>(rollout.resume_state);
+    const auto waves = static_cast<long long>(rollout.waves);
+    const auto canary = static_cast<long long>(rollout.canary_devices);
+    const auto failures = static_cast<long long>(rollout.max_failures);
+    const auto soak = static_cast<long long>(rollout.soak_seconds);
+    const long long created = rollout.created_ms;
+    const long long since = rollout.since_ms;
+    sql << "INSERT INTO rollouts (rollout_id, tenant_id, target, manifest_digest, slot, state, "
+           "resume_state, wave, waves, canary_devices, max_failures, soak_seconds, note, reason, "
+           "created_by, created_ms, changed_ms, since_ms) VALUES (:i, :t, :n, :m, :s, :st, :rs, 0, "
+           ":w, :c, :f, :k, :o, '', :b, :cr, :ch, :si)",
+        soci::use(rollout.rollout_id), soci::use(rollout.tenant_id), soci::use(rollout.target),
+        soci::use(rollout.manifest_digest), soci::use(rollout.slot), soci::use(state),
+        soci::use(resume), soci::use(waves), soci::use(canary), soci::use(failures),
+        soci::use(soak), soci::use(rollout.note), soci::use(rollout.created_by), soci::use(created),
+        soci::use(created), soci::use(since);
+    for (const auto& device : devices) {
+      const auto wave = static_cast<int>(device.wave);
+      sql << "INSERT INTO rollout_devices (rollout_id, device_id, wave, status, detail, "
+             "generation, previous_target, previous_digest) "
+             "VALUES (:r, :d, :w, 'waiting', '', 0, '', '')",
+          soci::use(rollout.rollout_id), soci::use(device.device_id), soci::use(wave);
+    }
+    return Result<void>{};
+  });
+}
+
+Result<std::optional<RolloutRecord>> Store::find_rollout(const std::string& rollout_id) {
+  using Found = std::optional<RolloutRecord>;
+  return impl_->read("reading a rollout", [&](soci::session& sql) -> Result<Found> {
+    auto found = read_rollouts(sql, "WHERE rollout_id = :r", rollout_id);
+    return found.empty() ? Found{} : Found{std::move(found.front())};
+  });
+}
+
+Result<std::vector<RolloutRecord>> Store::rollouts(const std::string& tenant) {
+  using Found = std::vector<RolloutRecord>;
+  return impl_->read("listing rollouts", [&](soci::session& sql) {
+    return Result<Found>{
+        read_rollouts(sql, "WHERE tenant_id = :t ORDER BY created_ms, rollout_id", tenant)};
+  });
+}
+
+Result<std::vector<RolloutRecord>> Store::open_rollouts() {
+  using Found = std::vector<RolloutRecord>;
+  return impl_->read("listing open rollouts", [&](soci::session& sql) {
+    auto found = read_rollouts(sql, "WHERE rollout_id <> :none ORDER BY created_ms", "");
+    std::erase_if(found, [](const RolloutRecord& rollout) { return is_final(rollout.state); });
+    return Result<Found>{std::move(found)};
+  });
+}
+
+Result<std::vector<RolloutDeviceRecord>> Store::rollout_devices(const std::string& rollout_id) {
+  return impl_->read("reading a rollout's devices",
+                     [&](soci::session& sql) { return read_rollout_devices(sql, rollout_id); });
+}
+
+Result<void> Store::update_rollout(const RolloutRecord& rollout, RolloutState expected) {
+  return impl_->transact("changing a rollout", [&](soci::session& sql) {
+    return write_rollout_state(sql, rollout, expected);
+  });
+}
+
+Result<std::vector<std::string>> Store::start_wave(const RolloutRecord& rollout,
+                                                   RolloutState expected) {
+  using Changed = std::vector<std::string>;
+  return impl_->transact("starting a wave", [&](soci::session& sql) -> Result<Changed> {
+    if (auto moved = write_rollout_state(sql, rollout, expected); !moved) {
+      return moved.error();
+    }
+    auto devices = read_rollout_devices(sql, rollout.rollout_id);
+    if (!devices) {
+      return devices.error();
+    }
+    Changed changed;
+    for (auto& device : *devices) {
+      if (device.wave != rollout.wave || device.status != DeviceStatus::kWaiting) {
+        continue;
+      }
+      if (const auto old = read_desired(sql, device.device_id, rollout.slot)) {
+        device.previous_target = old->target;
+        device.previous_digest = old->manifest_digest;
+      }
+      DesiredSlotRecord slot;
+      slot.device_id = device.device_id;
+      slot.slot = rollout.slot;
+      slot.target = rollout.target;
+      slot.manifest_digest = rollout.manifest_digest;
+      slot.rollout_id = rollout.rollout_id;
+      device.generation = write_desired(sql, slot, 0);
+      device.status = DeviceStatus::kOffered;
+      write_rollout_device(sql, device);
+      changed.push_back(device.device_id);
+    }
+    return changed;
+  });
+}
+
+Result<std::vector<std::string>> Store::end_rollout(const RolloutRecord& rollout,
+                                                    RolloutState expected) {
+  using Changed = std::vector<std::string>;
+  return impl_->transact("ending a rollout", [&](soci::session& sql) -> Result<Changed> {
+    if (auto moved = write_rollout_state(sql, rollout, expected); !moved) {
+      return moved.error();
+    }
+    auto devices = read_rollout_devices(sql, rollout.rollout_id);
+    if (!devices) {
+      return devices.error();
+    }
+    Changed changed;
+    for (auto& device : *devices) {
+      if (device.status != DeviceStatus::kOffered) {
+        continue;
+      }
+      const auto now = read_desired(sql, device.device_id, rollout.slot);
+      if (!now || now->generation != device.generation) {
+        continue;  // another rollout has taken the slot over
+      }
+      DesiredSlotRecord slot;
+      slot.device_id = device.device_id;
+      slot.slot = rollout.slot;
+      slot.target = device.previous_target;
+      slot.manifest_digest = device.previous_digest;
+      write_desired(sql, slot, 0);
+      device.status = DeviceStatus::kWaiting;
+      device.detail = "the offer was withdrawn";
+      device.generation = 0;
+      write_rollout_device(sql, device);
+      changed.push_back(device.device_id);
+    }
+    return changed;
+  });
+}
+
+}  // namespace skerry::controller
