@@ -1,0 +1,219 @@
+#pragma once
+
+// skerryd's configuration: TOML file → `Config` (plain values with the defaults) → `finalize` →
+// `Settings`, the only form that components see. deploy/config/skerryd.full.toml shows every option
+// with its default; a test compares them.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "skerry/common/file_system.hpp"
+#include "skerry/common/log.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/common/toml_reader.hpp"
+
+namespace skerry::agent {
+
+struct DeviceConfig {
+  // Shown in reports before enrolment gives the device its id; empty: the host name.
+  std::string name;
+  std::string tenant;
+  std::string site;
+};
+
+struct LogConfig {
+  std::string level = "info";
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+struct ListenConfig {
+  std::string api_socket = "/run/skerry/api.sock";
+  std::string admin_socket = "/run/skerry/admin.sock";
+  std::string http_socket = "/run/skerry/http.sock";
+  // Group that owns admin.sock; empty or unknown: the daemon's own.
+  std::string admin_group = "skerry-admin";
+  ByteSize max_message{64ULL << 20U};
+  std::int64_t max_connections = 1024;
+};
+
+struct HttpConfig {
+  bool tcp = false;
+  std::string tcp_address = "127.0.0.1:11435";
+  // Besides the loopback names, what a Host or Origin header may say.
+  std::vector<std::string> allowed_hosts;
+  ByteSize max_header{16ULL << 10U};
+  ByteSize max_body{8ULL << 20U};
+  std::int64_t max_connections = 256;
+  std::chrono::milliseconds header_timeout{std::chrono::seconds{10}};
+  std::chrono::milliseconds idle_timeout{std::chrono::seconds{75}};
+  std::chrono::milliseconds write_timeout{std::chrono::seconds{30}};
+};
+
+struct RuntimeConfig {
+  // Empty: beside the daemon.
+  std::string worker;
+  std::string plugin_dir;
+  std::string engine_dir;
+  std::string worker_user = "skerry-worker";
+  // "best_effort", "standard" or "strict": what a worker must have achieved before it gets a model.
+  std::string sandbox = "standard";
+  std::int64_t threads = 0;
+  std::int64_t max_sequences = 4;
+  std::int64_t context_length = 0;
+  std::int64_t max_queued = 256;
+  std::int64_t niceness = 10;
+  // A delegated cgroup v2 directory; empty: none.
+  std::string cgroup;
+  std::chrono::milliseconds request_timeout{std::chrono::minutes{10}};
+  // A model that nobody asked for so long is unloaded; 0: kept.
+  std::chrono::milliseconds idle_unload{0};
+};
+
+struct MemoryConfig {
+  // What all models together may take; 0: 80 % of the machine's (or the cgroup's) memory.
+  ByteSize budget{0};
+};
+
+struct PolicyConfig {
+  // Read at start and on SIGHUP; empty: `skerry policy set` alone changes the policy.
+  std::string file;
+  // Members of listen.admin_group administer the gateway while no policy was ever given.
+  bool bootstrap_admins = true;
+};
+
+struct AuditConfig {
+  std::chrono::milliseconds checkpoint_interval{std::chrono::seconds{5}};
+  std::int64_t checkpoint_records = 256;
+};
+
+struct TrustConfig {
+  // The image repository's first root, trusted at first start.
+  std::string root_file;
+};
+
+struct ControllerConfig {
+  // "host:port"; empty: no controller.
+  std::string address;
+  // Another name that the controller's certificate carries; empty: the host of `address`.
+  std::string server_name;
+  // Enrolment: a single-use token, and either the CA certificate or the pin of the server's key.
+  std::string token_file;
+  std::string ca_file;
+  std::string spki_pin;
+};
+
+struct SyncConfig {
+  // 0: as fast as it goes.
+  ByteSize max_bytes_per_second{0};
+  std::chrono::milliseconds heartbeat{std::chrono::seconds{30}};
+  std::chrono::milliseconds backoff_first{std::chrono::seconds{1}};
+  std::chrono::milliseconds backoff_longest{std::chrono::minutes{5}};
+};
+
+struct ActivationConfig {
+  // "quality", "speed" or "size": the variant wanted where several fit.
+  std::string goal = "quality";
+  // Bytes that must stay free on disk after a fetch.
+  ByteSize disk_reserve{256ULL << 20U};
+  // -1: what the manifest says.
+  std::int64_t probation_seconds = -1;
+  std::int64_t probation_requests = -1;
+  std::chrono::milliseconds probation_idle_extension{std::chrono::hours{24}};
+  std::int64_t max_unclean_exits = 3;
+  std::chrono::milliseconds fetch_deadline{std::chrono::hours{24 * 14}};
+  std::chrono::milliseconds gate_deadline{std::chrono::minutes{15}};
+};
+
+struct TelemetryConfig {
+  std::chrono::milliseconds interval{std::chrono::seconds{60}};
+  // The outbox on disk; older telemetry is dropped, with a gap record, beyond it.
+  ByteSize outbox{64ULL << 20U};
+};
+
+struct Config {
+  std::string state_dir = "/var/lib/skerry";
+  DeviceConfig device;
+  LogConfig log;
+  ListenConfig listen;
+  HttpConfig http;
+  RuntimeConfig runtime;
+  MemoryConfig memory;
+  PolicyConfig policy;
+  AuditConfig audit;
+  TrustConfig trust;
+  ControllerConfig controller;
+  SyncConfig sync;
+  ActivationConfig activation;
+  TelemetryConfig telemetry;
+  // What errors call the file.
+  std::string source;
+};
+
+// kConfigInvalid with file and line: unknown key (and the nearest known one), wrong type, out of
+// range.
+Result<Config> parse_config(std::string_view text, std::string name);
+Result<Config> load_config(FileSystem& fs, const std::filesystem::path& path);
+
+// What `finalize` needs to know of the process.
+struct Environment {
+  // Folder of the running program.
+  std::filesystem::path program_dir;
+  std::string host_name;
+  bool under_journald = false;
+};
+
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+// "host:port", "[::1]:port"; kInvalidArgument otherwise.
+Result<HostPort> parse_host_port(std::string_view text);
+
+// Validated, immutable. Copyable.
+class Settings {
+ public:
+  [[nodiscard]] const std::filesystem::path& state_dir() const { return state_dir_; }
+  [[nodiscard]] LogLevel log_level() const { return log_level_; }
+  [[nodiscard]] bool journald() const { return journald_; }
+  [[nodiscard]] const DeviceConfig& device() const { return config_.device; }
+  [[nodiscard]] const ListenConfig& listen() const { return config_.listen; }
+  [[nodiscard]] const HttpConfig& http() const { return config_.http; }
+  [[nodiscard]] const HostPort& http_address() const { return http_address_; }
+  [[nodiscard]] const RuntimeConfig& runtime() const { return config_.runtime; }
+  [[nodiscard]] const std::filesystem::path& worker() const { return worker_; }
+  [[nodiscard]] const std::filesystem::path& plugin_dir() const { return plugin_dir_; }
+  [[nodiscard]] const MemoryConfig& memory() const { return config_.memory; }
+  [[nodiscard]] const PolicyConfig& policy() const { return config_.policy; }
+  [[nodiscard]] const AuditConfig& audit() const { return config_.audit; }
+  [[nodiscard]] const TrustConfig& trust() const { return config_.trust; }
+  [[nodiscard]] const ControllerConfig& controller() const { return config_.controller; }
+  [[nodiscard]] const SyncConfig& sync() const { return config_.sync; }
+  [[nodiscard]] const ActivationConfig& activation() const { return config_.activation; }
+  [[nodiscard]] const TelemetryConfig& telemetry() const { return config_.telemetry; }
+
+ private:
+  friend Result<Settings> finalize(Config config, const Environment& environment);
+  Settings() = default;
+
+  Config config_;
+  std::filesystem::path state_dir_;
+  std::filesystem::path worker_;
+  std::filesystem::path plugin_dir_;
+  HostPort http_address_;
+  LogLevel log_level_ = LogLevel::kInfo;
+  bool journald_ = false;
+};
+
+// Checks what concerns several values and fills in what depends on the machine. kConfigInvalid
+// names the option.
+Result<Settings> finalize(Config config, const Environment& environment);
+
+// The options that differ and that a reload cannot change: "listen.api_socket", … Empty: none.
+std::vector<std::string> needs_restart(const Settings& running, const Settings& reloaded);
+
+}  // namespace skerry::agent

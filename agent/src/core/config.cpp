@@ -1,0 +1,214 @@
+#include "skerry/agent/config.hpp"
+
+#include <utility>
+
+namespace skerry::agent {
+namespace {
+
+constexpr std::int64_t kNoMaximum = std::int64_t{1} << 40;
+
+void read_choice(TomlTable& table,
+                 std::string_view key,
+                 std::string& out,
+                 const std::vector<std::string>& choices) {
+  table.read(key, out);
+  if (!table.has(key)) {
+    return;
+  }
+  for (const std::string& choice : choices) {
+    if (choice == out) {
+      return;
+    }
+  }
+  std::string list;
+  for (const std::string& choice : choices) {
+    list += list.empty() ? "" : ", ";
+    list += '"' + choice + '"';
+  }
+  table.fail(key, "must be one of " + list);
+}
+
+void read_path(TomlTable& table, std::string_view key, std::string& out) {
+  table.read(key, out);
+  if (table.has(key) && !out.empty() && out.front() != '/') {
+    table.fail(key, "must be an absolute path");
+  }
+}
+
+// A Unix socket's address holds 107 bytes.
+void read_socket(TomlTable& table, std::string_view key, std::string& out) {
+  read_path(table, key, out);
+  if (table.has(key) && out.size() > 107) {
+    table.fail(key, "a socket path has at most 107 bytes");
+  }
+}
+
+void read_duration(TomlTable& table,
+                   std::string_view key,
+                   std::chrono::milliseconds& out,
+                   std::chrono::milliseconds at_least) {
+  table.read(key, out);
+  if (table.has(key) && out < at_least) {
+    table.fail(key, "must be at least " + std::to_string(at_least.count()) + "ms");
+  }
+}
+
+void read_device(TomlTable table, DeviceConfig& device) {
+  table.read("name", device.name);
+  table.read("tenant", device.tenant);
+  table.read("site", device.site);
+}
+
+void read_listen(TomlTable table, ListenConfig& listen) {
+  read_socket(table, "api_socket", listen.api_socket);
+  read_socket(table, "admin_socket", listen.admin_socket);
+  read_socket(table, "http_socket", listen.http_socket);
+  table.read("admin_group", listen.admin_group);
+  table.read("max_message", listen.max_message);
+  if (table.has("max_message") &&
+      (listen.max_message.bytes < 4096 || listen.max_message.bytes > (1ULL << 30U))) {
+    table.fail("max_message", "must be between 4KiB and 1GiB");
+  }
+  table.read_int("max_connections", listen.max_connections, 8, 6000);
+}
+
+void read_http(TomlTable table, HttpConfig& http) {
+  table.read("tcp", http.tcp);
+  table.read("tcp_address", http.tcp_address);
+  if (table.has("tcp_address")) {
+    if (Result<HostPort> address = parse_host_port(http.tcp_address); !address) {
+      table.fail("tcp_address", address.error().message());
+    }
+  }
+  table.read("allowed_hosts", http.allowed_hosts);
+  table.read("max_header", http.max_header);
+  if (table.has("max_header") &&
+      (http.max_header.bytes < 1024 || http.max_header.bytes > (1ULL << 20U))) {
+    table.fail("max_header", "must be between 1KiB and 1MiB");
+  }
+  table.read("max_body", http.max_body);
+  if (table.has("max_body") &&
+      (http.max_body.bytes < 1024 || http.max_body.bytes > (1ULL << 30U))) {
+    table.fail("max_body", "must be between 1KiB and 1GiB");
+  }
+  table.read_int("max_connections", http.max_connections, 1, 4096);
+  read_duration(table, "header_timeout", http.header_timeout, std::chrono::milliseconds{100});
+  read_duration(table, "idle_timeout", http.idle_timeout, std::chrono::milliseconds{100});
+  read_duration(table, "write_timeout", http.write_timeout, std::chrono::milliseconds{100});
+}
+
+void read_runtime(TomlTable table, RuntimeConfig& runtime) {
+  read_path(table, "worker", runtime.worker);
+  read_path(table, "plugin_dir", runtime.plugin_dir);
+  read_path(table, "engine_dir", runtime.engine_dir);
+  table.read("worker_user", runtime.worker_user);
+  read_choice(table, "sandbox", runtime.sandbox, {"best_effort", "standard", "strict"});
+  table.read_int("threads", runtime.threads, 0, 1024);
+  table.read_int("max_sequences", runtime.max_sequences, 1, 256);
+  table.read_int("context_length", runtime.context_length, 0, 1 << 24);
+  table.read_int("max_queued", runtime.max_queued, 1, 65536);
+  table.read_int("niceness", runtime.niceness, 0, 19);
+  read_path(table, "cgroup", runtime.cgroup);
+  read_duration(table, "request_timeout", runtime.request_timeout, std::chrono::milliseconds{100});
+  table.read("idle_unload", runtime.idle_unload);
+}
+
+void read_controller(TomlTable table, ControllerConfig& controller) {
+  table.read("address", controller.address);
+  if (table.has("address") && !controller.address.empty()) {
+    if (Result<HostPort> address = parse_host_port(controller.address); !address) {
+      table.fail("address", address.error().message());
+    }
+  }
+  table.read("server_name", controller.server_name);
+  read_path(table, "token_file", controller.token_file);
+  read_path(table, "ca_file", controller.ca_file);
+  table.read("spki_pin", controller.spki_pin);
+  if (table.has("spki_pin") && !controller.spki_pin.empty() &&
+      !controller.spki_pin.starts_with("sha256:")) {
+    table.fail("spki_pin", "must be \"sha256:<64 hexadecimal characters>\"");
+  }
+}
+
+void read_sync(TomlTable table, SyncConfig& sync) {
+  table.read("max_bytes_per_second", sync.max_bytes_per_second);
+  read_duration(table, "heartbeat", sync.heartbeat, std::chrono::milliseconds{100});
+  read_duration(table, "backoff_first", sync.backoff_first, std::chrono::milliseconds{10});
+  read_duration(table, "backoff_longest", sync.backoff_longest, std::chrono::milliseconds{10});
+}
+
+void read_activation(TomlTable table, ActivationConfig& activation) {
+  read_choice(table, "goal", activation.goal, {"quality", "speed", "size"});
+  table.read("disk_reserve", activation.disk_reserve);
+  table.read_int("probation_seconds", activation.probation_seconds, -1, kNoMaximum);
+  table.read_int("probation_requests", activation.probation_requests, -1, kNoMaximum);
+  read_duration(table,
+                "probation_idle_extension",
+                activation.probation_idle_extension,
+                std::chrono::milliseconds{0});
+  table.read_int("max_unclean_exits", activation.max_unclean_exits, 1, 100);
+  read_duration(table, "fetch_deadline", activation.fetch_deadline, std::chrono::seconds{1});
+  read_duration(table, "gate_deadline", activation.gate_deadline, std::chrono::seconds{1});
+}
+
+void read_audit(TomlTable table, AuditConfig& audit) {
+  read_duration(
+      table, "checkpoint_interval", audit.checkpoint_interval, std::chrono::milliseconds{100});
+  table.read_int("checkpoint_records", audit.checkpoint_records, 1, 1 << 20);
+}
+
+void read_telemetry(TomlTable table, TelemetryConfig& telemetry) {
+  read_duration(table, "interval", telemetry.interval, std::chrono::milliseconds{100});
+  table.read("outbox", telemetry.outbox);
+  if (table.has("outbox") && telemetry.outbox.bytes < (64ULL << 10U)) {
+    table.fail("outbox", "must be at least 64KiB");
+  }
+}
+
+Result<Config> read_config(TomlReader reader, std::string name) {
+  Config config;
+  config.source = std::move(name);
+  TomlTable root = reader.root();
+  read_path(root, "state_dir", config.state_dir);
+  read_device(root.table("device"), config.device);
+  TomlTable log = root.table("log");
+  read_choice(log, "level", config.log.level, {"debug", "info", "warning", "error"});
+  read_listen(root.table("listen"), config.listen);
+  read_http(root.table("http"), config.http);
+  read_runtime(root.table("runtime"), config.runtime);
+  root.table("memory").read("budget", config.memory.budget);
+  TomlTable policy = root.table("policy");
+  read_path(policy, "file", config.policy.file);
+  policy.read("bootstrap_admins", config.policy.bootstrap_admins);
+  read_audit(root.table("audit"), config.audit);
+  TomlTable trust = root.table("trust");
+  read_path(trust, "root_file", config.trust.root_file);
+  read_controller(root.table("controller"), config.controller);
+  read_sync(root.table("sync"), config.sync);
+  read_activation(root.table("activation"), config.activation);
+  read_telemetry(root.table("telemetry"), config.telemetry);
+  if (Result<void> done = reader.finish(); !done) {
+    return done.error();
+  }
+  return config;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, std::string name) {
+  Result<TomlReader> reader = TomlReader::parse(text, name);
+  if (!reader) {
+    return reader.error();
+  }
+  return read_config(*std::move(reader), std::move(name));
+}
+
+Result<Config> load_config(FileSystem& fs, const std::filesystem::path& path) {
+  Result<TomlReader> reader = TomlReader::load(fs, path);
+  if (!reader) {
+    return reader.error();
+  }
+  return read_config(*std::move(reader), path.string());
+}
+
+}  // namespace skerry::agent

@@ -1,0 +1,129 @@
+#include "skerry/agent/config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace skerry::agent {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Environment test_environment() {
+  return Environment{"/opt/skerry/bin", "gw-7", false};
+}
+
+std::string problem_of(std::string_view text) {
+  Result<Config> config = parse_config(text, "skerryd.toml");
+  if (!config) {
+    EXPECT_EQ(config.error().code(), Error::Code::kConfigInvalid);
+    return config.error().message();
+  }
+  Result<Settings> settings = finalize(*std::move(config), test_environment());
+  if (!settings) {
+    EXPECT_EQ(settings.error().code(), Error::Code::kConfigInvalid);
+    return settings.error().message();
+  }
+  return "";
+}
+
+TEST(Config, EmptyFileGivesTheDefaults) {
+  Result<Config> config = parse_config("", "skerryd.toml");
+  ASSERT_TRUE(config) << config.error().to_string();
+  Result<Settings> settings = finalize(*std::move(config), test_environment());
+  ASSERT_TRUE(settings) << settings.error().to_string();
+  EXPECT_EQ(settings->state_dir(), "/var/lib/skerry");
+  EXPECT_EQ(settings->worker(), "/opt/skerry/bin/skerry-worker");
+  EXPECT_EQ(settings->plugin_dir(), "/opt/skerry/lib/skerry/plugins");
+  EXPECT_EQ(settings->device().name, "gw-7");
+  EXPECT_EQ(settings->http_address().port, 11435);
+  EXPECT_FALSE(settings->http().tcp);
+}
+
+TEST(Config, FullExampleShowsEveryDefault) {
+  SystemFileSystem fs;
+  Result<Config> full = load_config(fs, SKERRY_FULL_CONFIG);
+  ASSERT_TRUE(full) << full.error().to_string();
+  Result<Config> empty = parse_config("", "empty");
+  ASSERT_TRUE(empty);
+  EXPECT_EQ(full->listen.max_message, empty->listen.max_message);
+  EXPECT_EQ(full->http.max_body, empty->http.max_body);
+  EXPECT_EQ(full->sync.backoff_longest, empty->sync.backoff_longest);
+  EXPECT_EQ(full->activation.fetch_deadline, empty->activation.fetch_deadline);
+  Result<Settings> a = finalize(*full, test_environment());
+  Result<Settings> b = finalize(*empty, test_environment());
+  ASSERT_TRUE(a) << a.error().to_string();
+  ASSERT_TRUE(b);
+  EXPECT_THAT(needs_restart(*a, *b), IsEmpty());
+}
+
+TEST(Config, UnknownKeyNamesItsLineAndTheNearestKey) {
+  const std::string problem = problem_of("[listen]\napi_soket = \"/run/a.sock\"\n");
+  EXPECT_THAT(problem, HasSubstr("skerryd.toml:2"));
+  EXPECT_THAT(problem, HasSubstr("api_socket"));
+}
+
+TEST(Config, UnknownTableIsRefused) {
+  EXPECT_THAT(problem_of("[telemtry]\ninterval = \"1s\"\n"), HasSubstr("telemetry"));
+}
+
+TEST(Config, WrongTypeNamesFileAndLine) {
+  EXPECT_THAT(problem_of("\n[http]\ntcp = \"yes\"\n"), HasSubstr("skerryd.toml:3"));
+}
+
+TEST(Config, RefusesValuesOutOfRange) {
+  EXPECT_THAT(problem_of("[runtime]\nmax_sequences = 0\n"), HasSubstr("skerryd.toml:2"));
+  EXPECT_THAT(problem_of("[runtime]\nsandbox = \"maybe\"\n"), HasSubstr("\"strict\""));
+  EXPECT_THAT(problem_of("state_dir = \"relative\"\n"), HasSubstr("absolute"));
+  EXPECT_THAT(problem_of("[telemetry]\noutbox = \"1KiB\"\n"), HasSubstr("64KiB"));
+  EXPECT_THAT(problem_of("[controller]\naddress = \"nowhere\"\n"), HasSubstr("host:port"));
+}
+
+TEST(Config, RefusesTcpBeyondLoopback) {
+  EXPECT_THAT(problem_of("[http]\ntcp = true\ntcp_address = \"0.0.0.0:11435\"\n"),
+              HasSubstr("loopback"));
+}
+
+TEST(Config, RefusesSocketsThatShareAPath) {
+  EXPECT_THAT(problem_of("[listen]\napi_socket = \"/a\"\nadmin_socket = \"/a\"\n"),
+              HasSubstr("path of its own"));
+}
+
+TEST(Config, RefusesATokenWithoutAController) {
+  EXPECT_THAT(problem_of("[controller]\ntoken_file = \"/t\"\n"), HasSubstr("controller.address"));
+}
+
+TEST(Config, RefusesAPinThatIsNoDigest) {
+  EXPECT_THAT(problem_of("[controller]\naddress = \"c:1\"\nspki_pin = \"sha256:zz\"\n"),
+              HasSubstr("spki_pin"));
+}
+
+TEST(Config, ReloadNamesWhatNeedsARestart) {
+  Result<Config> before = parse_config("", "a");
+  Result<Config> after =
+      parse_config("[log]\nlevel = \"debug\"\n[listen]\napi_socket = \"/run/other.sock\"\n", "a");
+  ASSERT_TRUE(before);
+  ASSERT_TRUE(after);
+  Result<Settings> a = finalize(*before, test_environment());
+  Result<Settings> b = finalize(*after, test_environment());
+  ASSERT_TRUE(a);
+  ASSERT_TRUE(b);
+  EXPECT_THAT(needs_restart(*a, *b), testing::ElementsAre("listen.api_socket"));
+}
+
+TEST(HostPort, AcceptsNamesAndBracketedAddresses) {
+  Result<HostPort> name = parse_host_port("fleet.example:8443");
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->host, "fleet.example");
+  EXPECT_EQ(name->port, 8443);
+  Result<HostPort> six = parse_host_port("[::1]:80");
+  ASSERT_TRUE(six);
+  EXPECT_EQ(six->host, "::1");
+  for (const char* text : {"", ":1", "a", "a:", "a:x", "a:70000", "::1:80", "[]:1"}) {
+    EXPECT_FALSE(parse_host_port(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace skerry::agent
