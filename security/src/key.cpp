@@ -278,10 +278,12 @@ Digest PublicKey::spki_digest() const {
 }
 
 Result<void> PublicKey::verify(ByteView message, ByteView signature) const {
-  const Error bad{Error::Code::kSignatureInvalid,
-                  "the signature is not by key " + key_id().substr(0, 16)};
+  const auto bad = [this] {
+    return Error{Error::Code::kSignatureInvalid,
+                 "the signature is not by key " + key_id().substr(0, 16)};
+  };
   if (signature.empty() || signature.size() > kMaxSignature) {
-    return bad;
+    return bad();
   }
   const MdCtxPtr ctx{EVP_MD_CTX_new()};
   const EVP_MD* md = nullptr;
@@ -309,7 +311,7 @@ Result<void> PublicKey::verify(ByteView message, ByteView signature) const {
       ctx.get(), signature.data(), signature.size(), message.data(), message.size());
   ERR_clear_error();
   if (ok != 1) {
-    return bad;
+    return bad();
   }
   return {};
 }
