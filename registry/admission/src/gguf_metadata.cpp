@@ -237,8 +237,8 @@ void Metadata::read_array(const std::string& key, std::uint64_t at) {
     return;
   }
   if (type >= kValueTypes) {
-    cursor_.fail_at(at,
-                    "key " + in_quotes(key) + " has the unknown element type " + std::to_string(type));
+    cursor_.fail_at(
+        at, "key " + in_quotes(key) + " has the unknown element type " + std::to_string(type));
     return;
   }
   const auto element = static_cast<ValueType>(type);
@@ -301,7 +301,8 @@ void Metadata::read_strings(const std::string& key, std::uint64_t count) {
     const std::string value =
         read_text(limits_.max_string_bytes, "key " + in_quotes(key) + ": a string");
     if (value.find('\0') != std::string::npos) {
-      cursor_.fail_at(at, "element " + std::to_string(i) + " of " + in_quotes(key) + " contains NUL");
+      cursor_.fail_at(at,
+                      "element " + std::to_string(i) + " of " + in_quotes(key) + " contains NUL");
     }
     if (tokens && cursor_.ok()) {
       hex_tokens_[static_cast<std::size_t>(i)] = is_byte_spelling(value);

@@ -12,6 +12,7 @@
 #include "skerry/registry/onnx_check.hpp"
 
 #include "onnx_tensor.hpp"
+#include "onnx_value.hpp"
 #include "onnx_wire.hpp"
 
 namespace skerry::registry::onnx {
@@ -19,7 +20,11 @@ namespace skerry::registry::onnx {
 class GraphReader {
  public:
   GraphReader(Wire& wire, const OnnxLimits& limits, OnnxSummary& summary)
-      : wire_(wire), limits_(limits), summary_(summary), tensors_(wire, limits) {}
+      : wire_(wire),
+        limits_(limits),
+        summary_(summary),
+        tensors_(wire, limits),
+        values_(wire, limits) {}
 
   // The model's own graph; fills inputs and outputs of the summary.
   void read_main_graph(std::uint64_t end);
@@ -45,16 +50,12 @@ class GraphReader {
                             std::uint32_t& kind);
   void read_numbers(const Field& field, std::uint64_t end, WireType type);
   void read_constant(std::uint64_t end);
-  OnnxValue read_value_info(std::uint64_t end);
-  void read_type(std::uint64_t end, std::uint64_t depth, OnnxValue& value);
-  void read_tensor_type(std::uint64_t end, OnnxValue& value);
-  void read_shape(std::uint64_t end, OnnxValue& value);
-  std::int64_t read_dimension(std::uint64_t end);
 
   Wire& wire_;
   const OnnxLimits& limits_;
   OnnxSummary& summary_;
   TensorReader tensors_;
+  ValueReader values_;
   std::set<std::string> function_domains_;
   // Domains outside the admitted ones, with the offset of the first node.
   std::map<std::string, std::uint64_t> foreign_domains_;
