@@ -50,7 +50,8 @@ class BlobSource {
   [[nodiscard]] virtual std::string name() const = 0;
   // Writes exactly `range.length` bytes from `range.offset` to `sink`; blocks until done. kNotFound
   // if it does not have the blob, kUnavailable if asking again later may help, kCancelled after
-  // `cancel`, or the sink's error. Called by one thread at a time.
+  // `cancel`, or the sink's error. Called by one thread at a time; `sink` may be written from
+  // another thread, but only until `read` returns.
   virtual Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) = 0;
 };
 

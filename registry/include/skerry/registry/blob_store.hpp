@@ -148,8 +148,10 @@ class BlobStore {
   // root/blobs/sha256/ab/<hex>
   [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const;
 
- private:
+  // Opaque; named here for the parts of the implementation.
   struct Impl;
+
+ private:
   explicit BlobStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

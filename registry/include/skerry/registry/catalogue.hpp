@@ -43,6 +43,11 @@ struct VerifiedManifest {
   TenantId tenant;
 };
 
+struct BlobReference {
+  Digest blob;
+  std::string why;  // "active in slot default (acme/log-triage 1.2.0 q4_k_m)"
+};
+
 struct CatalogueOptions {
   // Name of a registered SQLite VFS; tests inject faults by it.
   std::string vfs;
@@ -98,9 +103,9 @@ class Catalogue final : public BlobRecords {
   Result<Slot> commit_probation(const SlotName& slot, std::uint64_t generation);
 
   // Makes the previous generation active again. With `mark_bad` the one that was live is remembered
-  // as bad and not kept; otherwise the two change places, so that a second rollback undoes the
-  // first. Without a previous one and with `mark_bad` the slot becomes empty; kFailedPrecondition
-  // otherwise.
+  // as bad; what is bad or on trial is not kept, otherwise the two change places, so that a second
+  // rollback undoes the first. Without a previous one and with `mark_bad` the slot becomes empty;
+  // kFailedPrecondition otherwise.
   Result<Slot> rollback(const SlotName& slot, std::string_view reason, bool mark_bad);
 
   // Stops serving there; what was live stays as previous.
@@ -109,6 +114,10 @@ class Catalogue final : public BlobRecords {
   // kNotFound for a slot that was never used.
   Result<Slot> slot(const SlotName& slot);
   Result<std::vector<Slot>> list_slots();
+
+  // Changes after `sequence`, oldest first: the agent turns each into a report exactly once by
+  // keeping the last sequence it sent.
+  Result<std::vector<SlotChange>> changes_after(std::uint64_t sequence, std::size_t limit);
 
   // Counts a start of the trial generation's worker and returns the new count; at boot the agent
   // reverts a trial that was started too often. kFailedPrecondition without a trial.
@@ -145,6 +154,15 @@ class Catalogue final : public BlobRecords {
   Result<void> unpin(const Digest& manifest, std::string_view variant);
   Result<std::vector<Pin>> list_pins();
 
+  // -- garbage collection
+  // -------------------------------------------------------------------------- Every blob that a
+  // slot, a pin or the desired state needs, with the reason in words. A blob may appear several
+  // times.
+  Result<std::vector<BlobReference>> references();
+  // Marks the blob as deleting unless something refers to it by now; false then, or if it is
+  // unknown.
+  Result<bool> claim_for_deletion(const Digest& blob);
+
   // -- counters and floors
   // ------------------------------------------------------------------------- The highest release
   // counter that was committed for `model`; 0 if none.
@@ -157,11 +175,16 @@ class Catalogue final : public BlobRecords {
   Result<std::int64_t> schema_version();
   Result<void> check_integrity();
 
+  // The time that rows are dated with.
+  [[nodiscard]] WallTime now() const;
+
   // For stores that share this file (metadata_store.hpp): runs `work` under the lock.
   Result<void> with_database(const std::function<Result<void>(sqlite::Database&)>& work);
 
- private:
+  // Opaque; named here for the parts of the implementation.
   struct Impl;
+
+ private:
   explicit Catalogue(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "skerry/common/result.hpp"
 #include "skerry/registry/blob_source.hpp"
@@ -27,19 +27,22 @@ class ChunkSink final : public ByteSink {
   // Where the next `write` goes; must be the start of a chunk. kFailedPrecondition inside one.
   Result<void> seek(std::uint64_t offset);
 
-  // Appends at the current position. Blocks while the queue is full. Returns the worker's first
-  // error (kDigestMismatch, kNoSpace …) as soon as it is known; one thread at a time.
+  // Appends at the current position; one thread at a time. Blocks while the queue is full. Returns
+  // the worker's first error (kNoSpace …) as soon as it is known. A chunk that fails verification
+  // costs that chunk alone and shows in `flush`; only a source that sent several is stopped here.
   Result<void> write(ByteView bytes) override;
 
   // The same with the position given: kInvalidArgument if `offset` neither continues nor starts a
   // chunk.
   Result<void> write_at(std::uint64_t offset, ByteView bytes);
 
-  // Waits for all queued chunks; kFailedPrecondition if a chunk is only partly there.
+  // Waits for all queued chunks. kFailedPrecondition if a chunk is only partly there;
+  // kDigestMismatch if a chunk failed verification since the last `reset`.
   Result<void> flush();
 
-  // After an error: the chunk that failed. `reset` makes the sink usable again.
-  [[nodiscard]] std::optional<std::uint64_t> failed_chunk() const;
+  // Chunks that failed verification since the last `reset`.
+  [[nodiscard]] std::vector<std::uint64_t> rejected() const;
+  // Forgets errors, rejected chunks and a partial chunk: the sink can be used again.
   void reset();
 
  private:

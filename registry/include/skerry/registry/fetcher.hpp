@@ -4,6 +4,7 @@
 // verified; a bad or short answer moves on to the next source, a restart continues where the last
 // one stopped. No network and no clock of its own: sources bring the bytes, `Pause` waits.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -61,7 +62,7 @@ class Fetcher {
  public:
   // Waits that long, or less when cancelled. Tests move a clock instead.
   using Pause = std::function<void(std::chrono::nanoseconds)>;
-  // Called from the thread that runs `fetch`, at most a few times per chunk; must not block.
+  // Called from the thread that the source writes from, at most once per chunk; must not block.
   using OnProgress = std::function<void(const FetchProgress&)>;
 
   // References and `sources` must outlive the fetcher. Sources are asked in the order given.
@@ -80,7 +81,7 @@ class Fetcher {
                               const CancelFlag& cancel,
                               const OnProgress& on_progress = {});
 
-  // Bytes `fetch` would have to receive now.
+  // Bytes `fetch` would have to receive at most: whole blobs that are not here.
   Result<std::uint64_t> bytes_missing(std::span<const WantedBlob> wanted);
 
  private:

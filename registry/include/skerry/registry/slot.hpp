@@ -33,6 +33,7 @@ struct SlotGeneration {
 struct Slot {
   SlotName name;
   TenantId tenant;
+  SiteId site;
   std::uint64_t revision = 0;  // grows with every change of this slot
   std::optional<SlotGeneration> active;
   std::optional<SlotGeneration> previous;
@@ -53,6 +54,7 @@ struct ActivationRequest {
   // Set only for a downgrade that the signed desired state or a local administrator asked for.
   bool permit_downgrade = false;
   TenantId tenant;
+  SiteId site;
 };
 
 struct DesiredSlot {
@@ -79,6 +81,23 @@ struct ActivationStep {
   WallTime at{};
 
   friend bool operator==(const ActivationStep&, const ActivationStep&) = default;
+};
+
+// One change of a slot, written in the transaction that made it: reports and audit are made from
+// it.
+struct SlotChange {
+  std::uint64_t sequence = 0;
+  SlotName slot;
+  std::uint64_t revision = 0;
+  std::string action;  // "activated", "committed", "rolled_back", "deactivated"
+  // What is active after it; generation 0 and a zero digest if nothing is.
+  std::uint64_t generation = 0;
+  Digest manifest;
+  std::string variant;
+  std::string reason;
+  WallTime at{};
+
+  friend bool operator==(const SlotChange&, const SlotChange&) = default;
 };
 
 struct KnownBad {

@@ -1,0 +1,86 @@
+#pragma once
+
+// The inside of `BlobStore`, shared by its three parts: reading and writing (blob_store.cpp),
+// ingest (blob_ingest.cpp) and recovery (blob_recovery.cpp).
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "skerry/registry/blob_store.hpp"
+
+namespace skerry::registry {
+
+struct BlobStore::Impl {
+  FileSystem& fs;
+  BlobRecords& records;
+  const Clock& clock;
+  std::filesystem::path root;
+  BlobStoreOptions options;
+  std::unique_ptr<File> lock_file;
+  RecoveryReport recovery;
+
+  std::mutex mutex;  // guards what follows; never held while bytes are hashed
+  std::set<Digest> open_ingests;
+  std::uint64_t next_temporary = 0;
+
+  Impl(FileSystem& file_system,
+       BlobRecords& blob_records,
+       const Clock& wall,
+       std::filesystem::path folder,
+       const BlobStoreOptions& store_options)
+      : fs(file_system),
+        records(blob_records),
+        clock(wall),
+        root(std::move(folder)),
+        options(store_options) {}
+
+  [[nodiscard]] std::filesystem::path blobs() const { return root / "blobs" / "sha256"; }
+  [[nodiscard]] std::filesystem::path staging() const { return root / "staging"; }
+  [[nodiscard]] std::filesystem::path quarantined() const { return root / "quarantine"; }
+  [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const;
+  [[nodiscard]] std::filesystem::path part_of(const Digest& digest) const;
+  [[nodiscard]] std::filesystem::path map_of(const Digest& digest) const;
+  std::filesystem::path temporary_path();
+
+  Result<void> prepare();
+  Result<void> take_lock();
+
+  // True if a present record exists; finishes an interrupted deletion that stands in the way.
+  Result<bool> is_present(const Digest& digest);
+  // kNoSpace unless `size` bytes fit beside the reserve.
+  Result<void> check_space(std::uint64_t size);
+  // The last steps of every ingest, for a staged file whose whole digest was checked: sync, mode,
+  // rename, sync of both folders, record.
+  Result<void> commit(const std::filesystem::path& staged, File& file, const Digest& digest);
+  // Records the file at its final place as verified now.
+  Result<void> record(const Digest& digest, const FileStatus& status);
+  // Moves `path` to quarantine/<name>, replacing an older one of that name.
+  Result<void> move_to_quarantine(const std::filesystem::path& path, const std::string& name);
+  // The file at `path_of(digest)` hashed: true if it is what its name says.
+  Result<bool> has_right_bytes(const Digest& digest);
+  Result<OpenBlob> open(const Digest& digest, bool force_hash);
+  Result<void> finish_removal(const Digest& digest);
+  Result<void> remove_if_there(const std::filesystem::path& path);
+
+  // blob_recovery.cpp
+  Result<void> recover();
+  Result<void> recover_staging();
+  Result<void> recover_blobs();
+  Result<void> recover_file(const std::filesystem::path& path, const std::string& name);
+  Result<void> recover_records();
+};
+
+// "<hex>.part" and "<hex>.map" in staging/.
+inline constexpr std::string_view kPartSuffix = ".part";
+inline constexpr std::string_view kMapSuffix = ".map";
+inline constexpr std::string_view kTemporarySuffix = ".tmp";
+
+// blob_ingest.cpp. The caller has entered `digest` into `open_ingests`; the ingest takes it out.
+Result<std::unique_ptr<BlobIngest>> make_ingest(BlobStore::Impl& store,
+                                                const Digest& digest,
+                                                const ChunkIndex& index);
+
+}  // namespace skerry::registry

@@ -1,0 +1,138 @@
+#include "skerry/registry/chunk_sink.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "buffer_worker.hpp"
+
+namespace skerry::registry {
+namespace {
+
+// So many wrong chunks are no accident on the line: stop the source.
+constexpr std::size_t kMaxRejected = 4;
+
+}  // namespace
+
+struct ChunkSink::Impl {
+  BlobIngest& ingest;
+  mutable std::mutex mutex;
+  std::vector<std::uint64_t> rejected;
+  std::optional<Error> first_rejection;
+  std::uint64_t position = 0;
+  std::shared_ptr<Buffer> partial;  // of the chunk that holds `position`
+  BufferWorker worker;              // last: its thread uses the above
+
+  Impl(BlobIngest& target, std::size_t queue_chunks)
+      : ingest(target), worker(std::max<std::size_t>(queue_chunks, 1), [this](auto chunk, auto& b) {
+          return store(chunk, b);
+        }) {}
+
+  Result<void> store(std::uint64_t chunk, const Buffer& buffer) {
+    auto ok = ingest.write_chunk(chunk, buffer.view());
+    if (ok || ok.error().code() != Error::Code::kDigestMismatch) {
+      return ok;
+    }
+    const std::lock_guard lock{mutex};
+    rejected.push_back(chunk);
+    if (!first_rejection) {
+      first_rejection = ok.error();
+    }
+    return rejected.size() < kMaxRejected ? Result<void>{} : ok;
+  }
+
+  [[nodiscard]] std::uint64_t chunk_size() const { return ingest.index().chunk_size(); }
+
+  // Bytes of the current chunk that are still to come.
+  [[nodiscard]] std::size_t take(ByteView bytes) {
+    const auto chunk = position / chunk_size();
+    const auto length = ingest.index().length_of(chunk);
+    if (!partial) {
+      partial = std::make_shared<Buffer>(length);
+    }
+    const auto count = std::min<std::size_t>(bytes.size(), length - partial->size());
+    std::memcpy(partial->space().data() + partial->size(), bytes.data(), count);
+    partial->set_size(partial->size() + count);
+    position += count;
+    return count;
+  }
+
+  [[nodiscard]] bool chunk_complete() const {
+    return partial && partial->size() == partial->space().size();
+  }
+};
+
+ChunkSink::ChunkSink(BlobIngest& ingest, std::size_t queue_chunks)
+    : impl_(std::make_unique<Impl>(ingest, queue_chunks)) {}
+
+ChunkSink::~ChunkSink() = default;
+
+Result<void> ChunkSink::seek(std::uint64_t offset) {
+  if (impl_->partial) {
+    return Error{Error::Code::kFailedPrecondition,
+                 "the chunk at byte " + std::to_string(impl_->position) + " is only partly there"};
+  }
+  if (offset % impl_->chunk_size() != 0 || offset >= impl_->ingest.index().size()) {
+    return Error{Error::Code::kInvalidArgument,
+                 "byte " + std::to_string(offset) + " is not the start of a chunk"};
+  }
+  impl_->position = offset;
+  return {};
+}
+
+Result<void> ChunkSink::write(ByteView bytes) {
+  if (bytes.size() > impl_->ingest.index().size() - impl_->position) {
+    return Error{Error::Code::kInvalidArgument,
+                 "more bytes than the blob has: " + std::to_string(bytes.size()) + " at byte " +
+                     std::to_string(impl_->position)};
+  }
+  while (!bytes.empty()) {
+    bytes = bytes.subspan(impl_->take(bytes));
+    if (impl_->chunk_complete()) {
+      const auto chunk = (impl_->position - 1) / impl_->chunk_size();
+      if (auto ok = impl_->worker.push(chunk, std::move(impl_->partial)); !ok) {
+        return ok;
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> ChunkSink::write_at(std::uint64_t offset, ByteView bytes) {
+  if (offset != impl_->position) {
+    if (auto ok = seek(offset); !ok) {
+      return ok;
+    }
+  }
+  return write(bytes);
+}
+
+Result<void> ChunkSink::flush() {
+  if (auto ok = impl_->worker.drain(); !ok) {
+    return ok;
+  }
+  const std::lock_guard lock{impl_->mutex};
+  if (impl_->first_rejection) {
+    return *impl_->first_rejection;
+  }
+  if (impl_->partial) {
+    return Error{Error::Code::kFailedPrecondition,
+                 "the stream ended inside a chunk, at byte " + std::to_string(impl_->position)};
+  }
+  return {};
+}
+
+std::vector<std::uint64_t> ChunkSink::rejected() const {
+  const std::lock_guard lock{impl_->mutex};
+  return impl_->rejected;
+}
+
+void ChunkSink::reset() {
+  impl_->worker.reset();
+  impl_->partial.reset();
+  impl_->position = 0;
+  const std::lock_guard lock{impl_->mutex};
+  impl_->rejected.clear();
+  impl_->first_rejection.reset();
+}
+
+}  // namespace skerry::registry
