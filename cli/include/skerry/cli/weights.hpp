@@ -1,0 +1,28 @@
+#pragma once
+
+// What a weights file is and needs: the admission check with a summary for people, and the memory
+// that PREFLIGHT will ask for. Used by `skerry model check` and `pack`.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "skerry/common/file_system.hpp"
+#include "skerry/common/json.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/registry/manifest.hpp"
+
+namespace skerry::cli {
+
+struct WeightsSummary {
+  std::string format;  // "gguf", "onnx"
+  std::uint64_t ram_bytes = 0;
+  Json details;
+};
+
+// By the first bytes of the file, not its name. kModelFormat says what is wrong and where.
+Result<WeightsSummary> inspect_weights(FileSystem& fs,
+                                       const std::filesystem::path& path,
+                                       const registry::ActivationOptions& activation);
+
+}  // namespace skerry::cli

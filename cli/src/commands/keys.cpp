@@ -1,0 +1,137 @@
+// skerry keys create|list|export: signing keys of people and machines, named by URI.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "skerry/cli/key_files.hpp"
+#include "skerry/security/signer.hpp"
+
+#include "commands.hpp"
+#include "invocation.hpp"
+
+namespace skerry::cli {
+namespace {
+
+struct CreateOptions {
+  std::string uri;
+  std::string algorithm = "ed25519";
+};
+
+Json describe(const std::string& where, const security::PublicKey& key) {
+  return Json{Json::Object{{"uri", where},
+                           {"algorithm", security::to_string(key.algorithm())},
+                           {"key_id", key.key_id()},
+                           {"spki_sha256", key.spki_digest().hex()}}};
+}
+
+Result<int> run_create(Invocation& invocation, const CreateOptions& options) {
+  const auto uri = key_uri(options.uri);
+  if (!uri) {
+    return uri.error();
+  }
+  const auto algorithm = security::parse_key_algorithm(options.algorithm);
+  if (!algorithm) {
+    return algorithm.error();
+  }
+  if (uri->scheme() == "file") {
+    const auto folder = std::filesystem::path{uri->path()}.parent_path();
+    if (!invocation.fs.exists(folder)) {
+      if (auto made = invocation.fs.create_directories(folder, 0700); !made) {
+        return made.error();
+      }
+    }
+  }
+  const auto signer = security::create_key(invocation.fs, *uri, *algorithm);
+  if (!signer) {
+    return signer.error();
+  }
+  const security::PublicKey& key = (*signer)->public_key();
+  if (invocation.json) {
+    invocation.console.print_json(describe(uri->to_string(), key));
+  } else {
+    invocation.console.line(fmt::format(
+        "{}  {}  {}", key.key_id(), security::to_string(key.algorithm()), uri->to_string()));
+  }
+  return kExitDone;
+}
+
+struct ListOptions {
+  std::string folder = ".";
+};
+
+Result<int> run_list(Invocation& invocation, const ListOptions& options) {
+  const auto names = invocation.fs.list(options.folder);
+  if (!names) {
+    return names.error();
+  }
+  Table table{{"file", "algorithm", "key id"}};
+  Json::Array list;
+  for (const std::string& name : *names) {
+    const auto path = std::filesystem::path{options.folder} / name;
+    const auto status = invocation.fs.status(path);
+    if (!status || status->is_directory || path.extension() != ".pem") {
+      continue;
+    }
+    const auto key = load_public_key(invocation.fs, path.string());
+    if (!key) {
+      invocation.console.note(path.string() + ": " + key.error().to_string());
+      continue;
+    }
+    table.add({name, std::string{security::to_string(key->algorithm())}, key->key_id()});
+    list.push_back(describe(path.string(), *key));
+  }
+  if (invocation.json) {
+    invocation.console.print_json(Json{std::move(list)});
+  } else {
+    invocation.console.print(table.text());
+  }
+  return kExitDone;
+}
+
+struct ExportOptions {
+  std::string uri;
+  std::string format = "pem";
+};
+
+Result<int> run_export(Invocation& invocation, const ExportOptions& options) {
+  const auto key = load_public_key(invocation.fs, options.uri);
+  if (!key) {
+    return key.error();
+  }
+  if (options.format == "tuf") {
+    invocation.console.line(key->to_tuf_json().dump());
+  } else if (options.format == "id") {
+    invocation.console.line(key->key_id());
+  } else {
+    invocation.console.print(key->pem());
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_keys_command(CLI::App& app, Invocation& invocation) {
+  CLI::App* keys = app.add_subcommand("keys", "signing keys");
+  keys->require_subcommand(1);
+  CLI::App* create = keys->add_subcommand("create", "make a key; never overwrites one");
+  const auto create_options = add_action<CreateOptions>(create, invocation, run_create);
+  create
+      ->add_option("uri",
+                   create_options->uri,
+                   "a path, or file:/path[?passphrase-file=/path]; private half with mode 0600")
+      ->required();
+  create->add_option("--algorithm", create_options->algorithm, "ed25519 or ecdsa-p256")
+      ->capture_default_str();
+  CLI::App* list = keys->add_subcommand("list", "the .pem keys in a folder");
+  const auto list_options = add_action<ListOptions>(list, invocation, run_list);
+  list->add_option("folder", list_options->folder, "")->capture_default_str();
+  CLI::App* save = keys->add_subcommand("export", "print the public half");
+  const auto export_options = add_action<ExportOptions>(save, invocation, run_export);
+  save->add_option("uri", export_options->uri, "key URI or path")->required();
+  save->add_option("--format", export_options->format, "")
+      ->check(CLI::IsMember({"pem", "tuf", "id"}))
+      ->capture_default_str();
+}
+
+}  // namespace skerry::cli

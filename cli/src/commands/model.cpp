@@ -1,0 +1,18 @@
+// skerry model check|quantize|evaluate|pack: making a model ready for the fleet.
+
+#include "commands.hpp"
+#include "invocation.hpp"
+#include "model_commands.hpp"
+
+namespace skerry::cli {
+
+void add_model_command(CLI::App& app, Invocation& invocation) {
+  CLI::App* model = app.add_subcommand("model", "make a model ready: check, derive, measure, pack");
+  model->require_subcommand(1);
+  add_model_check(*model, invocation);
+  add_model_quantize(*model, invocation);
+  add_model_evaluate(*model, invocation);
+  add_model_pack(*model, invocation);
+}
+
+}  // namespace skerry::cli

@@ -1,0 +1,344 @@
+// skerry repo init|status|add|remove|sign|show|root|publish: the signed list of what may exist. The
+// folder travels between the people who hold offline keys; `skerry fleet publish` hands the result
+// to the controller.
+
+#include <fmt/format.h>
+
+#include "skerry/cli/key_files.hpp"
+#include "skerry/cli/model_target.hpp"
+#include "skerry/security/tuf/repository.hpp"
+
+#include "commands.hpp"
+#include "invocation.hpp"
+
+namespace skerry::cli {
+namespace {
+
+namespace tuf = security::tuf;
+
+constexpr std::size_t kMaxMetadata = tuf::MetadataLimits::kTargetsBytes;
+
+struct InitOptions {
+  std::string folder;
+  std::vector<std::string> root_keys;
+  std::vector<std::string> targets_keys;
+  std::vector<std::string> online_keys;
+  std::int64_t root_threshold = 0;
+  std::int64_t targets_threshold = 0;
+};
+
+// By default all but one of the keys, at least one: 2 of 3, 1 of 2, 1 of 1.
+std::int64_t threshold_of(std::int64_t asked, std::size_t keys) {
+  if (asked > 0) {
+    return asked;
+  }
+  return keys > 2 ? static_cast<std::int64_t>(keys) - 1 : 1;
+}
+
+Result<int> run_init(Invocation& invocation, const InitOptions& options) {
+  const auto root = load_public_keys(invocation.fs, options.root_keys);
+  const auto targets = load_public_keys(invocation.fs, options.targets_keys);
+  const auto online = load_public_keys(invocation.fs, options.online_keys);
+  for (const auto* keys : {&root, &targets, &online}) {
+    if (!*keys) {
+      return keys->error();
+    }
+  }
+  tuf::RootSetup setup;
+  setup.root = {*root, threshold_of(options.root_threshold, root->size())};
+  setup.targets = {*targets, threshold_of(options.targets_threshold, targets->size())};
+  setup.snapshot = {*online, 1};
+  setup.timestamp = {*online, 1};
+  const auto repository =
+      tuf::Repository::init(invocation.fs, options.folder, setup, {}, invocation.clock.wall_now());
+  if (!repository) {
+    return repository.error();
+  }
+  invocation.console.line(
+      fmt::format("{}: root needs {} of {} signatures, targets {} of {}; sign both next",
+                  options.folder,
+                  setup.root.threshold,
+                  setup.root.keys.size(),
+                  setup.targets.threshold,
+                  setup.targets.keys.size()));
+  return kExitDone;
+}
+
+struct FolderOption {
+  std::string folder;
+};
+
+Json role_json(const tuf::RoleStatus& role) {
+  Json::Array keys;
+  for (const auto& key : role.keys) {
+    keys.emplace_back(Json::Object{
+        {"key_id", key.keyid}, {"algorithm", key.algorithm}, {"signed", key.signed_by}});
+  }
+  return Json{
+      Json::Object{{"role", tuf::to_string(role.role)},
+                   {"published_version", role.published_version},
+                   {"staged_version", role.staged_version ? Json{*role.staged_version} : Json{}},
+                   {"expires", role.expires ? Json{to_rfc3339(*role.expires)} : Json{}},
+                   {"signatures", role.signatures},
+                   {"threshold", role.threshold},
+                   {"ready", role.ready},
+                   {"keys", std::move(keys)}}};
+}
+
+Result<int> run_status(Invocation& invocation, const FolderOption& options) {
+  const auto repository = tuf::Repository::open(invocation.fs, options.folder);
+  if (!repository) {
+    return repository.error();
+  }
+  const auto status = (*repository)->status();
+  if (!status) {
+    return status.error();
+  }
+  if (invocation.json) {
+    Json::Array roles;
+    for (const auto& role : status->roles) {
+      roles.push_back(role_json(role));
+    }
+    invocation.console.print_json(Json{Json::Object{
+        {"targets", static_cast<std::uint64_t>(status->targets)}, {"roles", std::move(roles)}}});
+    return kExitDone;
+  }
+  Table table{{"role", "published", "expires", "staged", "signatures", "ready"}};
+  for (const auto& role : status->roles) {
+    table.add({std::string{tuf::to_string(role.role)},
+               role.published_version == 0 ? "-" : std::to_string(role.published_version),
+               role.expires ? to_rfc3339(*role.expires) : "-",
+               role.staged_version ? std::to_string(*role.staged_version) : "-",
+               fmt::format("{} of {}", role.signatures, role.threshold),
+               role.staged_version ? (role.ready ? "yes" : "no") : "-"});
+  }
+  invocation.console.print(table.text());
+  invocation.console.line(fmt::format("{} targets", status->targets));
+  return kExitDone;
+}
+
+struct AddOptions {
+  std::string folder;
+  std::vector<std::string> manifests;
+};
+
+Result<int> run_add(Invocation& invocation, const AddOptions& options) {
+  const auto repository = tuf::Repository::open(invocation.fs, options.folder);
+  if (!repository) {
+    return repository.error();
+  }
+  for (const std::string& path : options.manifests) {
+    const auto target = load_model_target(invocation.fs, path);
+    if (!target) {
+      return target.error();
+    }
+    if (auto added =
+            (*repository)->add_target(target->path, target->file, {}, invocation.clock.wall_now());
+        !added) {
+      return added.error().with_context(path);
+    }
+    invocation.console.line("staged " + target->path);
+  }
+  return kExitDone;
+}
+
+struct RemoveOptions {
+  std::string folder;
+  std::string target;
+};
+
+Result<int> run_remove(Invocation& invocation, const RemoveOptions& options) {
+  const auto repository = tuf::Repository::open(invocation.fs, options.folder);
+  if (!repository) {
+    return repository.error();
+  }
+  if (auto removed = (*repository)->remove_target(options.target, {}, invocation.clock.wall_now());
+      !removed) {
+    return removed.error();
+  }
+  invocation.console.line("staged without " + options.target);
+  return kExitDone;
+}
+
+struct SignOptions {
+  std::string path;
+  std::vector<std::string> keys;
+  std::string role;
+};
+
+Result<int> sign_file(Invocation& invocation, const SignOptions& options) {
+  auto bytes = read_file(invocation.fs, options.path, kMaxMetadata);
+  if (!bytes) {
+    return bytes.error();
+  }
+  const auto description = tuf::describe_metadata(*bytes);
+  if (!description) {
+    return description.error().with_context(options.path);
+  }
+  invocation.console.note(*description);
+  for (const std::string& text : options.keys) {
+    const auto signer = load_signer(invocation.fs, text);
+    if (!signer) {
+      return signer.error();
+    }
+    auto with_signature = tuf::sign_metadata(*bytes, **signer);
+    if (!with_signature) {
+      return with_signature.error();
+    }
+    bytes = std::move(with_signature);
+  }
+  if (auto written = write_file_atomic(invocation.fs, options.path, *bytes, 0644); !written) {
+    return written.error();
+  }
+  invocation.console.line("signed " + options.path);
+  return kExitDone;
+}
+
+Result<int> run_sign(Invocation& invocation, const SignOptions& options) {
+  const auto status = invocation.fs.status(options.path);
+  if (!status) {
+    return status.error();
+  }
+  if (!status->is_directory) {
+    return sign_file(invocation, options);
+  }
+  const auto repository = tuf::Repository::open(invocation.fs, options.path);
+  if (!repository) {
+    return repository.error();
+  }
+  std::vector<tuf::Role> roles{tuf::Role::kRoot, tuf::Role::kTargets};
+  if (!options.role.empty()) {
+    const auto role = tuf::parse_role(options.role);
+    if (!role) {
+      return role.error();
+    }
+    roles = {*role};
+  }
+  const auto signatures = sign_staged(invocation.fs, **repository, roles, options.keys);
+  if (!signatures) {
+    return signatures.error();
+  }
+  for (const std::string& line : *signatures) {
+    invocation.console.line(line);
+  }
+  return kExitDone;
+}
+
+Result<int> run_show(Invocation& invocation, const FolderOption& options) {
+  const auto bytes = read_file(invocation.fs, options.folder, kMaxMetadata);
+  if (!bytes) {
+    return bytes.error();
+  }
+  const auto description = tuf::describe_metadata(*bytes);
+  if (!description) {
+    return description.error();
+  }
+  invocation.console.print(*description);
+  if (!description->ends_with('\n')) {
+    invocation.console.line("");
+  }
+  return kExitDone;
+}
+
+struct RootOptions {
+  std::string folder;
+  std::string out;
+};
+
+Result<int> run_root(Invocation& invocation, const RootOptions& options) {
+  const auto repository = tuf::Repository::open(invocation.fs, options.folder);
+  if (!repository) {
+    return repository.error();
+  }
+  const auto root = (*repository)->current_root();
+  if (!root) {
+    return root.error();
+  }
+  if (options.out.empty()) {
+    invocation.console.line(*root);
+    return kExitDone;
+  }
+  if (auto written = write_file_atomic(invocation.fs, options.out, *root, 0644); !written) {
+    return written.error();
+  }
+  invocation.console.note("root written to " + options.out);
+  return kExitDone;
+}
+
+struct PublishOptions {
+  std::string folder;
+  std::string online_key;
+};
+
+Result<int> run_publish(Invocation& invocation, const PublishOptions& options) {
+  const auto repository = tuf::Repository::open(invocation.fs, options.folder);
+  if (!repository) {
+    return repository.error();
+  }
+  const auto signer = load_signer(invocation.fs, options.online_key);
+  if (!signer) {
+    return signer.error();
+  }
+  if (auto published = (*repository)->publish(**signer, **signer, {}, invocation.clock.wall_now());
+      !published) {
+    return published.error();
+  }
+  invocation.console.line("published in " + options.folder);
+  return kExitDone;
+}
+
+void add_making(CLI::App* repo, Invocation& invocation) {
+  CLI::App* init = repo->add_subcommand("init", "make a repository and stage its first root");
+  const auto options = add_action<InitOptions>(init, invocation, run_init);
+  init->add_option("folder", options->folder, "")->required();
+  init->add_option("--root-key", options->root_keys, "offline key (repeatable)")->required();
+  init->add_option("--targets-key", options->targets_keys, "offline key (repeatable)")->required();
+  init->add_option("--online-key",
+                   options->online_keys,
+                   "for snapshot and timestamp: the controller's (skerry fleet info)")
+      ->required();
+  init->add_option(
+      "--root-threshold", options->root_threshold, "default: all but one of three or more");
+  init->add_option("--targets-threshold", options->targets_threshold, "");
+  CLI::App* add = repo->add_subcommand("add", "stage models: their manifests become targets");
+  const auto add_options = add_action<AddOptions>(add, invocation, run_add);
+  add->add_option("folder", add_options->folder, "")->required();
+  add->add_option("manifest", add_options->manifests, "manifest.json of a packed model")
+      ->required();
+  CLI::App* remove = repo->add_subcommand("remove", "stage the list without a target");
+  const auto remove_options = add_action<RemoveOptions>(remove, invocation, run_remove);
+  remove->add_option("folder", remove_options->folder, "")->required();
+  remove->add_option("target", remove_options->target, "models/team/name/version")->required();
+}
+
+}  // namespace
+
+void add_repo_command(CLI::App& app, Invocation& invocation) {
+  CLI::App* repo = app.add_subcommand("repo", "the signed list of what may exist (TUF)");
+  repo->require_subcommand(1);
+  add_making(repo, invocation);
+  CLI::App* status = repo->add_subcommand("status", "versions, ends, and who has still to sign");
+  const auto status_options = add_action<FolderOption>(status, invocation, run_status);
+  status->add_option("folder", status_options->folder, "")->required();
+  CLI::App* sign = repo->add_subcommand(
+      "sign", "sign what is staged in a repository, or one metadata file on another machine");
+  const auto sign_options = add_action<SignOptions>(sign, invocation, run_sign);
+  sign->add_option("path", sign_options->path, "repository folder or metadata file")->required();
+  sign->add_option("--key", sign_options->keys, "offline key (repeatable)")->required();
+  sign->add_option(
+      "--role", sign_options->role, "root or targets; default: whatever the key may sign");
+  CLI::App* show = repo->add_subcommand("show", "describe a metadata file before signing it");
+  const auto show_options = add_action<FolderOption>(show, invocation, run_show);
+  show->add_option("file", show_options->folder, "")->required();
+  CLI::App* root = repo->add_subcommand("root", "print the root that devices are provisioned with");
+  const auto root_options = add_action<RootOptions>(root, invocation, run_root);
+  root->add_option("folder", root_options->folder, "")->required();
+  root->add_option("--out", root_options->out, "write it to this file");
+  CLI::App* publish =
+      repo->add_subcommand("publish", "make snapshot and timestamp here, without a controller");
+  const auto publish_options = add_action<PublishOptions>(publish, invocation, run_publish);
+  publish->add_option("folder", publish_options->folder, "")->required();
+  publish->add_option("--online-key", publish_options->online_key, "")->required();
+}
+
+}  // namespace skerry::cli

@@ -1,0 +1,43 @@
+// skerry rollback: makes the previous generation of a slot active again.
+
+#include <fmt/format.h>
+
+#include "admin.hpp"
+#include "commands.hpp"
+
+namespace skerry::cli {
+namespace {
+
+struct Options {
+  std::string slot = "default";
+};
+
+Result<int> run(Invocation& invocation, const Options& options) {
+  admin::RollbackRequest request;
+  request.set_slot(options.slot);
+  const auto response = call_admin(
+      invocation, &admin::AdminService::Stub::Rollback, request, std::chrono::minutes{5});
+  if (!response) {
+    return response.error();
+  }
+  if (invocation.json) {
+    invocation.console.print(to_json(*response));
+  } else {
+    invocation.console.line(fmt::format("{} runs {} again (committed in {:.1f} ms)",
+                                        options.slot,
+                                        model_text(response->slot().active()),
+                                        static_cast<double>(response->commit_us()) / 1000.0));
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_rollback_command(CLI::App& app, Invocation& invocation) {
+  CLI::App* command =
+      app.add_subcommand("rollback", "make a slot's previous generation active again");
+  const auto options = add_action<Options>(command, invocation, run);
+  command->add_option("slot", options->slot, "the slot")->capture_default_str();
+}
+
+}  // namespace skerry::cli

@@ -1,0 +1,109 @@
+// skerry status: one look at this gateway.
+
+#include <fmt/format.h>
+
+#include "admin.hpp"
+#include "commands.hpp"
+
+namespace skerry::cli {
+
+std::string model_text(const ::skerry::models::v1::Model& model) {
+  if (model.name().empty()) {
+    return "-";
+  }
+  return model.name() + " " + model.version() + " " + model.variant();
+}
+
+namespace {
+
+void print_workers(Console& console, const admin::GetStatusResponse& status) {
+  if (status.workers().empty()) {
+    return;
+  }
+  console.line("");
+  Table table{{"worker", "runtime", "pid", "state", "memory", "restarts", "sandbox"}};
+  for (const auto& worker : status.workers()) {
+    std::string missing;
+    std::size_t enforced = 0;
+    for (const auto& [layer, outcome] : worker.sandbox()) {
+      if (outcome.starts_with("unavailable") || outcome.starts_with("missing") ||
+          outcome.starts_with("no")) {
+        missing += " -" + layer;
+      } else {
+        ++enforced;
+      }
+    }
+    table.add({worker.model(),
+               worker.plugin() + " " + worker.engine_version(),
+               std::to_string(worker.pid()),
+               worker.state(),
+               human_bytes(worker.resident_bytes()),
+               std::to_string(worker.restarts()),
+               fmt::format("{}/{}{}", enforced, worker.sandbox().size(), missing)});
+  }
+  console.print(table.text());
+}
+
+void print_status(Console& console, const admin::GetStatusResponse& status) {
+  const auto& sync = status.sync();
+  console.line(fmt::format("skerryd {} since {}, ready after {:.1f} ms, {} resident",
+                           status.version(),
+                           human_time(status.started_at_unix_ms()),
+                           static_cast<double>(status.ready_us()) / 1000.0,
+                           human_bytes(status.resident_bytes())));
+  console.line(fmt::format("models      {} of {} budget",
+                           human_bytes(status.memory_used_bytes()),
+                           human_bytes(status.memory_budget_bytes())));
+  console.line(
+      fmt::format("controller  {}{}",
+                  sync.controller().empty() ? "none" : sync.controller() + ", " + sync.state(),
+                  sync.last_error().empty() ? "" : " (" + sync.last_error() + ")"));
+  if (sync.enrolled()) {
+    console.line(fmt::format("device      {}, last contact {}, certificate until {}",
+                             sync.device_id(),
+                             human_time(sync.last_contact_unix_ms()),
+                             human_time(sync.certificate_expires_unix_ms())));
+  }
+  console.line(fmt::format(
+      "outbox      {} records, {}", sync.outbox_records(), human_bytes(sync.outbox_bytes())));
+  console.line(fmt::format("policy      {}", status.policy_version()));
+  console.line(
+      fmt::format("audit       {} records, root {}", status.audit_size(), status.audit_root()));
+  console.line(fmt::format("clock       {}", status.clock_state()));
+  console.line("");
+  Table table{{"slot", "state", "active", "previous", "why"}};
+  for (const auto& slot : status.slots()) {
+    table.add({slot.slot(),
+               slot.state(),
+               model_text(slot.active()),
+               model_text(slot.previous()),
+               slot.reason().empty() ? slot.active().variant_reason() : slot.reason()});
+  }
+  console.print(table.text());
+  print_workers(console, status);
+}
+
+Result<int> run_status(Invocation& invocation, const NoOptions& /*options*/) {
+  const auto status =
+      call_admin(invocation, &admin::AdminService::Stub::GetStatus, admin::GetStatusRequest{});
+  if (!status) {
+    return status.error();
+  }
+  if (invocation.json) {
+    invocation.console.print(to_json(*status));
+  } else {
+    print_status(invocation.console, *status);
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_status_command(CLI::App& app, Invocation& invocation) {
+  add_action<NoOptions>(
+      app.add_subcommand("status", "slots, workers, controller, outbox and audit of this gateway"),
+      invocation,
+      run_status);
+}
+
+}  // namespace skerry::cli

@@ -1,0 +1,42 @@
+#pragma once
+
+// The subcommands of `skerry model`, one file each, and what those that start a worker share.
+
+#include <filesystem>
+#include <string>
+
+#include "skerry/common/result.hpp"
+#include "skerry/runtime/supervisor.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace skerry::cli {
+
+struct Invocation;
+
+void add_model_check(CLI::App& model, Invocation& invocation);
+void add_model_quantize(CLI::App& model, Invocation& invocation);
+void add_model_evaluate(CLI::App& model, Invocation& invocation);
+void add_model_pack(CLI::App& model, Invocation& invocation);
+
+struct WorkerOptions {
+  std::string worker;
+  std::string plugins;
+};
+
+// --worker and --plugins, with their environment variables.
+void add_worker_options(CLI::App& command, WorkerOptions& options);
+
+// The worker beside this program (build tree) or in its lib/skerry (installed). kWorkerSetup if it
+// is nowhere.
+Result<runtime::SupervisorOptions> worker_setup(Invocation& invocation,
+                                                const WorkerOptions& options);
+
+// Opens and hashes a file for a worker.
+Result<runtime::ModelFile> open_model_file(Invocation& invocation,
+                                           const std::filesystem::path& path,
+                                           const std::string& role);
+
+}  // namespace skerry::cli

@@ -1,0 +1,78 @@
+#include "skerry/cli/model_target.hpp"
+
+#include <filesystem>
+
+#include "skerry/cli/key_files.hpp"
+
+namespace skerry::cli {
+
+namespace tuf = security::tuf;
+
+Result<ModelTarget> load_model_target(FileSystem& fs, const std::string& path) {
+  std::filesystem::path file = path;
+  const auto status = fs.status(file);
+  if (!status) {
+    return status.error();
+  }
+  if (status->is_directory) {
+    file /= "manifest.json";
+  }
+  auto bytes = read_file(fs, file, registry::ManifestLimits::kBytes);
+  if (!bytes) {
+    return bytes.error();
+  }
+  auto manifest = registry::Manifest::parse(*bytes);
+  if (!manifest) {
+    return manifest.error().with_context(file.string());
+  }
+  const auto canonical = manifest->serialise();
+  if (!canonical) {
+    return canonical.error().with_context(file.string());
+  }
+  if (*canonical != *bytes) {
+    return Error{Error::Code::kManifestInvalid,
+                 file.string() + " is not in canonical form: make it with `skerry model pack`"};
+  }
+  ModelTarget target;
+  target.path = manifest->target_path();
+  target.file.length = bytes->size();
+  target.file.hashes["sha256"] = Digest::of(*bytes).hex();
+  target.file.custom = Json{Json::Object{{"type", "model-manifest"},
+                                         {"release_counter", manifest->release_counter},
+                                         {"min_agent", "0.1.0"}}};
+  target.manifest = std::move(*manifest);
+  target.bytes = std::move(*bytes);
+  return target;
+}
+
+Result<std::vector<std::string>> sign_staged(FileSystem& fs,
+                                             tuf::Repository& repository,
+                                             const std::vector<tuf::Role>& roles,
+                                             const std::vector<std::string>& keys) {
+  std::vector<std::string> lines;
+  for (const std::string& text : keys) {
+    const auto signer = load_signer(fs, text);
+    if (!signer) {
+      return signer.error();
+    }
+    bool used = false;
+    for (const tuf::Role role : roles) {
+      const auto done = repository.sign(role, **signer);
+      if (done) {
+        used = true;
+        lines.push_back(std::string{tuf::to_string(role)} + ": signed by " +
+                        (*signer)->public_key().key_id().substr(0, 16) + " (" + text + ")");
+      } else if (done.error().code() != Error::Code::kPermissionDenied &&
+                 done.error().code() != Error::Code::kFailedPrecondition) {
+        return done.error();
+      }
+    }
+    if (!used) {
+      return Error{Error::Code::kPermissionDenied,
+                   text + ": nothing is staged that this key may sign (skerry repo status)"};
+    }
+  }
+  return lines;
+}
+
+}  // namespace skerry::cli

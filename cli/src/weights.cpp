@@ -1,0 +1,128 @@
+#include "skerry/cli/weights.hpp"
+
+#include <array>
+
+#include "skerry/registry/gguf_check.hpp"
+#include "skerry/registry/onnx_check.hpp"
+#include "skerry/runtime/memory_estimate.hpp"
+
+namespace skerry::cli {
+namespace {
+
+// Types that the CPU backend keeps a second, interleaved copy of.
+bool repacked(std::string_view type) {
+  return type == "q4_0" || type == "q4_K" || type == "iq4_nl" || type == "q2_K";
+}
+
+WeightsSummary summarise(const registry::GgufSummary& gguf,
+                         const registry::ActivationOptions& activation) {
+  runtime::GgufShape shape;
+  shape.weights_bytes = gguf.weights_bytes;
+  Json::Object types;
+  for (const auto& [name, use] : gguf.types) {
+    if (repacked(name)) {
+      shape.repacked_bytes += use.bytes;
+    }
+    types[name] = Json{Json::Object{{"tensors", use.tensors}, {"bytes", use.bytes}}};
+  }
+  shape.block_count = static_cast<std::uint32_t>(gguf.block_count);
+  shape.embedding_length = static_cast<std::uint32_t>(gguf.embedding_length);
+  shape.head_count = static_cast<std::uint32_t>(gguf.head_count);
+  shape.head_count_kv = static_cast<std::uint32_t>(gguf.head_count_kv);
+  shape.key_length = static_cast<std::uint32_t>(gguf.key_length);
+  shape.value_length = static_cast<std::uint32_t>(gguf.value_length);
+  shape.vocabulary = static_cast<std::uint32_t>(gguf.vocabulary_size);
+  shape.context_length = static_cast<std::uint32_t>(gguf.context_length);
+  runtime::GgufPlan plan;
+  plan.context_length = activation.context_length;
+  if (activation.max_sequences != 0) {
+    plan.max_sequences = activation.max_sequences;
+  }
+  WeightsSummary summary;
+  summary.format = "gguf";
+  summary.ram_bytes = runtime::estimate_gguf(shape, plan).total();
+  summary.details = Json{Json::Object{{"format", "gguf"},
+                                      {"architecture", gguf.architecture},
+                                      {"name", gguf.name},
+                                      {"license", gguf.license},
+                                      {"parameters", gguf.parameters},
+                                      {"tensors", gguf.tensors},
+                                      {"types", std::move(types)},
+                                      {"dominant_type", gguf.dominant_type},
+                                      {"context_length", gguf.context_length},
+                                      {"layers", gguf.block_count},
+                                      {"vocabulary", gguf.vocabulary_size},
+                                      {"tokenizer", gguf.tokenizer_model},
+                                      {"chat_template", gguf.chat_template.has_value()},
+                                      {"file_bytes", gguf.file_bytes},
+                                      {"ram_bytes", summary.ram_bytes}}};
+  return summary;
+}
+
+Json values_json(const std::vector<registry::OnnxValue>& values) {
+  Json::Array list;
+  for (const auto& value : values) {
+    Json::Array shape;
+    for (const std::int64_t extent : value.shape) {
+      shape.emplace_back(extent);
+    }
+    list.emplace_back(
+        Json::Object{{"name", value.name}, {"type", value.type}, {"shape", std::move(shape)}});
+  }
+  return Json{std::move(list)};
+}
+
+WeightsSummary summarise(const registry::OnnxSummary& onnx) {
+  Json::Object operators;
+  for (const auto& [name, count] : onnx.operators) {
+    operators[name] = count;
+  }
+  WeightsSummary summary;
+  summary.format = "onnx";
+  // Activations of graphs that run on gateways are small beside the session's own memory.
+  constexpr std::uint64_t kActivations = 4U << 20U;
+  summary.ram_bytes = runtime::estimate_onnx(onnx.file_bytes, kActivations).total();
+  summary.details = Json{Json::Object{{"format", "onnx"},
+                                      {"opset", onnx.opset},
+                                      {"ir_version", onnx.ir_version},
+                                      {"producer", onnx.producer},
+                                      {"inputs", values_json(onnx.inputs)},
+                                      {"outputs", values_json(onnx.outputs)},
+                                      {"nodes", onnx.nodes},
+                                      {"parameters", onnx.parameters},
+                                      {"operators", std::move(operators)},
+                                      {"quantized", onnx.quantized},
+                                      {"file_bytes", onnx.file_bytes},
+                                      {"ram_bytes", summary.ram_bytes}}};
+  return summary;
+}
+
+}  // namespace
+
+Result<WeightsSummary> inspect_weights(FileSystem& fs,
+                                       const std::filesystem::path& path,
+                                       const registry::ActivationOptions& activation) {
+  auto file = fs.open(path, OpenMode::kRead);
+  if (!file) {
+    return file.error();
+  }
+  std::array<std::uint8_t, 4> magic{};
+  const auto read = (*file)->read_at(0, magic);
+  if (!read) {
+    return read.error();
+  }
+  if (*read == magic.size() && as_text(magic) == "GGUF") {
+    const auto gguf = registry::check_gguf(**file);
+    if (!gguf) {
+      return gguf.error().with_context(path.string());
+    }
+    return summarise(*gguf, activation);
+  }
+  const auto onnx = registry::check_onnx(**file);
+  if (!onnx) {
+    return onnx.error().with_context(path.string());
+  }
+  return summarise(*onnx);
+}
+
+}  // namespace skerry::cli
