@@ -18,8 +18,8 @@
 
 namespace skerry::security::tuf {
 
-// One change; applied as a whole or not at all where the store can, else in an order that leaves a
-// usable state after a crash: root, timestamp, snapshot, targets, then removals.
+// One change; applied as a whole or not at all where the store can, else removals first (they go
+// with a new root, and what must not be trusted any more must not stay), then the files in order.
 struct MetadataUpdate {
   struct File {
     Role role = Role::kRoot;

@@ -139,18 +139,26 @@ class Repository {
   Repository(FileSystem& fs, std::filesystem::path directory);
   [[nodiscard]] std::filesystem::path metadata_path(std::string_view name) const;
   [[nodiscard]] std::filesystem::path staging_path(Role role) const;
+  // 0 if none is published.
   [[nodiscard]] Result<std::int64_t> latest_version(Role role) const;
-  [[nodiscard]] Result<std::optional<std::string>> latest(Role role) const;
+  [[nodiscard]] Result<std::optional<std::string>> load_published(Role role) const;
+  [[nodiscard]] Result<std::optional<std::string>> load_staged(Role role) const;
+  // The root that staged files answer to: the staged one if there is one.
   [[nodiscard]] Result<Envelope<Root>> governing_root() const;
-  [[nodiscard]] Result<Json> next_targets(const RepositoryLifetimes& lifetimes, WallTime now) const;
+  [[nodiscard]] Result<Json> next_signed(Role role,
+                                         const RepositoryLifetimes& lifetimes,
+                                         WallTime now) const;
   Result<void> stage(Role role, Json signed_part);
-  Result<void> publish_root();
-  Result<bool> publish_targets();
-  Result<void> publish_online(const Signer& snapshot_key,
-                              const Signer& timestamp_key,
-                              const RepositoryLifetimes& lifetimes,
-                              WallTime now,
-                              bool new_snapshot);
+  [[nodiscard]] Result<void> check_ready(Role role) const;
+  [[nodiscard]] Result<RoleStatus> role_status(Role role) const;
+  Result<void> move_to_published(Role role);
+  Result<void> publish_snapshot(const Signer& key,
+                                const Envelope<Root>& root,
+                                const RepositoryLifetimes& lifetimes,
+                                WallTime now);
+  Result<void> publish_timestamp(const Signer& key,
+                                 const RepositoryLifetimes& lifetimes,
+                                 WallTime now);
 
   FileSystem& fs_;
   std::filesystem::path directory_;

@@ -33,9 +33,10 @@ class TrustedSet {
   // TUF 5.3.10: call when there are no more roots. Also required before the other roles.
   Result<void> finish_root();
 
-  // What was trusted before, from the store. They are loaded like new ones but may have expired;
-  // an error means that the stored file no longer counts (its keys were rotated) and is dropped,
-  // which is the recovery from a fast-forward attack (TUF 5.3.11).
+  // What was trusted before, from the store. They are loaded like new ones but may have expired; an
+  // error means that the stored file no longer counts and is to be ignored. What the keys of
+  // timestamp or snapshot signed before a rotation is not loaded at all: `Client` drops both (TUF
+  // 5.3.11, the recovery from a fast-forward attack).
   Result<void> load_trusted_timestamp(std::string_view bytes);
   Result<void> load_trusted_snapshot(std::string_view bytes);
   Result<void> load_trusted_targets(std::string_view bytes);
@@ -67,7 +68,6 @@ class TrustedSet {
   Result<void> check_expiry(Role role, WallTime expires);
   template <class T>
   Result<void> verify_role(const Envelope<T>& envelope) const;
-  Result<Envelope<Snapshot>> verified_snapshot(std::string_view bytes, bool stored) const;
 
   Envelope<Root> root_;
   TrustedTime time_;
