@@ -238,7 +238,7 @@ typedef struct skerry_step {
   size_t size;
   /* Runs the rows (1 … max_rows) of any mixture of sequences. SKERRY_OK; or SKERRY_E_NO_SPACE,
    * SKERRY_E_CANCELLED or SKERRY_E_ENGINE, after which no row of this call is in any sequence; or
-   * SKERRY_E_FATAL. */
+   * SKERRY_E_FATAL or SKERRY_E_MEMORY, after which the worker is replaced. */
   uint32_t (*decode)(skerry_model*, const skerry_row* rows, size_t count, skerry_error* error);
   /* `vocabulary` floats of row `index` of the last decode; null if it wanted none. Valid until the
    * next decode. */

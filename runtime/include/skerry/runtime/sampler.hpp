@@ -1,0 +1,52 @@
+#pragma once
+
+// Chooses a token from logits. Lives on the host's side of the plugin ABI, so that every step
+// engine samples alike. Deterministic: the same parameters, seed, history and logits give the same
+// token on every machine of one architecture.
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "skerry/runtime/request.hpp"
+
+namespace skerry::runtime {
+
+// Natural-log probabilities of `token` and of the `top` best tokens (by probability, then token).
+struct LogProbs {
+  float of_token = 0;
+  std::vector<std::pair<std::int32_t, float>> top;
+};
+LogProbs log_probs(std::span<const float> logits, std::int32_t token, std::uint32_t top);
+
+class Sampler {
+ public:
+  // `seed` is used when the parameters carry none.
+  Sampler(const SamplingParams& params, std::uint64_t seed);
+
+  // Order: repeat penalty, top_k, temperature, top_p, min_p, draw. NaN counts as minus infinity;
+  // -1 if no logit is finite.
+  std::int32_t sample(std::span<const float> logits);
+  // Adds a token to the history that the penalty looks at: prompt tokens and sampled ones.
+  void accept(std::int32_t token);
+
+ private:
+  struct Candidate {
+    std::int32_t token;
+    float logit;
+    float probability;
+  };
+  double draw();
+  void penalise(std::vector<Candidate>& candidates) const;
+
+  SamplingParams params_;
+  std::uint64_t state_;
+  std::deque<std::int32_t> history_;
+  std::unordered_map<std::int32_t, std::uint32_t> counts_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace skerry::runtime

@@ -1,0 +1,78 @@
+#pragma once
+
+// Decides which rows of which requests an engine computes next (continuous batching): the heart of
+// a worker. Sans-I/O and deterministic: it owns no thread and no socket, time comes from a Clock,
+// and the caller runs `step` while there is work. skerry-worker drives it; tests drive it with a
+// fake engine.
+//
+// One step is one batch: a row for every sequence that generates, then prompt rows, in chunks small
+// enough that the others keep their pace. Cancellations and deadlines take effect between steps. A
+// failure of one sequence fails that request alone.
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/runtime/request.hpp"
+#include "skerry/runtime/step_engine.hpp"
+
+namespace skerry::runtime {
+
+struct SchedulerOptions {
+  Digest model;
+  std::uint32_t max_sequences = 4;
+  std::uint32_t context_length = 0;  // of one sequence
+  std::uint32_t context_total = 0;   // of all sequences together
+  std::uint32_t vocabulary = 0;
+  std::uint32_t max_rows = 512;
+  // Total rows of a batch while some sequence generates: 64 cost 4 % more than 512 and cut the
+  // longest stall of the others eightfold (ADR 0012).
+  std::uint32_t shared_rows = 64;
+  std::uint32_t max_queued = 256;
+  // A non-causal model: a prompt is computed in one batch.
+  bool whole_sequence = false;
+  bool can_generate = true;
+  bool can_embed = true;
+  bool can_score = true;
+};
+
+// Names a request within one scheduler.
+using RequestKey = std::uint64_t;
+
+class Scheduler {
+ public:
+  // Called from `submit`, `cancel` and `step`; must not call back into the scheduler.
+  using Emit = std::function<void(RequestKey, Event)>;
+
+  Scheduler(StepEngine& engine, const SchedulerOptions& options, const Clock& clock, Emit emit);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Accepts generate, embed, score and tokenize requests; whatever is wrong with one is a Failure
+  // event: kContextTooLong, kQueueFull, kInvalidArgument, kUnimplemented. Tokenize is answered at
+  // once. `key` must not be in use.
+  void submit(RequestKey key, Request request);
+  // Takes effect at the next step. Unknown keys are ignored.
+  void cancel(RequestKey key);
+  // Ends what is due, starts what fits, computes one batch. False if there was nothing to do.
+  bool step();
+
+  [[nodiscard]] bool idle() const;
+  // The engine is beyond repair: every request has failed and the worker should end.
+  [[nodiscard]] bool dead() const;
+  [[nodiscard]] std::uint32_t running() const;
+  [[nodiscard]] std::uint32_t queued() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry::runtime

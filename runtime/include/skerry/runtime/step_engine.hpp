@@ -1,0 +1,58 @@
+#pragma once
+
+// A token engine whose batches the host composes: the C++ face of the plugin ABI's `step` style.
+// Implemented by PluginModel (plugin_host.hpp) and by fakes in tests; driven by the scheduler.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "skerry/common/result.hpp"
+#include "skerry/runtime/request.hpp"
+
+namespace skerry::runtime {
+
+enum class Want : std::uint8_t { kNothing = 0, kLogits = 1, kEmbedding = 2 };
+
+struct Row {
+  std::uint32_t sequence = 0;
+  std::int32_t position = 0;
+  std::int32_t token = 0;
+  Want want = Want::kNothing;
+};
+
+enum class DecodeStatus : std::uint8_t {
+  kOk,
+  kNoSpace,    // nothing changed; fewer rows may fit
+  kCancelled,  // nothing changed
+  kFailed,     // nothing changed; these rows cannot be decoded
+  kDead,       // the engine cannot be used any more
+};
+
+struct DecodeOutcome {
+  DecodeStatus status = DecodeStatus::kOk;
+  std::string message;
+  // kDead by lack of memory, which the requests should be told.
+  bool out_of_memory = false;
+};
+
+// Not thread-safe, except where a method says so.
+class StepEngine {
+ public:
+  virtual ~StepEngine() = default;
+  virtual DecodeOutcome decode(std::span<const Row> rows) = 0;
+  // Of row `index` of the last decode; empty if the row wanted none. Valid until the next decode.
+  virtual std::span<const float> logits(std::size_t index) = 0;
+  virtual std::span<const float> embedding(std::size_t index) = 0;
+  virtual void remove_sequence(std::uint32_t sequence) = 0;
+  virtual Result<std::vector<std::int32_t>> tokenize(std::string_view text,
+                                                     bool add_special,
+                                                     bool parse_special) = 0;
+  virtual Result<std::string> piece(std::int32_t token) = 0;
+  virtual bool is_end(std::int32_t token) = 0;
+  virtual Result<std::string> apply_template(std::span<const ChatMessage> messages) = 0;
+};
+
+}  // namespace skerry::runtime

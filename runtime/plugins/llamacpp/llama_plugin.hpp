@@ -1,0 +1,103 @@
+#pragma once
+
+// llama.cpp behind the plugin ABI: GGUF models, `step` style, quantization. Private to this folder.
+
+#include <atomic>
+#include <cstdint>
+#include <llama.h>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+
+#include "skerry/runtime/plugin.h"
+
+struct skerry_runtime {
+  const skerry_host* host = nullptr;
+  std::string engine_version;
+  decltype(&ggml_threadpool_new) new_threadpool = nullptr;
+  decltype(&ggml_threadpool_free) free_threadpool = nullptr;
+};
+
+namespace skerry_llama {
+
+struct FreeModel {
+  void operator()(llama_model* model) const { llama_model_free(model); }
+};
+struct FreeContext {
+  void operator()(llama_context* context) const { llama_free(context); }
+};
+struct FreeThreadpool {
+  decltype(&ggml_threadpool_free) free = nullptr;
+  void operator()(ggml_threadpool* pool) const { free(pool); }
+};
+struct FreeBatch {
+  void operator()(llama_batch* batch) const {
+    llama_batch_free(*batch);
+    delete batch;
+  }
+};
+
+}  // namespace skerry_llama
+
+struct skerry_model {
+  const skerry_host* host = nullptr;
+  // Freed in reverse: the context before the threads and the weights that it uses.
+  std::unique_ptr<llama_model, skerry_llama::FreeModel> model;
+  std::unique_ptr<ggml_threadpool, skerry_llama::FreeThreadpool> threads;
+  std::unique_ptr<llama_context, skerry_llama::FreeContext> context;
+  std::unique_ptr<llama_batch, skerry_llama::FreeBatch> batch;
+  const llama_vocab* vocab = nullptr;
+  std::string architecture;
+  std::string chat_template;
+  bool causal = true;
+  std::uint32_t context_length = 0;  // of one sequence
+  std::uint32_t max_sequences = 0;
+  std::uint32_t max_rows = 0;
+  std::uint32_t max_outputs = 0;  // rows with results that one llama_decode may have
+  std::size_t vocabulary = 0;
+  std::size_t embedding_length = 0;
+  skerry_memory_item memory[2] = {};
+  std::atomic<bool> interrupted{false};
+
+  // Results of the last decode. Copied only if it had more outputs than the engine takes at once.
+  std::size_t rows = 0;
+  bool copied = false;
+  bool embeds = false;
+  std::vector<std::vector<float>> copies;
+};
+
+namespace skerry_llama {
+
+inline std::string_view view(const skerry_str& text) {
+  return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size};
+}
+inline skerry_str str(std::string_view text) {
+  return {text.data(), text.size()};
+}
+
+std::uint32_t fail(skerry_error* error, std::uint32_t status, std::string_view message);
+
+// llama.cpp says why something failed only in its log: the last errors since `clear_log_errors`.
+void clear_log_errors();
+std::string log_errors();
+// Called for every line that the engine logs, by the quantizer, which has no other progress report.
+void set_log_watch(void (*watch)(void* ctx, std::string_view line), void* ctx);
+
+std::uint32_t load(skerry_runtime* runtime,
+                   const skerry_model_source* source,
+                   const skerry_load_options* options,
+                   skerry_model** model,
+                   skerry_error* error);
+std::uint32_t quantize(skerry_runtime* runtime,
+                       const skerry_quantize_request* request,
+                       skerry_error* error);
+// The names that `quantize` takes, in the order of falling size.
+const std::vector<skerry_str>& quantize_types();
+const skerry_step* step_table();
+
+}  // namespace skerry_llama

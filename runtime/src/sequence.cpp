@@ -1,0 +1,210 @@
+#include "sequence.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace skerry::runtime {
+namespace {
+
+std::chrono::nanoseconds between(BootTime from, BootTime to) {
+  return to > from ? to - from : std::chrono::nanoseconds{0};
+}
+
+void emit_text(Sequence& sequence,
+               Generation& work,
+               std::string text,
+               const Scheduler::Emit& emit) {
+  if (text.empty() && work.unreported.empty()) {
+    return;
+  }
+  TextDelta delta;
+  delta.text = std::move(text);
+  delta.tokens = std::exchange(work.unreported, {});
+  emit(sequence.key, std::move(delta));
+}
+
+Verdict take_sample(Sequence& sequence,
+                    Generation& work,
+                    StepEngine& engine,
+                    std::size_t row,
+                    const Scheduler::Emit& emit) {
+  const std::span<const float> logits = engine.logits(row);
+  const std::int32_t token = work.sampler.sample(logits);
+  if (token < 0) {
+    return {.finished = {},
+            .failed = Error{Error::Code::kInternal,
+                            "the model gave no finite logits: its weights are damaged"}};
+  }
+  if (engine.is_end(token)) {
+    return {.finished = FinishReason::kStop, .failed = {}};
+  }
+  work.sampler.accept(token);
+  work.next_token = token;
+  work.unreported.push_back(token);
+  ++work.generated;
+  auto piece = engine.piece(token);
+  if (!piece) {
+    return {.finished = {}, .failed = piece.error()};
+  }
+  std::string text = work.filter.push(*piece);
+  if (!text.empty()) {
+    emit_text(sequence, work, std::move(text), emit);
+  }
+  if (work.filter.stopped()) {
+    return {.finished = FinishReason::kStop, .failed = {}};
+  }
+  if (work.generated >= work.limit) {
+    return {.finished = FinishReason::kLength, .failed = {}};
+  }
+  return {};
+}
+
+Verdict take_embeddings(
+    Sequence& sequence, Embedding& work, StepEngine& engine, std::size_t first, std::size_t count) {
+  for (std::size_t row = first; row < first + count; ++row) {
+    const std::span<const float> values = engine.embedding(row);
+    work.sum.resize(values.size(), 0.0);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      work.sum[i] += static_cast<double>(values[i]);
+    }
+  }
+  if (sequence.computed < sequence.prompt().size()) {
+    return {};
+  }
+  // The mean over the tokens, scaled to length 1: the number of tokens cancels out.
+  double square = 0;
+  for (const double value : work.sum) {
+    square += value * value;
+  }
+  if (!(square > 0) || !std::isfinite(square)) {
+    return {.finished = {},
+            .failed = Error{Error::Code::kInternal, "the model gave no finite embedding"}};
+  }
+  std::vector<float> vector;
+  vector.reserve(work.sum.size());
+  for (const double value : work.sum) {
+    vector.push_back(static_cast<float>(value / std::sqrt(square)));
+  }
+  work.result.vectors.push_back(std::move(vector));
+  work.sum.clear();
+  ++work.text;
+  sequence.computed = 0;
+  engine.remove_sequence(sequence.slot);
+  if (work.text == sequence.prompts.size()) {
+    return {.finished = FinishReason::kStop, .failed = {}};
+  }
+  return {};
+}
+
+Verdict take_scores(
+    Sequence& sequence, Scoring& work, StepEngine& engine, std::size_t first, std::size_t count) {
+  const std::vector<std::int32_t>& prompt = sequence.prompt();
+  if (work.result.tokens.empty()) {
+    work.result.tokens.push_back({prompt[0], 0.0F, {}});
+  }
+  for (std::size_t row = first; row < first + count; ++row) {
+    const std::size_t next = sequence.computed - count + (row - first) + 1;
+    if (next >= prompt.size()) {
+      break;
+    }
+    LogProbs probs = log_probs(engine.logits(row), prompt[next], work.top);
+    work.result.tokens.push_back({prompt[next], probs.of_token, std::move(probs.top)});
+  }
+  if (sequence.computed == prompt.size()) {
+    return {.finished = FinishReason::kStop, .failed = {}};
+  }
+  return {};
+}
+
+}  // namespace
+
+const std::vector<std::int32_t>& Sequence::prompt() const {
+  const auto* embedding = std::get_if<Embedding>(&work);
+  return prompts[embedding != nullptr ? embedding->text : 0];
+}
+
+bool Sequence::decoding() const {
+  return std::holds_alternative<Generation>(work) && computed >= prompt().size();
+}
+
+std::uint32_t Sequence::prompt_tokens() const {
+  std::size_t count = 0;
+  for (const auto& tokens : prompts) {
+    count += tokens.size();
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
+std::size_t append_rows(const Sequence& sequence, std::size_t budget, std::vector<Row>& rows) {
+  if (sequence.decoding()) {
+    rows.push_back({sequence.slot,
+                    static_cast<std::int32_t>(sequence.computed),
+                    std::get<Generation>(sequence.work).next_token,
+                    Want::kLogits});
+    return 1;
+  }
+  const std::vector<std::int32_t>& prompt = sequence.prompt();
+  const std::size_t count = std::min(budget, prompt.size() - sequence.computed);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t position = sequence.computed + i;
+    Want want = position + 1 == prompt.size() ? Want::kLogits : Want::kNothing;
+    if (sequence.embeds()) {
+      want = Want::kEmbedding;
+    } else if (sequence.scores()) {
+      want = Want::kLogits;
+    }
+    rows.push_back({sequence.slot, static_cast<std::int32_t>(position), prompt[position], want});
+  }
+  return count;
+}
+
+Verdict take_results(Sequence& sequence,
+                     StepEngine& engine,
+                     std::size_t first,
+                     std::size_t count,
+                     BootTime now,
+                     const Scheduler::Emit& emit) {
+  sequence.computed += count;
+  if (auto* embedding = std::get_if<Embedding>(&sequence.work)) {
+    return take_embeddings(sequence, *embedding, engine, first, count);
+  }
+  if (auto* scoring = std::get_if<Scoring>(&sequence.work)) {
+    return take_scores(sequence, *scoring, engine, first, count);
+  }
+  if (sequence.computed < sequence.prompt().size()) {
+    return {};
+  }
+  if (sequence.answered == BootTime{0}) {
+    sequence.answered = now;
+  }
+  return take_sample(
+      sequence, std::get<Generation>(sequence.work), engine, first + count - 1, emit);
+}
+
+void finish_sequence(Sequence& sequence,
+                     FinishReason reason,
+                     BootTime now,
+                     const Scheduler::Emit& emit) {
+  Done done;
+  done.reason = reason;
+  done.usage.prompt_tokens = sequence.prompt_tokens();
+  if (auto* work = std::get_if<Generation>(&sequence.work)) {
+    emit_text(sequence, *work, work->filter.finish(), emit);
+    done.usage.completion_tokens = work->generated;
+    done.stop_match = work->filter.match();
+  } else if (reason == FinishReason::kStop) {
+    if (auto* embedding = std::get_if<Embedding>(&sequence.work)) {
+      emit(sequence.key, std::move(embedding->result));
+    } else {
+      emit(sequence.key, std::move(std::get<Scoring>(sequence.work).result));
+    }
+  }
+  const BootTime answered = sequence.answered == BootTime{0} ? now : sequence.answered;
+  done.timing.queue = between(sequence.submitted, sequence.started);
+  done.timing.prefill = between(sequence.started, answered);
+  done.timing.decode = between(answered, now);
+  done.timing.total = between(sequence.submitted, now);
+  emit(sequence.key, std::move(done));
+}
+
+}  // namespace skerry::runtime

@@ -1,0 +1,91 @@
+#pragma once
+
+// One request that the scheduler has taken in: what is computed, what has been, and the events that
+// follow. The scheduler decides when; a sequence knows what.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "skerry/runtime/sampler.hpp"
+#include "skerry/runtime/scheduler.hpp"
+#include "skerry/runtime/text_filter.hpp"
+
+namespace skerry::runtime {
+
+inline constexpr std::uint32_t kNoSlot = 0xffffffffU;
+
+// State of a GenerateRequest.
+struct Generation {
+  Sampler sampler;
+  TextFilter filter;
+  std::uint32_t limit = 0;  // tokens that may be generated
+  std::uint32_t generated = 0;
+  std::int32_t next_token = -1;
+  std::vector<std::int32_t> unreported;
+};
+
+// State of an EmbedRequest: the texts are computed one after another.
+struct Embedding {
+  std::size_t text = 0;
+  std::vector<double> sum;
+  Embeddings result;
+};
+
+// State of a ScoreRequest.
+struct Scoring {
+  std::uint32_t top = 0;
+  Scores result;
+};
+
+struct Sequence {
+  RequestKey key = 0;
+  RequestMeta meta;
+  std::variant<Generation, Embedding, Scoring> work;
+  // Prompt tokens; for an EmbedRequest one list for each text, else one list.
+  std::vector<std::vector<std::int32_t>> prompts;
+  std::uint32_t slot = kNoSlot;  // the engine's sequence number while it runs
+  std::size_t computed = 0;      // tokens of the present prompt that are in the engine
+  std::uint32_t reserved = 0;    // context that it may fill
+  BootTime submitted{0};
+  BootTime started{0};
+  BootTime answered{0};  // when the prompt was done
+  bool cancelled = false;
+
+  [[nodiscard]] const std::vector<std::int32_t>& prompt() const;
+  [[nodiscard]] bool embeds() const { return std::holds_alternative<Embedding>(work); }
+  [[nodiscard]] bool scores() const { return std::holds_alternative<Scoring>(work); }
+  // The prompt is in the engine and a sampled token waits to be computed.
+  [[nodiscard]] bool decoding() const;
+  [[nodiscard]] std::uint32_t prompt_tokens() const;
+};
+
+// How a sequence goes on after some of its rows were computed.
+struct Verdict {
+  std::optional<FinishReason> finished;
+  std::optional<Error> failed;
+};
+
+// Appends the rows that the sequence wants next, at most `budget`; returns how many.
+std::size_t append_rows(const Sequence& sequence, std::size_t budget, std::vector<Row>& rows);
+
+// Takes in the engine's results for the sequence's rows [first, first + count) of the batch and
+// emits what follows.
+Verdict take_results(Sequence& sequence,
+                     StepEngine& engine,
+                     std::size_t first,
+                     std::size_t count,
+                     BootTime now,
+                     const Scheduler::Emit& emit);
+
+// Emits held-back text, results and Done.
+void finish_sequence(Sequence& sequence,
+                     FinishReason reason,
+                     BootTime now,
+                     const Scheduler::Emit& emit);
+
+}  // namespace skerry::runtime

@@ -1,0 +1,146 @@
+#include "engine.hpp"
+
+#include <unistd.h>
+#include <utility>
+
+#include "wire.hpp"
+
+namespace skerry::runtime {
+namespace {
+
+// sysexits.h EX_SOFTWARE: the engine said that it is beyond repair.
+constexpr int kEngineDead = 70;
+
+}  // namespace
+
+Engine::Engine(Plugin& plugin, Channel& channel, EngineSignals& signals)
+    : plugin_(plugin), channel_(channel), signals_(signals), thread_([this] { run(); }) {}
+
+void Engine::post(std::function<void()> work) {
+  const std::lock_guard lock{mutex_};
+  commands_.push_back(std::move(work));
+  ready_.notify_one();
+}
+
+void Engine::load(PluginLoad load, std::uint32_t max_queued, std::vector<UniqueFd> files) {
+  files_ = std::move(files);
+  post([this, load = std::move(load), max_queued] { load_now(load, max_queued); });
+}
+
+void Engine::submit(RequestKey key, Request request) {
+  if (!published_) {
+    emit(key,
+         Failure{.error = Error{Error::Code::kFailedPrecondition, "the worker has no model yet"},
+                 .retryable = true});
+    return;
+  }
+  if (auto* infer = std::get_if<InferRequest>(&request); infer != nullptr) {
+    if (pool_) {
+      pool_->submit(key, std::move(*infer));
+      return;
+    }
+  } else if (!scheduler_) {
+    emit(key,
+         Failure{.error = Error{Error::Code::kUnimplemented,
+                                "this model takes tensors, not text: use infer"},
+                 .retryable = false});
+    return;
+  }
+  if (!scheduler_) {
+    return;
+  }
+  // std::function wants something that can be copied.
+  auto held = std::make_shared<Request>(std::move(request));
+  post([this, key, held] { scheduler_->submit(key, std::move(*held)); });
+}
+
+void Engine::cancel(RequestKey key) {
+  if (!published_) {
+    return;
+  }
+  if (pool_) {
+    pool_->cancel(key);
+  }
+  if (scheduler_) {
+    post([this, key] { scheduler_->cancel(key); });
+    if (running_ == 1) {
+      // Alone in its batch, or nearly: stop the computation rather than wait for it.
+      model_->interrupt();
+    }
+  }
+}
+
+bool Engine::busy() const {
+  return at_work_ || (published_ && pool_ && pool_->busy());
+}
+
+void Engine::emit(RequestKey key, Event event) {
+  worker::v1::FromWorker message;
+  wire::put_event(key, std::move(event), *message.mutable_event());
+  channel_.send(message);
+}
+
+void Engine::run() {
+  for (;;) {
+    std::deque<std::function<void()>> commands;
+    {
+      std::unique_lock lock{mutex_};
+      if (commands_.empty() && (!scheduler_ || scheduler_->idle())) {
+        at_work_ = false;
+        ready_.wait(lock, [this] { return !commands_.empty(); });
+      }
+      at_work_ = true;
+      commands.swap(commands_);
+    }
+    for (const auto& command : commands) {
+      command();
+      ++signals_.progress;
+    }
+    if (scheduler_) {
+      scheduler_->step();
+      ++signals_.progress;
+      running_ = scheduler_->running();
+      if (scheduler_->dead()) {
+        _exit(kEngineDead);
+      }
+    }
+  }
+}
+
+void Engine::load_now(const PluginLoad& load, std::uint32_t max_queued) {
+  auto model = plugin_.load(load);
+  if (!model) {
+    channel_.send_failure(model.error());
+    return;
+  }
+  model_ = std::move(*model);
+  const ModelInfo& info = model_->info();
+  const auto forward = [this](RequestKey key, Event event) { emit(key, std::move(event)); };
+  if (model_->steps()) {
+    SchedulerOptions options;
+    options.model = load.model;
+    options.max_sequences = info.max_sequences;
+    options.context_length = info.context_length;
+    options.context_total = info.context_total;
+    options.vocabulary = info.vocabulary;
+    options.max_rows = model_->max_rows();
+    options.max_queued = max_queued;
+    options.whole_sequence = model_->whole_sequence();
+    options.can_generate = info.can_generate;
+    options.can_embed = info.can_embed;
+    options.can_score = info.can_score;
+    scheduler_ = std::make_unique<Scheduler>(*model_, options, clock_, forward);
+  }
+  if (info.can_infer) {
+    pool_ = std::make_unique<InferPool>(*model_, clock_, max_queued, [this](auto key, auto event) {
+      ++signals_.progress;
+      emit(key, std::move(event));
+    });
+  }
+  published_ = true;
+  worker::v1::FromWorker message;
+  wire::put_model(info, *message.mutable_loaded());
+  channel_.send(message);
+}
+
+}  // namespace skerry::runtime

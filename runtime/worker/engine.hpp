@@ -1,0 +1,67 @@
+#pragma once
+
+// The engine thread: loads the model, then feeds the scheduler with what arrives and runs it. All
+// `step` calls of the plugin happen here.
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/runtime/plugin_host.hpp"
+#include "skerry/runtime/scheduler.hpp"
+
+#include "channel.hpp"
+#include "infer_pool.hpp"
+
+namespace skerry::runtime {
+
+// Shared with the plugin through HostServices.
+struct EngineSignals {
+  std::atomic<std::uint64_t> progress{0};
+  std::atomic<bool> stop{false};
+};
+
+class Engine {
+ public:
+  // `plugin`, `channel` and `signals` live as long as the process.
+  Engine(Plugin& plugin, Channel& channel, EngineSignals& signals);
+
+  // Runs `work` on the engine thread; counts as busy until it is done.
+  void post(std::function<void()> work);
+  // Loads on the engine thread and answers Loaded or Failed. `files` stay open for good.
+  void load(PluginLoad load, std::uint32_t max_queued, std::vector<UniqueFd> files);
+  void submit(RequestKey key, Request request);
+  void cancel(RequestKey key);
+  [[nodiscard]] bool busy() const;
+
+ private:
+  void run();
+  void load_now(const PluginLoad& load, std::uint32_t max_queued);
+  void emit(RequestKey key, Event event);
+
+  Plugin& plugin_;
+  Channel& channel_;
+  EngineSignals& signals_;
+  SystemClock clock_;
+  std::vector<UniqueFd> files_;
+
+  // Owned by the engine thread once made; `published_` lets the others see them.
+  std::unique_ptr<PluginModel> model_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<InferPool> pool_;
+  std::atomic<bool> published_{false};
+
+  mutable std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<std::function<void()>> commands_;
+  std::atomic<bool> at_work_{false};
+  std::atomic<std::uint32_t> running_{0};
+  std::thread thread_;
+};
+
+}  // namespace skerry::runtime
