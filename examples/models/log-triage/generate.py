@@ -182,7 +182,7 @@ class Generator:
         form = rng.choices([s for _, s in styles], [w for w, _ in styles])[0]
         known = lx.COMPONENT_PROC[cause.component][1 if self.names_heldout else 0].split()
         proc = rng.choice(known) if rng.random() < 0.5 else rng.choice(self.names["proc"])
-        shown = severity if rng.random() < 0.4 else rng.choice(SEVERITIES)  # printed levels are often wrong
+        shown = severity if rng.random() < 0.2 else rng.choice(SEVERITIES)  # printed levels are often wrong
         minute = f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}"
         fields = dict(
             m=message.replace('"', "'"), proc=proc, pid=self.fill("pid", {}), host=rng.choice(self.names["host"]),
@@ -197,7 +197,10 @@ class Generator:
     def line(self):
         """One (log line, triage) pair."""
         cause = self.rng.choice(self.causes)
-        fixed, text = self.rng.choice(cause.templates[self.kind])
+        templates = cause.templates[self.kind]
+        if self.kind == "" and self.rng.random() < 0.4:  # numbers take the most examples to learn
+            templates = [t for t in templates if t[0] is None] or templates
+        fixed, text = self.rng.choice(templates)
         state = {"severity": fixed}
         message = self.expand(text, state)
         severity = fixed or state["severity"]

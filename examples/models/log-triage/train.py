@@ -5,7 +5,6 @@ Needs Debian's python3-torch (1.13); a BLAS such as libopenblas0-pthread makes i
 """
 import argparse
 import json
-import math
 import os
 import random
 import time
@@ -63,6 +62,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="build/models/log-triage")
     parser.add_argument("--steps", type=int, default=3800)
+    parser.add_argument("--minutes", type=float, default=1e9, help="end by then even if there are steps left")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
@@ -76,12 +76,15 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     rng = random.Random(args.seed)
 
-    corpus = generate.Generator("train", "tokenizer")
-    texts = []
-    for _ in range(12000):
-        line, triage = corpus.line()
-        texts += [generate.prompt_of(line), generate.answer_of(triage)]
-    tokenizer = tok.learn(texts, net.CONFIG["vocab"])
+    if args.init:
+        tokenizer = tok.Tokenizer.load(os.path.join(os.path.dirname(args.init), "tokenizer.json"))
+    else:
+        corpus = generate.Generator("train", "tokenizer")
+        texts = []
+        for _ in range(12000):
+            line, triage = corpus.line()
+            texts += [generate.prompt_of(line), generate.answer_of(triage)]
+        tokenizer = tok.learn(texts, net.CONFIG["vocab"])
     tokenizer.save(os.path.join(args.out, "tokenizer.json"))
 
     model = net.Llama(drop=args.drop)
@@ -97,8 +100,8 @@ def main():
     average.eval()
     started, running = time.time(), None
     for step, (ids, targets) in enumerate(batches(generate.Generator("train", args.seed), tokenizer, args.batch, rng), 1):
-        progress = step / args.steps
-        rate = args.rate * min(step / 60, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1))))
+        progress = min(1, max(step / args.steps, (time.time() - started) / 60 / args.minutes))
+        rate = args.rate * min(step / 60, 1, max(0.01, (1 - progress) / 0.4))  # warm up, hold, then fall in a line
         for group in optimizer.param_groups:
             group["lr"] = rate
         learn = targets >= 0
@@ -114,10 +117,10 @@ def main():
         running = loss.item() if running is None else 0.95 * running + 0.05 * loss.item()
         if step % 25 == 0:
             print(f"step {step} loss {running:.4f} rate {rate:.5f} {time.time() - started:.0f} s", flush=True)
-        if step % 300 == 0 or step == args.steps:
+        if step % 300 == 0 or progress == 1:
             torch.save(average.state_dict(), os.path.join(args.out, "model.pt"))
             print("dev", score(average, tokenizer, "dev", 300), flush=True)
-        if step == args.steps:
+        if progress == 1:
             break
     for split in ("train", "names", "dev"):
         print(split, score(average, tokenizer, split, 1000), flush=True)

@@ -3,8 +3,8 @@
 
 1. tokenizes some hundred lines with tokenizer.py and llama.cpp: must be equal, token by token
 2. answers them greedily with torch (weights rounded to F16) and llama.cpp, raw and through the chat template: must be equal
-3. derives the variants of quantize.json, measures all of them and baseline.py on eval.jsonl, prints a table
-4. writes golden.jsonl: prompts whose answer is right and the same in F16, Q8_0 and Q4_K_M
+3. derives the variants, measures all of them and baseline.py on eval.jsonl, prints a table
+4. writes golden.jsonl: prompts whose answer is right and the same in every variant
 
 Needs python3-torch, g++ and the llama.cpp of `make setup` (build/engines/llama).
 """
@@ -22,6 +22,7 @@ import model as net
 import tokenizer as tok
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+VARIANTS = ["q8_0", "q4_k_m", "q2_k"]  # as in model.toml
 FIELDS = ["severity", "component", "cause", "action"]
 
 
@@ -76,8 +77,7 @@ def write_jsonl(path, rows):
 
 def choose_golden(rows, answers, count=24):
     """Right and agreed answers, spread over components and severities in turn."""
-    agreed = [(row, a["f16"]) for row, a in zip(rows, answers)
-              if len({a["f16"], a["q8_0"], a["q4_k_m"]}) == 1 and a["f16"] == generate.answer_of(row["expect"])]
+    agreed = [(row, given[0]) for row, given in zip(rows, answers) if set(given) == {generate.answer_of(row["expect"])}]
     chosen, used = [], {}
     for _ in range(count):
         def worn(item):
@@ -122,12 +122,10 @@ def main():
     if unequal > len(prompts) // 100 or raw != chat:
         sys.exit("llama.cpp and torch do not agree")  # one in a hundred may be a near tie, decided by rounding
 
-    with open(os.path.join(HERE, "quantize.json"), encoding="utf-8") as file:
-        derive = json.load(file)["derive"]
     files = {"f16": args.gguf}
-    for variant in derive:
-        files[variant["variant"]] = os.path.join(args.source, f"log-triage-{variant['variant'].replace('_', '-')}.gguf")
-        engine.quantize(args.gguf, files[variant["variant"]], variant["type"])
+    for name in VARIANTS:
+        files[name] = os.path.join(args.source, f"log-triage-{name}.gguf")
+        engine.quantize(args.gguf, files[name], name.upper())
 
     print("| variant | bytes | exact | severity | component | cause | action |\n|---|---|---|---|---|---|---|")
     for title, split, seed, count in (("", "heldout", "evaluation", 400), (" (held-out names only)", "names", "evaluation", 400)):
@@ -142,8 +140,7 @@ def main():
         print(f"| regex baseline{title} | | " + " | ".join(f"{result[f]:.3f}" for f in ["exact"] + FIELDS) + " |", flush=True)
 
     rows = rows_of("heldout", "golden", 300)
-    by_variant = {n: engine.run("answers", files[n], [r["prompt"] for r in rows]) for n in ("f16", "q8_0", "q4_k_m")}
-    golden = choose_golden(rows, [dict(zip(by_variant, a)) for a in zip(*by_variant.values())])
+    golden = choose_golden(rows, list(zip(*[engine.run("answers", path, [r["prompt"] for r in rows]) for path in files.values()])))
     write_jsonl(os.path.join(args.out, "golden.jsonl"), golden)
     print(f"{len(golden)} golden prompts")
 

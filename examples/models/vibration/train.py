@@ -108,7 +108,7 @@ def write_sets(net, out, eval_count, calibration_count, golden_per_class):
     sure = probabilities(net, (to_int16(windows) * np.float32(SCALE)))
     cases = []
     for k, name in enumerate(gen.CLASSES):
-        good = [i for i in np.flatnonzero(labels == k) if sure[i, k] > 0.97][:golden_per_class]
+        good = sorted(np.flatnonzero(labels == k), key=lambda i: -sure[i, k])[:golden_per_class]
         cases += [{"expect": name, "values": to_int16(windows[i]).ravel().tolist()} for i in good]
     with open(os.path.join(out, "golden.json"), "w", encoding="utf-8") as file:
         lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
