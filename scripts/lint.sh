@@ -25,7 +25,7 @@ co_await() { sources '*.cpp' '*.hpp' | xargs -r python3 scripts/check-co-await.p
 format() { sources '*.cpp' '*.hpp' '*.h' | xargs -r -n 60 clang-format-14 --dry-run --Werror; }
 shell() {
   { sources '*.sh'; grep -rlE '^#!.*(bash|/sh)$' .ci scripts deploy tests 2>/dev/null; } | sort -u |
-    xargs -r shellcheck -x -e SC1091
+    xargs -r shellcheck -x -P SCRIPTDIR -P . -e SC1091
 }
 python() { sources '*.py' | xargs -r python3 -c 'import ast, sys
 for path in sys.argv[1:]:

@@ -29,8 +29,8 @@ struct WorkerOptions {
 // --worker and --plugins, with their environment variables.
 void add_worker_options(CLI::App& command, WorkerOptions& options);
 
-// The worker beside this program (build tree) or in its lib/skerry (installed). kWorkerSetup if it
-// is nowhere.
+// The worker beside this program (build tree) or in the sbin beside it (installed). kWorkerSetup if
+// it is nowhere.
 Result<runtime::SupervisorOptions> worker_setup(Invocation& invocation,
                                                 const WorkerOptions& options);
 

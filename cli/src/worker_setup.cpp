@@ -24,7 +24,7 @@ Result<runtime::SupervisorOptions> worker_setup(Invocation& invocation,
   } else if (invocation.fs.exists(invocation.program_dir / "skerry-worker")) {
     supervisor.worker = invocation.program_dir / "skerry-worker";
   } else {
-    supervisor.worker = library / "skerry-worker";
+    supervisor.worker = invocation.program_dir.parent_path() / "sbin" / "skerry-worker";
   }
   supervisor.plugin_dir =
       options.plugins.empty() ? library / "plugins" : std::filesystem::path{options.plugins};

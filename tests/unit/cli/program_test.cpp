@@ -1,0 +1,78 @@
+#include <gmock/gmock.h>
+
+#include "cli_fixture.hpp"
+
+namespace skerry::cli::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ProgramTest : public CommandTest {};
+
+TEST_F(ProgramTest, HelpNamesEveryCommand) {
+  EXPECT_EQ(run({"--help"}), kExitDone);
+  for (const char* command : {"status",
+                              "slots",
+                              "models",
+                              "run",
+                              "infer",
+                              "rollback",
+                              "gc",
+                              "auth",
+                              "policy",
+                              "token",
+                              "audit",
+                              "model",
+                              "keys",
+                              "repo",
+                              "fleet"}) {
+    EXPECT_THAT(out(), HasSubstr(std::string{"\n  "} + command));
+  }
+}
+
+TEST_F(ProgramTest, UnknownCommandIsAUsageError) {
+  EXPECT_EQ(run({"statsu"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("statsu"));
+}
+
+TEST_F(ProgramTest, MissingArgumentIsAUsageErrorThatNamesIt) {
+  EXPECT_EQ(run({"keys", "create"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("uri"));
+}
+
+TEST_F(ProgramTest, AbsentDaemonHasAnExitCodeOfItsOwnAndSaysWhatToDo) {
+  EXPECT_EQ(run({"status", "--admin-socket", path("none.sock")}), kExitUnreachable);
+  EXPECT_THAT(err(), HasSubstr("is skerryd running?"));
+}
+
+TEST_F(ProgramTest, ControlCharactersOfOthersDoNotReachTheTerminal) {
+  write("evil\x1b[2Jname", "x");
+  EXPECT_EQ(run({"model", "check", path("evil\x1b[2Jname")}), kExitNo);
+  EXPECT_EQ(out().find('\x1b'), std::string::npos);
+  EXPECT_EQ(err().find('\x1b'), std::string::npos);
+}
+
+TEST_F(ProgramTest, PolicyTestExplainsADecisionWithoutADaemon) {
+  write("policy.json", R"({"version": 3,
+    "roles": [{"name": "apps", "rules": [{"verbs": ["infer"], "models": ["acme/log-*"]}]}],
+    "bindings": [{"name": "local", "role": "apps", "subjects": ["uid:1000"]}]})");
+  EXPECT_EQ(run({"policy", "test", path("policy.json")}), kExitDone) << err();
+  EXPECT_EQ(
+      run({"policy", "test", path("policy.json"), "infer", "acme/log-triage", "--as", "uid:1000"}),
+      kExitDone)
+      << out() << err();
+  EXPECT_EQ(
+      run({"policy", "test", path("policy.json"), "infer", "acme/vibration", "--as", "uid:1000"}),
+      kExitNo);
+  EXPECT_THAT(out(), HasSubstr("no: "));
+}
+
+TEST_F(ProgramTest, PolicyTestRefusesASubjectItDoesNotKnow) {
+  write("policy.json", R"({"version": 1, "roles": [], "bindings": []})");
+  EXPECT_EQ(run({"policy", "test", path("policy.json"), "infer", "a/b", "--as", "alice"}),
+            kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("'alice' is no subject"));
+}
+
+}  // namespace
+}  // namespace skerry::cli::test
