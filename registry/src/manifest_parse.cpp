@@ -43,6 +43,14 @@ class Parser {
     if (auto ok = check_manifest(manifest_); !ok) {
       return ok.error();
     }
+    for (const auto& [digest, layer] : layers_) {
+      if (!layer.used) {
+        failure_.set("layers", digest.to_string() + " is used by no variant");
+      }
+    }
+    if (failure_.failed()) {
+      return failure_.error();
+    }
     return std::move(manifest_);
   }
 
@@ -59,11 +67,6 @@ class Parser {
     }
     read_body(reader.member("skerry"));
     reader.finish();
-    for (const auto& [digest, layer] : layers_) {
-      if (!layer.used) {
-        failure_.set("layers", digest.to_string() + " is used by no variant");
-      }
-    }
   }
 
   static void expect_text(ObjectReader& reader, std::string_view key, std::string_view wanted) {
