@@ -48,7 +48,7 @@ struct Row {
   }
 };
 
-// A tensor document may keep its samples in a file beside it: {"data": "eval.bin", …}.
+// A tensor document may keep its samples in a file beside it: {"data": {"file": "eval.bin", …}, …}.
 Result<runtime::GoldenSet> load_set(Invocation& invocation, const std::filesystem::path& path) {
   const auto text = read_file(invocation.fs, path, runtime::kMaxGoldenBytes);
   if (!text) {
@@ -60,7 +60,8 @@ Result<runtime::GoldenSet> load_set(Invocation& invocation, const std::filesyste
     if (!json) {
       return json.error().with_context(path.string());
     }
-    const Json* name = json->find("data");
+    const Json* samples = json->find("data");
+    const Json* name = samples == nullptr ? nullptr : samples->find("file");
     if (name != nullptr && name->string() != nullptr) {
       auto data = read_file(invocation.fs,
                             path.parent_path() / std::filesystem::path{*name->string()}.filename(),
