@@ -24,6 +24,9 @@ failed() {
   local code=$?
   trap - EXIT
   echo "demo: FAILED in '$current'" >&2
+  if [ "$keep" = "--tap" ]; then
+    echo "not ok $((${#shown[@]} + 1)) - $current"
+  fi
   for log in "$work"/*.log; do
     [ -e "$log" ] || continue
     echo "--- ${log##*/}" >&2
@@ -61,6 +64,9 @@ step() {
 note() {
   echo "    $2"
   shown+=("$(printf '%-34s %s' "$1" "$2")")
+  if [ "$keep" = "--tap" ]; then
+    echo "ok ${#shown[@]} - $1"
+  fi
 }
 
 fail() {

@@ -5,7 +5,6 @@ import sys
 
 golden = json.load(open(sys.argv[1], encoding="utf-8"))
 case = golden["cases"][0]
-tensor = case["inputs"][0]
-json.dump({"shape": tensor["shape"], "datatype": tensor.get("datatype", "FP32"), "data": tensor["data"]},
+json.dump({"shape": golden["shape"], "datatype": "FP32", "data": [value * golden["scale"] for value in case["values"]]},
           open(sys.argv[2], "w", encoding="utf-8"))
-print(case["expect_class"])
+print(golden["classes"].index(case["expect"]))

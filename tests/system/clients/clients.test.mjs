@@ -1,0 +1,185 @@
+// The npm clients `openai` and `@grpc/grpc-js`, unmodified, against skerryd. run.sh starts it and sets the environment.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+const root = new URL('../../..', import.meta.url).pathname;
+const require = createRequire(join(root, 'build/clients/package.json'));
+const grpc = require('@grpc/grpc-js');
+const loader = require('@grpc/proto-loader');
+const OpenAI = require('openai').default;
+
+const golden = readFileSync(join(root, 'examples/models/log-triage/golden.jsonl'), 'utf8').trim().split('\n').map(JSON.parse);
+const [{ prompt, expect }] = golden;
+const line = prompt.replace(/^\[INST\] /, '').replace(/ \[\/INST\]$/, '');
+
+function load(path) {
+  const definition = loader.loadSync(path, { includeDirs: [join(root, 'proto')], keepCase: true, enums: String, longs: Number });
+  return grpc.loadPackageDefinition(definition);
+}
+const address = `unix:${process.env.SKERRY_API_SOCKET}`;
+const insecure = grpc.credentials.createInsecure();
+const inference = new (load('skerry/inference/v1/inference.proto').skerry.inference.v1.InferenceService)(address, insecure);
+const models = new (load('skerry/models/v1/models.proto').skerry.models.v1.ModelService)(address, insecure);
+const kserve = new (load('inference/grpc_predict_v2.proto').inference.GRPCInferenceService)(address, insecure);
+const openai = new OpenAI({ baseURL: `${process.env.SKERRY_HTTP}/v1`, apiKey: process.env.SKERRY_TOKEN, maxRetries: 0 });
+after(() => [inference, models, kserve].forEach((client) => client.close()));
+
+const deadline = () => ({ deadline: Date.now() + 60_000 });
+const unary = (client, method, request) =>
+  new Promise((resolve, reject) => {
+    client[method](request, deadline(), (error, response) => (error ? reject(error) : resolve(response)));
+  });
+const collect = (call) =>
+  new Promise((resolve, reject) => {
+    const events = [];
+    call.on('data', (event) => events.push(event));
+    call.on('error', reject);
+    call.on('end', () => resolve(events));
+  });
+const text = (events) => events.map((event) => event.delta?.text ?? '').join('');
+
+test('grpc-js: Generate streams Started, text and Done', async () => {
+  const events = await collect(inference.Generate({ model: 'default', prompt, sampling: { temperature: 0 } }, deadline()));
+  assert.equal(events[0].started?.model, 'acme/log-triage');
+  assert.equal(text(events), expect);
+  const done = events.at(-1).done;
+  assert.equal(done.reason, 'FINISH_REASON_STOP');
+  assert.ok(done.usage.completion_tokens > 0);
+});
+
+test('grpc-js: Chat applies the template of the model', async () => {
+  const events = await collect(
+    inference.Chat({ model: 'acme/log-triage', messages: [{ role: 'user', content: line }], sampling: { temperature: 0 } }, deadline()),
+  );
+  assert.equal(text(events), expect);
+});
+
+test('grpc-js: max_tokens ends the answer with LENGTH', async () => {
+  const events = await collect(inference.Generate({ model: 'default', prompt, max_tokens: 2, sampling: { temperature: 0 } }, deadline()));
+  assert.equal(events.at(-1).done.reason, 'FINISH_REASON_LENGTH');
+  assert.equal(events.at(-1).done.usage.completion_tokens, 2);
+});
+
+test('grpc-js: eight requests at once are all right', async () => {
+  const answers = await Promise.all(
+    golden.slice(0, 8).map((item) => collect(inference.Generate({ model: 'default', prompt: item.prompt, sampling: { temperature: 0 } }, deadline()))),
+  );
+  answers.forEach((events, index) => assert.equal(text(events), golden[index].expect));
+});
+
+test('grpc-js: a model that is not there is NOT_FOUND', async () => {
+  await assert.rejects(collect(inference.Generate({ model: 'acme/absent', prompt: 'x' }, deadline())), { code: grpc.status.NOT_FOUND });
+});
+
+test('grpc-js: a malformed model reference is INVALID_ARGUMENT', async () => {
+  await assert.rejects(collect(inference.Generate({ model: '../etc/passwd', prompt: 'x' }, deadline())), {
+    code: grpc.status.INVALID_ARGUMENT,
+  });
+});
+
+test('grpc-js: cancelling ends the call', async () => {
+  const call = inference.Generate({ model: 'default', prompt, sampling: { temperature: 0 } }, deadline());
+  const failed = new Promise((resolve) => call.on('error', resolve));
+  call.on('data', () => call.cancel());
+  assert.equal((await failed).code, grpc.status.CANCELLED);
+});
+
+test('grpc-js: ListModels names both models', async () => {
+  const { models: list } = await unary(models, 'ListModels', {});
+  assert.deepEqual(list.map((model) => model.name).sort(), ['acme/log-triage', 'acme/vibration']);
+});
+
+test('grpc-js: KServe answers the standard questions', async () => {
+  assert.equal((await unary(kserve, 'ServerLive', {})).live, true);
+  assert.equal((await unary(kserve, 'ServerReady', {})).ready, true);
+  assert.equal((await unary(kserve, 'ModelReady', { name: 'vibration' })).ready, true);
+  const metadata = await unary(kserve, 'ModelMetadata', { name: 'vibration' });
+  assert.equal(metadata.inputs[0].name, 'window');
+});
+
+test('grpc-js: KServe ModelInfer classifies a window', async () => {
+  const set = JSON.parse(readFileSync(join(root, 'examples/models/vibration/golden.json'), 'utf8'));
+  const [item] = set.cases;
+  const response = await unary(kserve, 'ModelInfer', {
+    model_name: 'vibration',
+    inputs: [
+      { name: 'window', datatype: 'FP32', shape: set.shape, contents: { fp32_contents: item.values.map((value) => value * set.scale) } },
+    ],
+  });
+  const output = response.outputs[0];
+  const raw = response.raw_output_contents?.[0];
+  const values = raw?.length
+    ? Array.from({ length: raw.length / 4 }, (_, index) => raw.readFloatLE(index * 4))
+    : output.contents.fp32_contents;
+  assert.equal(set.classes[values.indexOf(Math.max(...values))], item.expect);
+});
+
+test('grpc-js: KServe refuses a wrong shape by name', async () => {
+  const request = { model_name: 'vibration', inputs: [{ name: 'window', datatype: 'FP32', shape: [1, 1, 3], contents: { fp32_contents: [1, 2] } }] };
+  await assert.rejects(unary(kserve, 'ModelInfer', request), (error) => {
+    assert.equal(error.code, grpc.status.INVALID_ARGUMENT);
+    assert.match(error.details, /window/);
+    return true;
+  });
+});
+
+test('openai: models.list shows what the token may see', async () => {
+  const ids = [];
+  for await (const model of openai.models.list()) ids.push(model.id);
+  assert.ok(ids.some((id) => id.includes('log-triage')), ids.join());
+  assert.ok(!ids.some((id) => id.includes('vibration')), ids.join());
+});
+
+test('openai: chat.completions.create answers', async () => {
+  const completion = await openai.chat.completions.create({
+    model: 'acme/log-triage',
+    temperature: 0,
+    messages: [{ role: 'user', content: line }],
+  });
+  assert.equal(completion.object, 'chat.completion');
+  assert.equal(completion.choices[0].message.content, expect);
+  assert.equal(completion.choices[0].finish_reason, 'stop');
+  assert.equal(completion.usage.total_tokens, completion.usage.prompt_tokens + completion.usage.completion_tokens);
+});
+
+test('openai: streaming gives role first, a finish reason and usage', async () => {
+  const stream = await openai.chat.completions.create({
+    model: 'acme/log-triage',
+    temperature: 0,
+    stream: true,
+    stream_options: { include_usage: true },
+    messages: [{ role: 'user', content: line }],
+  });
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  assert.equal(chunks[0].choices[0].delta.role, 'assistant');
+  assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? '').join(''), expect);
+  assert.ok(chunks.some((chunk) => chunk.choices[0]?.finish_reason === 'stop'));
+  assert.ok(chunks.at(-1).usage.completion_tokens > 0);
+});
+
+test('openai: a model that the token may not use is a PermissionDeniedError', async () => {
+  await assert.rejects(
+    openai.chat.completions.create({ model: 'acme/vibration', messages: [{ role: 'user', content: 'x' }] }),
+    OpenAI.PermissionDeniedError,
+  );
+});
+
+test('openai: a wrong token is an AuthenticationError', async () => {
+  const other = new OpenAI({ baseURL: `${process.env.SKERRY_HTTP}/v1`, apiKey: 'wrong', maxRetries: 0 });
+  await assert.rejects(other.models.list(), OpenAI.AuthenticationError);
+});
+
+test('openai: a bad parameter is a BadRequestError that names it', async () => {
+  await assert.rejects(
+    openai.chat.completions.create({ model: 'acme/log-triage', temperature: 9, messages: [{ role: 'user', content: 'x' }] }),
+    (error) => {
+      assert.ok(error instanceof OpenAI.BadRequestError);
+      assert.match(error.message, /temperature/);
+      return true;
+    },
+  );
+});
