@@ -48,21 +48,19 @@ LayerOutcome apply_network_namespace() {
 
 LayerOutcome apply_user(const SandboxPolicy& policy) {
   constexpr SandboxLayer kLayer = SandboxLayer::kUser;
-  if (geteuid() != 0) {
-    const std::string who = "uid " + std::to_string(geteuid());
-    return drop_capabilities() ? done(kLayer, who) : missing(kLayer, failure("capset"));
+  // Root may, and so may a service that was left CAP_SETUID and CAP_SETGID for this one purpose.
+  const bool became = policy.uid != 0 && setgroups(0, nullptr) == 0 &&
+                      setresgid(policy.gid, policy.gid, policy.gid) == 0 &&
+                      setresuid(policy.uid, policy.uid, policy.uid) == 0;
+  const std::string why = failure("setresuid");
+  if (!drop_capabilities()) {
+    return missing(kLayer, failure("capset"));
   }
-  if (policy.uid == 0) {
-    return missing(kLayer,
-                   drop_capabilities() ? "root without capabilities, no user is configured"
-                                       : failure("capset"));
+  if (became || geteuid() != 0) {
+    return done(kLayer, "uid " + std::to_string(geteuid()));
   }
-  if (setgroups(0, nullptr) != 0 || setresgid(policy.gid, policy.gid, policy.gid) != 0 ||
-      setresuid(policy.uid, policy.uid, policy.uid) != 0) {
-    return missing(kLayer, failure("setresuid"));
-  }
-  return drop_capabilities() ? done(kLayer, "uid " + std::to_string(policy.uid))
-                             : missing(kLayer, failure("capset"));
+  return missing(kLayer,
+                 policy.uid == 0 ? "root without capabilities, no user is configured" : why);
 }
 
 LayerOutcome apply_not_dumpable() {
