@@ -1,6 +1,7 @@
 #include <array>
 
 #include "pulse.hpp"
+#include "quantize_tool.hpp"
 #include "support.hpp"
 
 namespace skerry_onnx {
@@ -135,6 +136,8 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
 
 extern "C" const skerry_plugin* skerry_get_plugin(uint32_t abi_major, uint32_t) {
   using namespace skerry_onnx;  // NOLINT(google-build-using-namespace): C entry point
+  static const skerry_tools kTools{
+      .size = sizeof(skerry_tools), .quantize = quantize, .evaluate = nullptr};
   static const skerry_plugin kPlugin{.size = sizeof(skerry_plugin),
                                      .abi_major = SKERRY_ABI_MAJOR,
                                      .abi_minor = SKERRY_ABI_MINOR,
@@ -149,7 +152,7 @@ extern "C" const skerry_plugin* skerry_get_plugin(uint32_t abi_major, uint32_t) 
                                      .info = info,
                                      .step = nullptr,
                                      .infer = infer_table(),
-                                     .tools = nullptr};
+                                     .tools = &kTools};
   // Minor version 0 asks nothing of the host beyond the major version.
   return abi_major == SKERRY_ABI_MAJOR ? &kPlugin : nullptr;
 }

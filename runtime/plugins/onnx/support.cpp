@@ -34,11 +34,6 @@ std::uint32_t fail(skerry_error* error, std::uint32_t status, std::string_view m
   return status;
 }
 
-const OrtApi* ort() noexcept {
-  static const OrtApi* const api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
-  return api;
-}
-
 void check(OrtStatus* status, std::uint32_t code, std::string_view what) {
   if (status == nullptr) {
     return;

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <onnxruntime_c_api.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,6 +14,8 @@
 #include <vector>
 
 #include "skerry/runtime/plugin.h"
+
+#include "ort_handles.hpp"
 
 namespace skerry_onnx {
 
@@ -53,30 +54,11 @@ std::uint32_t guarded(skerry_error* error, Work&& work) noexcept {
   }
 }
 
-// ONNX Runtime's function table of the version that we are compiled against; null if the library is
-// older.
-const OrtApi* ort() noexcept;
-
 // Throws a Failure with ONNX Runtime's own message: SKERRY_E_MEMORY if it is about memory, else
 // `status`.
 void check(OrtStatus* status, std::uint32_t code, std::string_view what);
 
-// A handle released by a member of OrtApi: Handle<OrtSession, &OrtApi::ReleaseSession>.
-template <class T, auto Release>
-struct Releaser {
-  void operator()(T* handle) const noexcept { (ort()->*Release)(handle); }
-};
-template <class T, auto Release>
-using Handle = std::unique_ptr<T, Releaser<T, Release>>;
-using Env = Handle<OrtEnv, &OrtApi::ReleaseEnv>;
-using Session = Handle<OrtSession, &OrtApi::ReleaseSession>;
-using SessionOptions = Handle<OrtSessionOptions, &OrtApi::ReleaseSessionOptions>;
-using RunOptions = Handle<OrtRunOptions, &OrtApi::ReleaseRunOptions>;
-using Value = Handle<OrtValue, &OrtApi::ReleaseValue>;
-using TypeInfo = Handle<OrtTypeInfo, &OrtApi::ReleaseTypeInfo>;
-using TensorInfo = Handle<OrtTensorTypeAndShapeInfo, &OrtApi::ReleaseTensorTypeAndShapeInfo>;
-using MemoryInfo = Handle<OrtMemoryInfo, &OrtApi::ReleaseMemoryInfo>;
-using ArenaConfig = Handle<OrtArenaCfg, &OrtApi::ReleaseArenaCfg>;
+using namespace skerry_ort;  // NOLINT(google-build-using-namespace): handles, ort()
 
 // One element type of both sides.
 struct ElementType {
