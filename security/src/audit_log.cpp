@@ -66,6 +66,11 @@ class AuditLog::Impl {
   Result<void> write_batch(const Batch& batch);
   Result<void> seal(Batch batch);
   Result<void> make_usable();
+  // Something waits for a checkpoint.
+  [[nodiscard]] bool pending() const {
+    return recovery_untold_ || lost_untold_ > 0 ||
+           sealed_.frontier.size() != written_.frontier.size();
+  }
   Result<void> start_segment();
   void roll_back(const AuditPosition& to);
 
@@ -330,16 +335,20 @@ Result<AuditReceipt> AuditLog::Impl::append(const AuditEvent& event) {
 
 Result<void> AuditLog::Impl::flush() {
   const std::lock_guard lock{mutex_};
+  if (!pending()) {
+    return {};
+  }
   if (auto usable = make_usable(); !usable) {
     return usable;
+  }
+  // Making room may have sealed everything already.
+  if (!pending()) {
+    return {};
   }
   Batch batch;
   batch.frontier = written_.frontier;
   if (auto added = add_notes(batch); !added) {
     return added;
-  }
-  if (batch.bytes.empty() && sealed_.frontier.size() == written_.frontier.size()) {
-    return {};
   }
   if (auto sealed = seal(std::move(batch)); !sealed) {
     return sealed;
