@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t kBlobMode = 0440;
 constexpr std::uint32_t kStagedMode = 0600;
 constexpr std::uint32_t kFolderMode = 0750;
-constexpr std::size_t kWriteQueue = 4;
+constexpr std::size_t kWriteQueue = 8;
 // Written bytes are pushed to the disk this often, so that the last sync is short and the page
 // cache stays small.
 constexpr std::uint64_t kSyncEvery = 64U << 20U;

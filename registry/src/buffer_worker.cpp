@@ -33,21 +33,32 @@ void BufferWorker::finish_item(const Item& item, Result<void> result) {
   }
 }
 
+// Takes all that is queued at once: on a busy machine every hand-over costs a wait for the CPU.
 void BufferWorker::run() {
   std::unique_lock lock{mutex_};
   for (;;) {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    std::deque<Item> batch;
+    batch.swap(queue_);
+    busy_ = true;
+    changed_.notify_all();
+    for (auto& item : batch) {
+      if (stopping_) {
+        return;
+      }
+      if (error_) {
+        break;
+      }
+      lock.unlock();
+      auto result = work_(item.position, *item.buffer);
+      item.buffer.reset();
+      lock.lock();
+      finish_item(item, std::move(result));
+    }
+    busy_ = false;
     if (stopping_) {
       return;
     }
-    Item item = std::move(queue_.front());
-    queue_.pop_front();
-    busy_ = true;
-    lock.unlock();
-    auto result = work_(item.position, *item.buffer);
-    lock.lock();
-    busy_ = false;
-    finish_item(item, std::move(result));
     changed_.notify_all();
   }
 }
@@ -65,7 +76,9 @@ Result<void> BufferWorker::push(std::uint64_t position, std::shared_ptr<const Bu
   }
   if (thread_.joinable()) {
     queue_.push_back(std::move(item));
-    changed_.notify_all();
+    if (queue_.size() == 1) {
+      changed_.notify_all();
+    }
   }
   return {};
 }

@@ -40,7 +40,8 @@ class BufferWorker {
  public:
   using Work = std::function<Result<void>(std::uint64_t position, const Buffer& buffer)>;
 
-  // Works inside `push` where the system gives no thread.
+  // At most `queue_limit` buffers wait while as many are worked on. Works inside `push` where the
+  // system gives no thread.
   BufferWorker(std::size_t queue_limit, Work work);
   // Drops what is still queued.
   ~BufferWorker();

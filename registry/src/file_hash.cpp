@@ -5,7 +5,7 @@
 namespace skerry::registry {
 namespace {
 
-constexpr std::size_t kQueue = 4;
+constexpr std::size_t kQueue = 8;
 
 Result<std::shared_ptr<Buffer>> read_chunk(File& file, std::uint64_t offset, std::size_t length) {
   auto buffer = std::make_shared<Buffer>(length);

@@ -16,8 +16,8 @@ namespace skerry::registry {
 
 class ChunkSink final : public ByteSink {
  public:
-  // `ingest` must outlive the sink. `queue_chunks` whole chunks may wait (memory: that many plus
-  // two).
+  // `ingest` must outlive the sink. At most `queue_chunks` whole chunks wait while as many
+  // are hashed and written.
   explicit ChunkSink(BlobIngest& ingest, std::size_t queue_chunks = 4);
   // Stops the worker; chunks still queued are dropped (they will be fetched again).
   ~ChunkSink() override;
