@@ -1,0 +1,101 @@
+#include "blob_stream.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <grpcpp/support/slice.h>
+
+namespace skerry::controller {
+namespace {
+
+constexpr int kMaxRanges = 65'536;
+
+std::size_t put_varint(std::uint8_t* out, std::uint64_t value) {
+  std::size_t n = 0;
+  while (value >= 0x80U) {
+    out[n++] = static_cast<std::uint8_t>(value) | 0x80U;
+    value >>= 7U;
+  }
+  out[n++] = static_cast<std::uint8_t>(value);
+  return n;
+}
+
+void release(void* holder) {
+  delete static_cast<std::shared_ptr<const MappedBlob>*>(holder);
+}
+
+}  // namespace
+
+Result<std::vector<BlobRange>> plan_ranges(const fleet::v1::GetBlobRequest& request,
+                                           std::uint64_t size) {
+  if (request.ranges_size() > kMaxRanges) {
+    return Error{Error::Code::kTooLarge, "a request has at most 65536 ranges"};
+  }
+  if (request.ranges_size() == 0) {
+    return std::vector<BlobRange>{{0, size}};
+  }
+  std::vector<BlobRange> ranges;
+  for (const auto& range : request.ranges()) {
+    if (range.length() == 0 || range.offset() >= size || range.length() > size - range.offset()) {
+      return Error{Error::Code::kInvalidArgument,
+                   "the range of " + std::to_string(range.length()) + " bytes at " +
+                       std::to_string(range.offset()) + " is not within the blob's " +
+                       std::to_string(size) + " bytes"};
+    }
+    ranges.push_back({range.offset(), range.length()});
+  }
+  return ranges;
+}
+
+grpc::ByteBuffer frame_chunk(const std::shared_ptr<const MappedBlob>& blob,
+                             std::uint64_t offset,
+                             std::size_t length) {
+  std::array<std::uint8_t, 24> header{};
+  std::size_t n = 0;
+  if (offset != 0) {
+    header[n++] = 0x08;  // field 1, varint
+    n += put_varint(header.data() + n, offset);
+  }
+  header[n++] = 0x12;  // field 2, length-delimited
+  n += put_varint(header.data() + n, length);
+  auto* payload = const_cast<std::uint8_t*>(blob->bytes().data()) + offset;
+  const std::array<grpc::Slice, 2> slices{
+      grpc::Slice(header.data(), n),
+      grpc::Slice(payload, length, release, new std::shared_ptr<const MappedBlob>(blob))};
+  return {slices.data(), slices.size()};
+}
+
+BlobWriter::BlobWriter(std::shared_ptr<const MappedBlob> blob,
+                       std::vector<BlobRange> ranges,
+                       std::size_t message_size)
+    : blob_(std::move(blob)), ranges_(std::move(ranges)), message_size_(message_size) {
+  next();
+}
+
+void BlobWriter::OnWriteDone(bool ok) {
+  if (!ok) {
+    Finish(grpc::Status::CANCELLED);
+    return;
+  }
+  next();
+}
+
+void BlobWriter::next() {
+  if (index_ == ranges_.size()) {
+    Finish(grpc::Status::OK);
+    return;
+  }
+  const BlobRange& range = ranges_[index_];
+  const auto length =
+      static_cast<std::size_t>(std::min<std::uint64_t>(message_size_, range.length - sent_));
+  message_ = frame_chunk(blob_, range.offset + sent_, length);
+  sent_ += length;
+  if (sent_ == range.length) {
+    sent_ = 0;
+    ++index_;
+  }
+  StartWrite(&message_);
+}
+
+}  // namespace skerry::controller

@@ -1,0 +1,105 @@
+#include "device_service.hpp"
+
+#include <utility>
+
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include "blob_stream.hpp"
+#include "device_connection.hpp"
+
+namespace skerry::controller {
+namespace {
+
+// Ends a stream of which nothing was sent.
+class RefusedBlob final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+ public:
+  explicit RefusedBlob(const Error& error) { Finish(to_status(error)); }
+  void OnDone() override { delete this; }
+};
+
+Result<BlobWriter*> open_blob(ServiceContext& context,
+                              const grpc::ServerContextBase& call,
+                              const grpc::ByteBuffer* raw) {
+  const auto device = device_of(context, call);
+  if (!device) {
+    return device.error();
+  }
+  fleet::v1::GetBlobRequest request;
+  grpc::ByteBuffer bytes{*raw};
+  if (!grpc::SerializationTraits<fleet::v1::GetBlobRequest>::Deserialize(&bytes, &request).ok()) {
+    return Error{Error::Code::kInvalidArgument, "the request is not a GetBlobRequest"};
+  }
+  const auto digest = Digest::from_bytes(as_bytes(request.digest()));
+  if (!digest) {
+    return Error{Error::Code::kInvalidArgument, "digest: " + digest.error().message()};
+  }
+  auto blob = context.blobs.map(*digest);
+  if (!blob) {
+    return blob.error();
+  }
+  auto ranges = plan_ranges(request, (*blob)->bytes().size());
+  if (!ranges) {
+    return ranges.error();
+  }
+  return new BlobWriter(std::move(*blob),
+                        std::move(*ranges),
+                        static_cast<std::size_t>(context.settings.blobs().message_size));
+}
+
+}  // namespace
+
+Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContextBase& call) {
+  const auto caller = context.guard.caller(call, security::SpiffeId::Kind::kDevice);
+  if (!caller) {
+    return caller.error();
+  }
+  auto device = context.store.find_device(caller->name);
+  if (!device) {
+    return device.error();
+  }
+  if (!*device) {
+    return Error{Error::Code::kNotEnrolled,
+                 caller->name + " is not enrolled at this controller: enrol it again"};
+  }
+  if ((**device).revoked) {
+    return Error{Error::Code::kPermissionDenied, caller->name + " was revoked by an operator"};
+  }
+  return std::move(**device);
+}
+
+grpc::ServerBidiReactor<fleet::v1::DeviceMessage, fleet::v1::ControllerMessage>*
+DeviceServiceImpl::Connect(grpc::CallbackServerContext* call) {
+  return DeviceConnection::start(context_, *call);
+}
+
+grpc::ServerUnaryReactor* DeviceServiceImpl::GetMetadata(
+    grpc::CallbackServerContext* call,
+    const fleet::v1::GetMetadataRequest* request,
+    fleet::v1::GetMetadataResponse* response) {
+  const auto work = [this, call, request]() -> Result<fleet::v1::GetMetadataResponse> {
+    const auto device = device_of(context_, *call);
+    if (!device) {
+      return device.error();
+    }
+    auto content = context_.trust.read(device->tenant_id, request->repository(), request->name());
+    if (!content) {
+      return content.error();
+    }
+    fleet::v1::GetMetadataResponse out;
+    out.set_content(std::move(*content));
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* DeviceServiceImpl::GetBlob(
+    grpc::CallbackServerContext* call, const grpc::ByteBuffer* request) {
+  // On gRPC's own thread: one row of the store and an open file, then the kernel's page cache.
+  auto writer = open_blob(context_, *call, request);
+  if (!writer) {
+    return new RefusedBlob(writer.error());
+  }
+  return *writer;
+}
+
+}  // namespace skerry::controller

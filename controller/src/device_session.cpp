@@ -1,0 +1,335 @@
+#include "device_session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "skerry/common/id.hpp"
+
+#include "audit_witness.hpp"
+
+namespace skerry::controller {
+namespace {
+
+namespace pb = fleet::v1;
+
+Error invalid(std::string message) {
+  return Error{Error::Code::kInvalidArgument, std::move(message)};
+}
+
+std::string range_of(std::uint32_t lowest, std::uint32_t newest) {
+  return lowest == newest ? std::to_string(newest)
+                          : std::to_string(lowest) + " to " + std::to_string(newest);
+}
+
+// Bounds the numbers that the store keeps as signed.
+Result<std::int64_t> to_signed(std::uint64_t value, std::string_view what) {
+  if (value > (1ULL << 62U)) {
+    return invalid(std::string{what} + " is out of range");
+  }
+  return static_cast<std::int64_t>(value);
+}
+
+Result<TelemetryChunkRecord> to_chunk(const pb::TelemetryChunk& chunk, std::int64_t seq) {
+  if (chunk.offset_ms_size() > SessionLimits::kPointsPerChunk ||
+      chunk.series_size() > SessionLimits::kSeriesPerChunk) {
+    return Error{Error::Code::kTooLarge,
+                 "a telemetry chunk has at most 100000 times and 4096 series"};
+  }
+  TelemetryChunkRecord record;
+  record.seq = seq;
+  for (const auto& series : chunk.series()) {
+    if (series.values_size() != chunk.offset_ms_size()) {
+      return invalid("telemetry series \"" + series.name().substr(0, 80) + "\" has " +
+                     std::to_string(series.values_size()) + " values for " +
+                     std::to_string(chunk.offset_ms_size()) + " times");
+    }
+    record.points += series.values_size();
+  }
+  const auto start = to_signed(chunk.start_unix_ms(), "a telemetry chunk's start");
+  if (!start) {
+    return start.error();
+  }
+  record.start_ms = *start;
+  record.end_ms = *start;
+  for (const auto offset : chunk.offset_ms()) {
+    record.end_ms = std::max<std::int64_t>(record.end_ms, *start + offset);
+  }
+  record.chunk = chunk.SerializeAsString();
+  return record;
+}
+
+bool known_stream(std::string_view stream) {
+  return stream == "telemetry" || stream == "audit" || stream == "events";
+}
+
+}  // namespace
+
+Result<std::uint32_t> negotiate_protocol(std::uint32_t theirs, std::uint32_t their_minimum) {
+  const std::uint32_t common = std::min(theirs, kProtocolVersion);
+  if (theirs != 0 && common >= kMinProtocolVersion && common >= their_minimum) {
+    return common;
+  }
+  const std::string side =
+      theirs < kMinProtocolVersion ? "update the agent on the device" : "update the controller";
+  return Error{Error::Code::kProtocolMismatch,
+               "the device speaks protocol " + range_of(their_minimum, theirs) +
+                   ", this controller (" + std::string{kControllerVersion} + ") speaks " +
+                   range_of(kMinProtocolVersion, kProtocolVersion) + ": " + side};
+}
+
+DeviceSession::DeviceSession(
+    Store& store, const Clock& clock, Log log, std::string device_id, std::string tenant_id)
+    : store_(store),
+      clock_(clock),
+      log_(std::move(log)),
+      device_id_(std::move(device_id)),
+      tenant_id_(std::move(tenant_id)) {}
+
+Result<DeviceSession::Outcome> DeviceSession::on_message(const pb::DeviceMessage& message) {
+  if (!established() && message.message_case() != pb::DeviceMessage::kHello) {
+    return Error{Error::Code::kFailedPrecondition, "the first message must be a hello"};
+  }
+  switch (message.message_case()) {
+    case pb::DeviceMessage::kHello:
+      if (established()) {
+        return Error{Error::Code::kFailedPrecondition, "a second hello on one stream"};
+      }
+      return on_hello(message.hello());
+    case pb::DeviceMessage::kReport:
+      return on_report(message.report());
+    case pb::DeviceMessage::kOutbox:
+      return on_outbox(message.outbox());
+    case pb::DeviceMessage::kHeartbeat: {
+      Outcome outcome;
+      outcome.replies.emplace_back().mutable_heartbeat()->set_wall_time_unix_ms(
+          static_cast<std::uint64_t>(clock_.wall_now().time_since_epoch().count()));
+      return outcome;
+    }
+    default:
+      // A message of a newer protocol: the capabilities said that we do not know it.
+      return Outcome{};
+  }
+}
+
+Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
+  const auto protocol = negotiate_protocol(hello.protocol_version(), hello.min_protocol_version());
+  if (!protocol) {
+    return protocol.error();
+  }
+  if (hello.capabilities_size() > SessionLimits::kCapabilities ||
+      hello.generations_size() > SessionLimits::kSlots ||
+      hello.info().ByteSizeLong() > SessionLimits::kInfoBytes) {
+    return Error{Error::Code::kTooLarge,
+                 "a hello has at most 64 capabilities, 256 slots and 16 KiB of device description"};
+  }
+  const auto now = clock_.wall_now().time_since_epoch().count();
+  if (auto seen = store_.device_seen(device_id_, now, *protocol, hello.info().SerializeAsString());
+      !seen) {
+    return seen.error();
+  }
+  if (hello.has_audit()) {
+    if (auto witnessed = witness(hello.audit(), true); !witnessed) {
+      return witnessed.error();
+    }
+  }
+  // After a restored store the generations must pass what the device has already seen.
+  auto desired = store_.desired(device_id_);
+  if (!desired) {
+    return desired.error();
+  }
+  for (const auto& slot : *desired) {
+    const auto seen = hello.generations().find(slot.slot);
+    if (seen == hello.generations().end()) {
+      continue;
+    }
+    const auto generation = to_signed(seen->second, "a generation");
+    if (!generation) {
+      return generation.error();
+    }
+    if (*generation > slot.generation) {
+      if (auto raised = store_.set_desired(slot, *generation); !raised) {
+        return raised.error();
+      }
+    }
+  }
+  const auto marks = store_.outbox_marks(device_id_);
+  if (!marks) {
+    return marks.error();
+  }
+  Outcome outcome;
+  auto* answer = outcome.replies.emplace_back().mutable_hello();
+  answer->set_protocol_version(kProtocolVersion);
+  answer->set_min_protocol_version(kMinProtocolVersion);
+  answer->set_wall_time_unix_ms(static_cast<std::uint64_t>(now));
+  answer->set_controller_version(std::string{kControllerVersion});
+  for (const auto& mark : *marks) {
+    (*answer->mutable_acknowledged())[mark.stream] = static_cast<std::uint64_t>(mark.highest_seq);
+  }
+  protocol_ = *protocol;
+  outcome.greeted = true;
+  return outcome;
+}
+
+Result<SlotReportRecord> DeviceSession::to_report(const pb::SlotReport& report) const {
+  if (report.ByteSizeLong() > SessionLimits::kReportBytes) {
+    return Error{Error::Code::kTooLarge, "a slot report has at most 16 KiB"};
+  }
+  if (auto named = check_name(report.slot(), "slot"); !named) {
+    return named.error();
+  }
+  const auto generation = to_signed(report.generation(), "a generation");
+  const auto at = to_signed(report.at_unix_ms(), "a report's time");
+  if (!generation || !at) {
+    return generation ? at.error() : generation.error();
+  }
+  SlotReportRecord record;
+  record.device_id = device_id_;
+  record.slot = report.slot();
+  record.generation = *generation;
+  record.at_ms = *at;
+  record.rollout_id = report.rollout_id();
+  record.status = status_of_report(report.state());
+  record.detail = report.state();
+  if (!report.reason_code().empty() || !report.reason().empty()) {
+    record.detail += ": " + report.reason_code() +
+                     (report.reason_code().empty() || report.reason().empty() ? "" : ": ") +
+                     report.reason();
+  }
+  record.report = report.SerializeAsString();
+  return record;
+}
+
+Result<DeviceSession::Outcome> DeviceSession::on_report(const pb::SlotReport& report) {
+  const auto record = to_report(report);
+  if (!record) {
+    return record.error();
+  }
+  const auto applied = store_.apply_report(*record);
+  if (!applied) {
+    return applied.error();
+  }
+  Outcome outcome;
+  outcome.reports_changed = *applied;
+  return outcome;
+}
+
+Result<OutboxEntry> DeviceSession::to_entry(const pb::OutboxRecord& record) const {
+  if (!known_stream(record.stream())) {
+    return invalid("there is no outbox stream \"" + record.stream().substr(0, 80) +
+                   "\"; known are telemetry, audit and events");
+  }
+  const auto seq = to_signed(record.seq(), "a sequence number");
+  if (!seq || *seq == 0) {
+    return invalid("outbox sequence numbers begin at 1");
+  }
+  OutboxEntry entry;
+  entry.stream = record.stream();
+  entry.seq = *seq;
+  entry.last_seq = *seq;
+  switch (record.body_case()) {
+    case pb::OutboxRecord::kTelemetry: {
+      auto chunk = to_chunk(record.telemetry(), *seq);
+      if (!chunk) {
+        return chunk.error();
+      }
+      entry.kind = OutboxEntry::Kind::kTelemetry;
+      entry.telemetry = std::move(*chunk);
+      return entry;
+    }
+    case pb::OutboxRecord::kAudit:
+      entry.kind = OutboxEntry::Kind::kAudit;
+      return entry;
+    case pb::OutboxRecord::kGap: {
+      const auto first = to_signed(record.gap().first_seq(), "a gap's first number");
+      const auto last = to_signed(record.gap().last_seq(), "a gap's last number");
+      if (!first || !last || *first == 0 || *last < *first) {
+        return invalid("a gap record must cover at least one sequence number");
+      }
+      entry.kind = OutboxEntry::Kind::kGap;
+      entry.seq = *first;
+      entry.last_seq = *last;
+      return entry;
+    }
+    case pb::OutboxRecord::kReport: {
+      auto report = to_report(record.report());
+      if (!report) {
+        return report.error();
+      }
+      entry.kind = OutboxEntry::Kind::kReport;
+      entry.report = std::move(*report);
+      return entry;
+    }
+    default:
+      return invalid("outbox record " + std::to_string(*seq) + " of " + record.stream() +
+                     " has no body that this controller knows");
+  }
+}
+
+Result<DeviceSession::Outcome> DeviceSession::on_outbox(const pb::OutboxBatch& batch) {
+  if (batch.records_size() > SessionLimits::kRecordsPerBatch) {
+    return Error{Error::Code::kTooLarge, "an outbox batch has at most 4096 records"};
+  }
+  std::vector<OutboxEntry> entries;
+  entries.reserve(static_cast<std::size_t>(batch.records_size()));
+  for (const auto& record : batch.records()) {
+    auto entry = to_entry(record);
+    if (!entry) {
+      return entry.error();
+    }
+    entries.push_back(std::move(*entry));
+  }
+  const auto applied = store_.apply_outbox(device_id_, tenant_id_, entries);
+  if (!applied) {
+    return applied.error();
+  }
+  Outcome outcome;
+  for (const std::size_t index : applied->applied) {
+    const auto& record = batch.records(static_cast<int>(index));
+    outcome.reports_changed |= record.has_report();
+    if (record.has_audit()) {
+      if (auto witnessed = witness(record.audit(), false); !witnessed) {
+        return witnessed.error();
+      }
+    }
+  }
+  auto* ack = outcome.replies.emplace_back().mutable_ack();
+  for (const auto& mark : applied->marks) {
+    (*ack->mutable_acknowledged())[mark.stream] = static_cast<std::uint64_t>(mark.highest_seq);
+  }
+  return outcome;
+}
+
+Result<void> DeviceSession::witness(const pb::AuditCheckpoint& checkpoint, bool current) {
+  const auto held = store_.witness(device_id_);
+  if (!held) {
+    return held.error();
+  }
+  const auto verdict = judge_checkpoint(
+      device_id_, *held, checkpoint, current, clock_.wall_now().time_since_epoch().count());
+  if (!verdict.finding.empty()) {
+    log_.warning("audit.checkpoint_refused",
+                 {{"device", device_id_}, {"finding", verdict.finding}});
+  }
+  return verdict.changed ? store_.set_witness(verdict.record) : Result<void>{};
+}
+
+Result<pb::ControllerMessage> desired_message(Store& store, const std::string& device_id) {
+  const auto slots = store.desired(device_id);
+  if (!slots) {
+    return slots.error();
+  }
+  pb::ControllerMessage message;
+  auto* desired = message.mutable_desired();
+  for (const auto& slot : *slots) {
+    auto* out = desired->add_slots();
+    out->set_slot(slot.slot);
+    out->set_generation(static_cast<std::uint64_t>(slot.generation));
+    out->set_target(slot.target);
+    out->set_manifest_digest(slot.manifest_digest);
+    out->set_rollout_id(slot.rollout_id);
+    out->set_not_after_unix_ms(static_cast<std::uint64_t>(slot.not_after_ms));
+  }
+  return message;
+}
+
+}  // namespace skerry::controller

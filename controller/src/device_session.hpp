@@ -1,0 +1,78 @@
+#pragma once
+
+// One device's control channel without the network: messages in, messages out. It negotiates the
+// protocol, stores reports and outbox records, and judges audit checkpoints. The gRPC reactor in
+// device_service.cpp drives it on a strand; tests drive it directly. Not thread-safe; blocks on the
+// store.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/common/log.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/controller/store.hpp"
+#include "skerry/fleet/v1/device.pb.h"
+
+namespace skerry::controller {
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kMinProtocolVersion = 1;
+inline constexpr std::string_view kControllerVersion = "0.1.0";
+
+// The protocol both sides speak: the lower of the two newest. kProtocolMismatch names both ranges
+// and which side is to be updated.
+Result<std::uint32_t> negotiate_protocol(std::uint32_t theirs, std::uint32_t their_minimum);
+
+// Limits on what a device sends; more is kInvalidArgument or kTooLarge and ends the stream.
+struct SessionLimits {
+  static constexpr int kCapabilities = 64;
+  static constexpr int kSlots = 256;
+  static constexpr int kRecordsPerBatch = 4096;
+  static constexpr std::size_t kInfoBytes = 16U << 10U;
+  static constexpr std::size_t kReportBytes = 16U << 10U;
+  static constexpr int kPointsPerChunk = 100'000;
+  static constexpr int kSeriesPerChunk = 4096;
+};
+
+class DeviceSession {
+ public:
+  DeviceSession(
+      Store& store, const Clock& clock, Log log, std::string device_id, std::string tenant_id);
+
+  struct Outcome {
+    std::vector<fleet::v1::ControllerMessage> replies;
+    // This was the hello: the caller attaches the connection and sends the desired state, in that
+    // order, so that no change falls between.
+    bool greeted = false;
+    // A report changed what rollouts should look at.
+    bool reports_changed = false;
+  };
+  // An error ends the stream with it.
+  Result<Outcome> on_message(const fleet::v1::DeviceMessage& message);
+
+  // The hello was accepted: desired state may be sent.
+  [[nodiscard]] bool established() const { return protocol_ != 0; }
+  [[nodiscard]] const std::string& device_id() const { return device_id_; }
+
+ private:
+  Result<Outcome> on_hello(const fleet::v1::Hello& hello);
+  Result<Outcome> on_report(const fleet::v1::SlotReport& report);
+  Result<Outcome> on_outbox(const fleet::v1::OutboxBatch& batch);
+  Result<OutboxEntry> to_entry(const fleet::v1::OutboxRecord& record) const;
+  Result<SlotReportRecord> to_report(const fleet::v1::SlotReport& report) const;
+  Result<void> witness(const fleet::v1::AuditCheckpoint& checkpoint, bool current);
+
+  Store& store_;
+  const Clock& clock_;
+  Log log_;
+  std::string device_id_;
+  std::string tenant_id_;
+  std::uint32_t protocol_ = 0;
+};
+
+// The desired state of a device as its message.
+Result<fleet::v1::ControllerMessage> desired_message(Store& store, const std::string& device_id);
+
+}  // namespace skerry::controller

@@ -1,0 +1,429 @@
+#include "fleet_service.hpp"
+
+#include <utility>
+
+#include "device_session.hpp"
+#include "fleet_streams.hpp"
+#include "fleet_views.hpp"
+#include "model_intake.hpp"
+
+namespace skerry::controller {
+namespace {
+
+namespace pb = fleet::v1;
+using security::SpiffeId;
+using security::Verb;
+
+constexpr int kMaxDigests = 65'536;
+
+}  // namespace
+
+Result<Caller> FleetServiceImpl::reader(const grpc::ServerContextBase& call,
+                                        Verb verb,
+                                        std::string_view action) {
+  auto caller = context_.guard.caller(call, SpiffeId::Kind::kOperator);
+  if (!caller) {
+    return caller.error();
+  }
+  if (auto decision = context_.guard.authorise(*caller, verb, action); !decision) {
+    return decision.error();
+  }
+  return caller;
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::GetController(grpc::CallbackServerContext* call,
+                                                          const pb::GetControllerRequest*,
+                                                          pb::GetControllerResponse* response) {
+  const auto work = [this, call]() -> Result<pb::GetControllerResponse> {
+    const auto caller = reader(*call, Verb::kFleetModelsRead, "controller.read");
+    if (!caller) {
+      return caller.error();
+    }
+    const auto versions = context_.trust.versions(context_.guard.tenant());
+    if (!versions) {
+      return versions.error();
+    }
+    pb::GetControllerResponse out;
+    out.set_version(std::string{kControllerVersion});
+    out.add_online_keys(context_.trust.online_key());
+    out.set_trust_domain(context_.settings.identity().trust_domain);
+    out.set_protocol_version(kProtocolVersion);
+    out.set_min_protocol_version(kMinProtocolVersion);
+    out.set_image_root_version(static_cast<std::uint64_t>(versions->root));
+    out.set_image_targets_version(static_cast<std::uint64_t>(versions->targets));
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::CreateEnrolmentToken(
+    grpc::CallbackServerContext* call,
+    const pb::CreateEnrolmentTokenRequest* request,
+    pb::CreateEnrolmentTokenResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::CreateEnrolmentTokenResponse> {
+    const auto caller = context_.guard.caller(*call, SpiffeId::Kind::kOperator);
+    if (!caller) {
+      return caller.error();
+    }
+    const auto create = [&]() -> Result<IssuedToken> {
+      if (request->ttl_seconds() > 366U * 86'400U) {
+        return Error{Error::Code::kInvalidArgument, "a token may live at most a year"};
+      }
+      TokenRequest wanted;
+      wanted.tenant_id = context_.guard.tenant();
+      wanted.site_id = request->site_id();
+      wanted.note = request->note();
+      wanted.created_by = caller->principal.name;
+      wanted.ttl = std::chrono::seconds{static_cast<std::int64_t>(request->ttl_seconds())};
+      return context_.enrolment.create_token(wanted);
+    };
+    const auto token =
+        context_.guard.act(*caller, Verb::kFleetEnrol, "enrolment-token.create", {}, create);
+    if (!token) {
+      return token.error();
+    }
+    pb::CreateEnrolmentTokenResponse out;
+    out.set_token(token->token);
+    out.set_expires_unix_ms(static_cast<std::uint64_t>(token->expires_ms));
+    out.set_controller_spki_sha256(context_.identity.server_spki);
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::ListDevices(grpc::CallbackServerContext* call,
+                                                        const pb::ListDevicesRequest* request,
+                                                        pb::ListDevicesResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::ListDevicesResponse> {
+    const auto caller = reader(*call, Verb::kFleetDevicesRead, "device.list");
+    if (!caller) {
+      return caller.error();
+    }
+    const auto devices = context_.store.devices(context_.guard.tenant(), request->site_id());
+    if (!devices) {
+      return devices.error();
+    }
+    pb::ListDevicesResponse out;
+    for (const auto& device : *devices) {
+      auto view = device_view(context_, device);
+      if (!view) {
+        return view.error();
+      }
+      *out.add_devices() = std::move(*view);
+    }
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::GetDevice(grpc::CallbackServerContext* call,
+                                                      const pb::GetDeviceRequest* request,
+                                                      pb::Device* response) {
+  const auto work = [this, call, request]() -> Result<pb::Device> {
+    const auto caller = reader(*call, Verb::kFleetDevicesRead, "device.read");
+    if (!caller) {
+      return caller.error();
+    }
+    const auto device = context_.store.find_device(request->device_id());
+    if (!device) {
+      return device.error();
+    }
+    if (!*device || (**device).tenant_id != context_.guard.tenant()) {
+      return Error{Error::Code::kNotFound,
+                   "there is no device \"" + request->device_id().substr(0, 80) + "\""};
+    }
+    return device_view(context_, **device);
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::MissingBlobs(grpc::CallbackServerContext* call,
+                                                         const pb::MissingBlobsRequest* request,
+                                                         pb::MissingBlobsResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::MissingBlobsResponse> {
+    const auto caller = reader(*call, Verb::kFleetModelsPush, "blob.missing");
+    if (!caller) {
+      return caller.error();
+    }
+    if (request->digests_size() > kMaxDigests) {
+      return Error{Error::Code::kTooLarge, "ask for at most 65536 digests at a time"};
+    }
+    pb::MissingBlobsResponse out;
+    for (const auto& raw : request->digests()) {
+      const auto digest = Digest::from_bytes(as_bytes(raw));
+      if (!digest) {
+        return Error{Error::Code::kInvalidArgument, "digests: " + digest.error().message()};
+      }
+      if (!context_.blobs.has(*digest)) {
+        out.add_digests(raw);
+      }
+    }
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::StageManifest(grpc::CallbackServerContext* call,
+                                                          const pb::StageManifestRequest* request,
+                                                          pb::StageManifestResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::StageManifestResponse> {
+    const auto caller = context_.guard.caller(*call, SpiffeId::Kind::kOperator);
+    if (!caller) {
+      return caller.error();
+    }
+    security::AuditObject object;
+    object.manifest_digest = Digest::of(request->manifest()).to_string();
+    const auto stage = [&] {
+      return stage_manifest(context_.store,
+                            context_.blobs,
+                            context_.guard.tenant(),
+                            request->manifest(),
+                            context_.clock.wall_now().time_since_epoch().count());
+    };
+    const auto staged =
+        context_.guard.act(*caller, Verb::kFleetModelsPush, "model.stage", object, stage);
+    if (!staged) {
+      return staged.error();
+    }
+    pb::StageManifestResponse out;
+    out.set_target(staged->target);
+    out.set_manifest_digest(staged->digest);
+    out.set_length(static_cast<std::uint64_t>(staged->length));
+    out.set_release_counter(static_cast<std::uint64_t>(staged->release_counter));
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::ListModels(grpc::CallbackServerContext* call,
+                                                       const pb::ListFleetModelsRequest*,
+                                                       pb::ListFleetModelsResponse* response) {
+  const auto work = [this, call]() -> Result<pb::ListFleetModelsResponse> {
+    const auto caller = reader(*call, Verb::kFleetModelsRead, "model.list");
+    if (!caller) {
+      return caller.error();
+    }
+    const auto manifests = context_.store.manifests(context_.guard.tenant());
+    if (!manifests) {
+      return manifests.error();
+    }
+    pb::ListFleetModelsResponse out;
+    for (const auto& manifest : *manifests) {
+      *out.add_models() = model_view(manifest);
+    }
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::GetTrustMetadata(
+    grpc::CallbackServerContext* call,
+    const pb::GetTrustMetadataRequest* request,
+    pb::GetTrustMetadataResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::GetTrustMetadataResponse> {
+    const auto caller = reader(*call, Verb::kFleetModelsRead, "trust.read");
+    if (!caller) {
+      return caller.error();
+    }
+    if (!request->repository().empty() && request->repository() != TrustPublisher::kImage) {
+      return Error{Error::Code::kNotFound, "this controller has the repository \"image\" alone"};
+    }
+    auto files = context_.trust.current(context_.guard.tenant());
+    if (!files) {
+      return files.error();
+    }
+    pb::GetTrustMetadataResponse out;
+    for (auto& file : *files) {
+      auto* named = out.add_metadata();
+      named->set_name(std::move(file.name));
+      named->set_content(std::move(file.content));
+    }
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::Publish(grpc::CallbackServerContext* call,
+                                                    const pb::PublishRequest* request,
+                                                    pb::PublishResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::PublishResponse> {
+    const auto caller = context_.guard.caller(*call, SpiffeId::Kind::kOperator);
+    if (!caller) {
+      return caller.error();
+    }
+    if (!request->repository().empty() && request->repository() != TrustPublisher::kImage) {
+      return Error{Error::Code::kNotFound, "this controller has the repository \"image\" alone"};
+    }
+    const auto publish = [&] {
+      std::vector<NamedBytes> files;
+      for (const auto& file : request->metadata()) {
+        files.push_back({file.name(), file.content()});
+      }
+      return context_.trust.publish(context_.guard.tenant(), std::move(files));
+    };
+    const auto versions =
+        context_.guard.act(*caller, Verb::kFleetModelsPublish, "trust.publish", {}, publish);
+    if (!versions) {
+      return versions.error();
+    }
+    context_.gateway.announce_metadata();
+    pb::PublishResponse out;
+    out.set_root_version(static_cast<std::uint64_t>(versions->root));
+    out.set_targets_version(static_cast<std::uint64_t>(versions->targets));
+    out.set_snapshot_version(static_cast<std::uint64_t>(versions->snapshot));
+    out.set_timestamp_version(static_cast<std::uint64_t>(versions->timestamp));
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::CreateRollout(grpc::CallbackServerContext* call,
+                                                          const pb::CreateRolloutRequest* request,
+                                                          pb::Rollout* response) {
+  const auto work = [this, call, request]() -> Result<pb::Rollout> {
+    const auto caller = context_.guard.caller(*call, SpiffeId::Kind::kOperator);
+    if (!caller) {
+      return caller.error();
+    }
+    const auto create = [&]() -> Result<std::string> {
+      const auto target = context_.trust.find_target(context_.guard.tenant(), request->target());
+      if (!target) {
+        return target.error();
+      }
+      if (!*target) {
+        return Error{Error::Code::kFailedPrecondition,
+                     "\"" + request->target().substr(0, 200) +
+                         "\" is not a published target: sign and publish it first"};
+      }
+      NewRollout rollout;
+      rollout.tenant_id = context_.guard.tenant();
+      rollout.target = request->target();
+      rollout.manifest_digest = (**target).manifest_digest;
+      rollout.slot = request->slot().empty() ? "default" : request->slot();
+      rollout.device_ids = {request->device_ids().begin(), request->device_ids().end()};
+      rollout.canary_devices = request->policy().canary_devices();
+      rollout.max_failures = request->policy().max_failures();
+      rollout.soak_seconds = request->policy().soak_seconds();
+      rollout.note = request->note();
+      rollout.created_by = caller->principal.name;
+      return context_.rollouts.create(rollout);
+    };
+    security::AuditObject object;
+    object.slot = request->slot().substr(0, 64);
+    const auto id =
+        context_.guard.act(*caller, Verb::kFleetRolloutWrite, "rollout.create", object, create);
+    if (!id) {
+      return id.error();
+    }
+    context_.rollouts.poke();
+    return rollout_view(context_, *id);
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::GetRollout(grpc::CallbackServerContext* call,
+                                                       const pb::GetRolloutRequest* request,
+                                                       pb::Rollout* response) {
+  const auto work = [this, call, request]() -> Result<pb::Rollout> {
+    const auto caller = reader(*call, Verb::kFleetRolloutRead, "rollout.read");
+    if (!caller) {
+      return caller.error();
+    }
+    return rollout_view(context_, request->rollout_id());
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::ListRollouts(grpc::CallbackServerContext* call,
+                                                         const pb::ListRolloutsRequest*,
+                                                         pb::ListRolloutsResponse* response) {
+  const auto work = [this, call]() -> Result<pb::ListRolloutsResponse> {
+    const auto caller = reader(*call, Verb::kFleetRolloutRead, "rollout.list");
+    if (!caller) {
+      return caller.error();
+    }
+    const auto rollouts = context_.store.rollouts(context_.guard.tenant());
+    if (!rollouts) {
+      return rollouts.error();
+    }
+    pb::ListRolloutsResponse out;
+    for (const auto& rollout : *rollouts) {
+      auto view = rollout_view(context_, rollout.rollout_id);
+      if (!view) {
+        return view.error();
+      }
+      *out.add_rollouts() = std::move(*view);
+    }
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::act_on_rollout(grpc::CallbackServerContext* call,
+                                                           const pb::RolloutActionRequest* request,
+                                                           pb::Rollout* response,
+                                                           OperatorAction action,
+                                                           std::string_view name) {
+  const auto work = [this, call, request, action, name]() -> Result<pb::Rollout> {
+    const auto caller = context_.guard.caller(*call, SpiffeId::Kind::kOperator);
+    if (!caller) {
+      return caller.error();
+    }
+    const auto effect = [&] { return context_.rollouts.act(request->rollout_id(), action); };
+    if (auto done = context_.guard.act(*caller, Verb::kFleetRolloutWrite, name, {}, effect);
+        !done) {
+      return done.error();
+    }
+    context_.rollouts.poke();
+    return rollout_view(context_, request->rollout_id());
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::PauseRollout(grpc::CallbackServerContext* call,
+                                                         const pb::RolloutActionRequest* request,
+                                                         pb::Rollout* response) {
+  return act_on_rollout(call, request, response, OperatorAction::kPause, "rollout.pause");
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::ResumeRollout(grpc::CallbackServerContext* call,
+                                                          const pb::RolloutActionRequest* request,
+                                                          pb::Rollout* response) {
+  return act_on_rollout(call, request, response, OperatorAction::kResume, "rollout.resume");
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::AbortRollout(grpc::CallbackServerContext* call,
+                                                         const pb::RolloutActionRequest* request,
+                                                         pb::Rollout* response) {
+  return act_on_rollout(call, request, response, OperatorAction::kAbort, "rollout.abort");
+}
+
+grpc::ServerUnaryReactor* FleetServiceImpl::QueryTelemetry(grpc::CallbackServerContext* call,
+                                                           const pb::QueryTelemetryRequest* request,
+                                                           pb::QueryTelemetryResponse* response) {
+  const auto work = [this, call, request]() -> Result<pb::QueryTelemetryResponse> {
+    const auto caller = reader(*call, Verb::kFleetTelemetryRead, "telemetry.read");
+    if (!caller) {
+      return caller.error();
+    }
+    return telemetry_view(context_.store, *request);
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerReadReactor<pb::PushBlobRequest>* FleetServiceImpl::PushBlob(
+    grpc::CallbackServerContext* call, pb::PushBlobResponse* response) {
+  return new BlobReceiver(context_, *call, *response);
+}
+
+grpc::ServerWriteReactor<pb::Rollout>* FleetServiceImpl::WatchRollout(
+    grpc::CallbackServerContext* call, const pb::GetRolloutRequest* request) {
+  return RolloutWatcher::start(context_, *call, request->rollout_id());
+}
+
+grpc::ServerWriteReactor<pb::ControllerAuditRecord>* FleetServiceImpl::TailAudit(
+    grpc::CallbackServerContext* call, const pb::TailControllerAuditRequest* request) {
+  return new AuditTail(context_, *call, *request);
+}
+
+}  // namespace skerry::controller

@@ -1,0 +1,152 @@
+// skerry-controller: reads its configuration, runs the controller until it is told to stop.
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <systemd/sd-daemon.h>
+
+#include "skerry/async/run_until_first_exit.hpp"
+#include "skerry/async/sleep.hpp"
+#include "skerry/controller/controller.hpp"
+
+namespace skerry::controller {
+namespace {
+
+namespace asio = boost::asio;
+
+struct Options {
+  std::string config;
+  bool check = false;
+};
+
+Result<Settings> read_settings(FileSystem& fs, const std::string& path) {
+  Config config;
+  if (!path.empty()) {
+    auto loaded = load_config(fs, path);
+    if (!loaded) {
+      return loaded.error();
+    }
+    config = std::move(*loaded);
+  }
+  return Settings::finalize(std::move(config));
+}
+
+// SIGTERM and SIGINT end the program, which ends every other task.
+Task<void> wait_for_stop(asio::io_context& io, Log log) {
+  asio::signal_set signals{io, SIGTERM, SIGINT};
+  const int signal = co_await signals.async_wait(asio::use_awaitable);
+  log.info("controller.stopping", {{"signal", signal}});
+}
+
+// SIGHUP: the policy and the log level; everything else needs a restart, and the log says so.
+Task<void> reload_on_hangup(
+    asio::io_context& io, Controller& controller, FileSystem& fs, const Options& options, Log log) {
+  asio::signal_set signals{io, SIGHUP};
+  for (;;) {
+    co_await signals.async_wait(asio::use_awaitable);
+    ::sd_notify(0, "RELOADING=1");
+    const auto settings = read_settings(fs, options.config);
+    if (settings) {
+      log.set_threshold(settings->log().level);
+    } else {
+      log.error("config.reload_failed", settings.error());
+    }
+    if (auto reloaded = controller.reload_policy(); !reloaded) {
+      log.error("policy.reload_failed", reloaded.error());
+    } else {
+      log.info("controller.reloaded", {{"note", "other options take effect at the next start"}});
+    }
+    ::sd_notify(0, "READY=1");
+  }
+}
+
+Task<void> feed_watchdog() {
+  std::uint64_t microseconds = 0;
+  const bool wanted = ::sd_watchdog_enabled(0, &microseconds) > 0;
+  for (;;) {
+    if (wanted) {
+      ::sd_notify(0, "WATCHDOG=1");
+    }
+    co_await async::sleep_for(wanted ? std::chrono::nanoseconds{microseconds * 1000 / 3}
+                                     : std::chrono::hours{1});
+  }
+}
+
+int serve(const Options& options) {
+  SystemFileSystem fs;
+  SystemClock clock;
+  SystemRandom random;
+  const auto settings = read_settings(fs, options.config);
+  if (!settings) {
+    std::fprintf(stderr, "skerry-controller: %s\n", settings.error().message().c_str());
+    return 2;
+  }
+  if (options.check) {
+    std::printf("the configuration is valid\n");
+    return 0;
+  }
+  const Log log = Log::to_stderr(settings->log().level, settings->log().journald);
+  auto started = Controller::start(*settings, fs, clock, random, log);
+  if (!started) {
+    log.error("controller.start_failed", started.error());
+    return 1;
+  }
+  Controller& controller = **started;
+  if (controller.first_start()) {
+    log.info("controller.first_start",
+             {{"operator_certificate",
+               (settings->state_directory() / "operator" / "operator.crt").string()}});
+  }
+  log.info("controller.ready",
+           {{"listen", settings->server().listen}, {"port", controller.port()}});
+  ::sd_notify(0, "READY=1");
+
+  asio::io_context io{1};
+  std::vector<Task<void>> tasks;
+  tasks.push_back(controller.run());
+  tasks.push_back(reload_on_hangup(io, controller, fs, options, log));
+  tasks.push_back(feed_watchdog());
+  tasks.push_back(wait_for_stop(io, log));
+  std::exception_ptr failure;
+  asio::co_spawn(io,
+                 async::run_until_first_exit(std::move(tasks)),
+                 [&failure](std::exception_ptr error) { failure = std::move(error); });
+  io.run();
+  ::sd_notify(0, "STOPPING=1");
+  controller.stop();
+  if (failure) {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      log.error("controller.failed", {{"what", error.what()}});
+      return 1;
+    }
+  }
+  log.info("controller.stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace skerry::controller
+
+int main(int argc, char** argv) {
+  CLI::App app{"The Skerry fleet controller.", "skerry-controller"};
+  skerry::controller::Options options;
+  app.add_option("-c,--config", options.config, "TOML configuration file")
+      ->check(CLI::ExistingFile);
+  app.add_flag("--check-config", options.check, "check the configuration and exit");
+  app.set_version_flag("--version", "skerry-controller 0.1.0");
+  CLI11_PARSE(app, argc, argv);
+  return skerry::controller::serve(options);
+}
