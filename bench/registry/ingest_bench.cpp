@@ -129,8 +129,10 @@ int main(int argc, char** argv) {
   }
   std::filesystem::remove_all(folder);
   std::printf(
-      "ingest (whole and chunk hashes, durable): %.2f GB/s, %.2fx cp+sync, %.2fx cp+sync+openssl\n",
+      "ingest (whole and chunk hashes, durable): %.2f GB/s, %.2f CPU s/GB, %.2fx cp+sync, %.2fx "
+      "cp+sync+openssl\n",
       median(speed),
+      median(cpu),
       median(to_copy),
       median(to_checked));
   return 0;
