@@ -26,6 +26,9 @@ enum class PriorityClass : std::uint8_t { kInteractive = 0, kNormal = 1, kBatch 
 
 std::string_view to_string(PriorityClass priority) noexcept;
 
+// Names a request between one supervisor and its workers.
+using RequestKey = std::uint64_t;
+
 // What every internal request carries.
 struct RequestMeta {
   // Unique among the running requests of one daemon.

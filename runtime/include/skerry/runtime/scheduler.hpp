@@ -42,9 +42,6 @@ struct SchedulerOptions {
   bool can_score = true;
 };
 
-// Names a request within one scheduler.
-using RequestKey = std::uint64_t;
-
 class Scheduler {
  public:
   // Called from `submit`, `cancel` and `step`; must not call back into the scheduler.

@@ -1,0 +1,62 @@
+#pragma once
+
+// Starting a worker process and finding out how it ended. posix_spawn, never fork: the daemon may
+// map what must not be copied, and has threads.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "skerry/common/error.hpp"
+#include "skerry/common/result.hpp"
+#include "skerry/common/unique_fd.hpp"
+
+namespace skerry::runtime {
+
+struct SpawnedWorker {
+  int pid = 0;
+  UniqueFd process;  // pidfd: readable once the process has ended
+  UniqueFd control;  // non-blocking stream socket
+};
+
+// kWorkerSetup names the program that cannot be started.
+Result<SpawnedWorker> spawn_worker(const std::filesystem::path& program);
+
+struct ProcessEnd {
+  bool exited = false;  // else killed by a signal
+  int status = 0;       // exit status or signal number
+};
+
+// Reaps a process whose pidfd is readable.
+Result<ProcessEnd> reap(const UniqueFd& process);
+// "exited with status 70", "killed by signal 6 (SIGABRT)", with what is known about the cause.
+std::string to_string(const ProcessEnd& end);
+
+void send_signal(const UniqueFd& process, int signal);
+
+// A leaf of a delegated cgroup v2 directory. Removes it when destroyed, which works once the
+// process has gone. An invalid one (no delegation, or not permitted) does nothing.
+class WorkerCgroup {
+ public:
+  WorkerCgroup() = default;
+  WorkerCgroup(const std::filesystem::path& parent, int pid, std::uint64_t memory_limit);
+  ~WorkerCgroup();
+  WorkerCgroup(WorkerCgroup&& other) noexcept;
+  WorkerCgroup& operator=(WorkerCgroup&& other) noexcept;
+  [[nodiscard]] bool active() const { return !leaf_.empty(); }
+
+ private:
+  std::filesystem::path leaf_;
+};
+
+// Resident and peak bytes of a process; zero if it cannot be read.
+struct ProcessMemoryUse {
+  std::uint64_t resident = 0;
+  std::uint64_t peak = 0;
+};
+ProcessMemoryUse memory_of(int pid);
+
+// Cores that this process may use: affinity and cgroup quota, at least 1.
+std::uint32_t usable_cores();
+
+}  // namespace skerry::runtime
