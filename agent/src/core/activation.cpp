@@ -401,7 +401,8 @@ void Machine::arm(BootTime now) {
       return after(limits_.activating);
     case State::kProbation: {
       std::chrono::milliseconds left = record_.probation_for - record_.probation_elapsed;
-      if (left <= std::chrono::milliseconds{0}) {
+      if (left <= std::chrono::milliseconds{0} &&
+          record_.served_requests < record_.probation_requests) {
         left += limits_.probation_idle_extension;
       }
       return after(std::max(left, std::chrono::milliseconds{1}));

@@ -33,6 +33,7 @@ std::string bootstrap_document(const std::string& admin_group) {
   binding.emplace("role", Json{"administrator"});
   binding.emplace("subjects", Json{std::move(subjects)});
   Json::Object document;
+  document.emplace("format", Json{"skerry-policy/1"});
   document.emplace("version", Json{1});
   document.emplace("roles", Json{Json::Array{Json{std::move(role)}}});
   document.emplace("bindings", Json{Json::Array{Json{std::move(binding)}}});

@@ -1,0 +1,88 @@
+#pragma once
+
+// What administrators do, behind the gRPC service: status, slots, policy, tokens, audit, garbage.
+// Each change is recorded as intent before and outcome after it. Control thread.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "skerry/agent/access.hpp"
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/slot_manager.hpp"
+#include "skerry/registry/gc.hpp"
+#include "skerry/security/audit_verify.hpp"
+#include "skerry/security/token_store.hpp"
+
+namespace skerry::agent {
+
+// How the gateway stands with its controller.
+struct SyncState {
+  bool enrolled = false;
+  std::string device_id;
+  std::string controller;
+  // "off", "enrolling", "connecting", "connected", "backing off", "refused"
+  std::string state = "off";
+  WallTime last_contact{};
+  std::string last_error;
+  WallTime certificate_expires{};
+  std::uint32_t protocol_version = 0;
+};
+
+class Administration {
+ public:
+  struct Parts {
+    Access& access;
+    AuditWriter& audit;
+    SlotManager& slots;
+    ModelHost& host;
+    registry::Catalogue& catalogue;
+    registry::BlobStore& store;
+    security::TokenStore& tokens;
+    std::filesystem::path audit_dir;
+    security::PublicKey audit_key;
+  };
+  Administration(Core& core, Parts parts) : core_(core), parts_(std::move(parts)) {}
+
+  Task<Result<std::shared_ptr<const security::Policy>>> set_policy(Caller caller,
+                                                                   std::string document,
+                                                                   bool dry_run);
+  Task<Result<std::string>> policy_document(Caller caller);
+
+  Task<Result<security::NewToken>> create_token(Caller caller,
+                                                std::string name,
+                                                std::uint64_t ttl_seconds);
+  Task<Result<std::vector<security::TokenRecord>>> list_tokens(Caller caller);
+  Task<Result<bool>> revoke_token(Caller caller, std::string name);
+
+  Task<Result<bool>> forgive(Caller caller, std::string digest);
+  Task<Result<security::AuditVerification>> verify_audit(Caller caller);
+  // A file of its own with the whole log; removed by the caller.
+  Task<Result<std::filesystem::path>> export_audit(Caller caller);
+  Task<Result<std::vector<security::AuditEntry>>> read_audit(std::uint64_t from, std::size_t max);
+
+  struct Collected {
+    std::uint64_t freed = 0;
+    std::vector<std::string> decisions;
+  };
+  Task<Result<Collected>> collect(Caller caller, bool dry_run);
+
+  [[nodiscard]] Parts& parts() { return parts_; }
+
+  // Decides, records the intent, runs `work` on the disk thread, records the outcome.
+  template <class T>
+  Task<Result<T>> change(Caller caller,
+                         security::Verb verb,
+                         security::AuditClass audit_class,
+                         std::string action,
+                         std::string subject,
+                         std::function<Result<T>()> work);
+
+ private:
+  Core& core_;
+  Parts parts_;
+};
+
+}  // namespace skerry::agent

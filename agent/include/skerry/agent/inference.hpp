@@ -1,0 +1,130 @@
+#pragma once
+
+// The service layer of inference: every front end (gRPC, KServe, OpenAI) is a thin adapter over it.
+// One call is: resolve the reference → decide → load if needed → submit → stream → count and
+// audit. Runs on the control thread.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "skerry/agent/access.hpp"
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/metrics.hpp"
+#include "skerry/agent/model_host.hpp"
+#include "skerry/async/task.hpp"
+#include "skerry/runtime/request.hpp"
+#include "skerry/runtime/supervisor.hpp"
+
+namespace skerry::agent {
+
+// What every request carries besides its content.
+struct CallOptions {
+  std::string reference;
+  // Chosen here if empty; at most 64 characters.
+  std::string request_id;
+  runtime::PriorityClass priority = runtime::PriorityClass::kNormal;
+  // From now; none: runtime.request_timeout.
+  std::optional<std::chrono::nanoseconds> timeout;
+};
+
+struct TextJob {
+  CallOptions call;
+  std::variant<runtime::Prompt, runtime::PromptTokens, runtime::PromptChat> prompt;
+  runtime::SamplingParams sampling;
+  std::uint32_t max_tokens = 0;
+  std::vector<std::string> stop;
+};
+
+// Takes the answer of a text job. Calls come on the control thread, in this order: started, any
+// number of deltas, then exactly one of done and failed; failed alone if it never started.
+class TextSink {
+ public:
+  virtual ~TextSink() = default;
+  virtual void started(const ServedModel& model,
+                       const runtime::ModelInfo& info,
+                       const std::string& request_id,
+                       const runtime::Started& facts) = 0;
+  virtual void delta(std::string text, std::size_t tokens) = 0;
+  virtual void done(const runtime::Done& done, std::chrono::nanoseconds first_token) = 0;
+  virtual void failed(const Error& error, bool retryable) = 0;
+  // True once the client is gone: the request is cancelled as soon as it is submitted.
+  [[nodiscard]] virtual bool abandoned() const = 0;
+  // How to cancel it; called before any event of the model.
+  virtual void submitted(runtime::RequestHandle handle) = 0;
+};
+
+class Inference {
+ public:
+  Inference(Core& core, Access& access, AuditWriter& audit, Metrics& metrics, ModelHost& host);
+
+  // Told about each request that a slot's model answered, and with what it failed: probation.
+  using OnServed = std::function<void(const std::string& slot, const Digest& weights)>;
+  void on_served(OnServed callback) { on_served_ = std::move(callback); }
+
+  // Returns once the request is under way (or failed); the answer goes to `sink`.
+  Task<void> generate(Caller caller, TextJob job, std::shared_ptr<TextSink> sink);
+
+  struct EmbedAnswer {
+    runtime::Embeddings embeddings;
+    ServedModelPtr model;
+  };
+  Task<Result<EmbedAnswer>> embed(Caller caller, CallOptions call, std::vector<std::string> texts);
+  struct ScoreAnswer {
+    std::vector<runtime::TokenScore> tokens;
+    ServedModelPtr model;
+  };
+  Task<Result<ScoreAnswer>> score(Caller caller,
+                                  CallOptions call,
+                                  std::string prompt,
+                                  std::string continuation);
+  Task<Result<runtime::Tokens>> tokenize(Caller caller, CallOptions call, std::string text);
+  struct InferAnswer {
+    runtime::Tensors tensors;
+    ServedModelPtr model;
+    std::chrono::nanoseconds total{0};
+  };
+  Task<Result<InferAnswer>> infer(Caller caller,
+                                  CallOptions call,
+                                  std::vector<runtime::Tensor> inputs,
+                                  std::vector<std::string> outputs);
+
+  // Cancels a running request of the same principal; false if there is none.
+  bool cancel(const Caller& caller, const std::string& request_id);
+
+  // Resolves and authorises without loading: metadata calls. A model that may not be listed is
+  // denied, not hidden: its existence is no secret to who knows its name.
+  Task<Result<ServedModelPtr>> find(Caller caller,
+                                    std::string reference,
+                                    security::Verb verb,
+                                    std::string action);
+
+  [[nodiscard]] std::size_t running() const { return running_.size(); }
+
+ private:
+  struct Ticket;
+  class TextStream;
+  Task<Result<std::shared_ptr<Ticket>>> admit(Caller caller,
+                                              CallOptions call,
+                                              security::Verb verb,
+                                              std::string action);
+  void settle(Ticket& ticket, const runtime::Usage& usage, std::string_view finish);
+  void settle(Ticket& ticket, const Error& error);
+
+  Core& core_;
+  Access& access_;
+  AuditWriter& audit_;
+  Metrics& metrics_;
+  ModelHost& host_;
+  OnServed on_served_;
+  struct Running {
+    std::string principal;
+    runtime::RequestHandle handle;
+  };
+  std::map<std::string, Running> running_;
+};
+
+}  // namespace skerry::agent

@@ -1,0 +1,92 @@
+#pragma once
+
+// The blocking half of an activation: verify a target by TUF, choose the variant, fetch, check the
+// files' structure. `SlotManager` calls it on a transfer thread between the machine's states; it
+// keeps no state of its own.
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "skerry/agent/activation.hpp"
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/model_source.hpp"
+#include "skerry/registry/blob_store.hpp"
+#include "skerry/registry/catalogue.hpp"
+#include "skerry/registry/fetcher.hpp"
+#include "skerry/registry/variant_choice.hpp"
+#include "skerry/security/trusted_time.hpp"
+
+namespace skerry::agent {
+
+struct Preflight {
+  std::shared_ptr<const registry::VerifiedManifest> manifest;
+  std::string variant;
+  std::vector<std::string> reasons;
+  // The slot runs this very variant already.
+  bool already_active = false;
+};
+
+class Installer {
+ public:
+  // `memory` is the ledger that variants are measured against.
+  Installer(Core& core,
+            registry::Catalogue& catalogue,
+            registry::BlobStore& store,
+            std::uint64_t memory);
+
+  // Trusts `root` as the image repository's first root if nothing is trusted yet.
+  Result<void> bootstrap_trust(std::string_view root);
+  // Refreshes the image repository's metadata from `source`.
+  Result<security::tuf::RefreshOutcome> refresh_trust(ModelSource& source);
+
+  // Refreshes trust, finds and verifies the offered target, fetches its manifest, records it,
+  // chooses the variant. kUnavailable: ask again later; anything else is final.
+  Result<Preflight> preflight(const activation::Offer& offer,
+                              const std::string& slot,
+                              ModelSource& source,
+                              const registry::CancelFlag& cancel);
+
+  // Fetches what is missing. What was verified stays for the next attempt.
+  Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
+                                        const std::string& variant,
+                                        ModelSource& source,
+                                        const registry::CancelFlag& cancel,
+                                        const registry::Fetcher::OnProgress& on_progress);
+
+  // The strict structure check of every model file of the variant.
+  Result<void> admit(const registry::VerifiedManifest& manifest, const std::string& variant);
+
+  // The golden set that applies, as stored; empty if the manifest has none.
+  struct Golden {
+    std::string text;
+    std::string data;
+  };
+  Result<Golden> golden(const registry::VerifiedManifest& manifest, const std::string& variant);
+
+  // The machine as variant choice sees it.
+  Result<registry::DeviceProfile> profile();
+
+  [[nodiscard]] registry::Catalogue& catalogue() { return catalogue_; }
+
+ private:
+  Result<std::string> fetch_manifest(ModelSource& source,
+                                     const Digest& digest,
+                                     std::uint64_t length,
+                                     const registry::CancelFlag& cancel);
+  [[nodiscard]] security::TrustedTime trusted_time();
+  Result<Preflight> choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
+                           const std::string& slot);
+
+  Core& core_;
+  registry::Catalogue& catalogue_;
+  registry::BlobStore& store_;
+  std::uint64_t memory_;
+  // One refresh at a time: the TUF client is not thread-safe.
+  std::mutex trust_;
+  std::unique_ptr<security::tuf::MetadataStore> metadata_;
+};
+
+}  // namespace skerry::agent

@@ -1,0 +1,78 @@
+#pragma once
+
+// Drives one activation machine per slot: performs its actions, journals its record before each
+// side effect, keeps its deadlines, feeds outcomes back. Slots are independent: each has a task of
+// its own, and none waits for another or for the network. Control thread.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "skerry/agent/activation.hpp"
+#include "skerry/agent/audit_writer.hpp"
+#include "skerry/agent/caller.hpp"
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/installer.hpp"
+#include "skerry/agent/model_host.hpp"
+#include "skerry/agent/notifier.hpp"
+#include "skerry/async/task.hpp"
+#include "skerry/runtime/supervisor.hpp"
+
+namespace skerry::agent {
+
+// One slot as status, reports and the console show it.
+struct SlotView {
+  std::string slot;
+  activation::Record record;
+  registry::FetchProgress progress;
+};
+
+class SlotManager {
+ public:
+  SlotManager(Core& core, Installer& installer, ModelHost& host, AuditWriter& audit);
+  ~SlotManager();
+
+  // Told of every change worth reporting.
+  using OnReport = std::function<void(const SlotView&)>;
+  void on_report(OnReport callback) { on_report_ = std::move(callback); }
+  // Where offers of the controller are fetched from; null while there is none: fetching waits.
+  void set_source(std::shared_ptr<ModelSource> source);
+
+  // Reads the journal and continues every slot where it was. Call once, before any offer; the
+  // drivers run in the core's task group from then on.
+  Task<Result<void>> restore();
+
+  // From the controller, a bundle or an administrator; an old generation is ignored.
+  void offer(const std::string& slot, const activation::Offer& offer);
+
+  // The slot's model answered a request; its worker died.
+  void served(const std::string& slot, const Digest& weights);
+  void worker_exited(const runtime::WorkerExit& exit);
+
+  struct RollbackOutcome {
+    std::chrono::microseconds commit{0};
+  };
+  // Makes the previous generation active; returns after the commit. Audited: intent and outcome.
+  Task<Result<RollbackOutcome>> rollback(Caller caller, std::string slot);
+
+  [[nodiscard]] std::vector<SlotView> views() const;
+  // Highest generation seen, by slot: for the device's hello.
+  [[nodiscard]] std::map<std::string, std::uint64_t> generations() const;
+
+ private:
+  struct Driver;
+  Driver& driver(const std::string& slot);
+
+  Core& core_;
+  Installer& installer_;
+  ModelHost& host_;
+  AuditWriter& audit_;
+  OnReport on_report_;
+  std::shared_ptr<ModelSource> source_;
+  std::map<std::string, std::unique_ptr<Driver>> drivers_;
+  Notifier source_changed_;
+};
+
+}  // namespace skerry::agent

@@ -1,0 +1,48 @@
+#pragma once
+
+// The gateway's side of the fleet: enrols when there is no certificate, keeps one stream to the
+// controller, offers desired state to the slots, sends reports and the outbox, and is the slots'
+// source of metadata and blobs. Without a controller it does nothing; without a connection nothing
+// else stops. Control thread.
+
+#include <memory>
+#include <string>
+
+#include "skerry/agent/administration.hpp"
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/installer.hpp"
+#include "skerry/agent/model_host.hpp"
+#include "skerry/agent/outbox.hpp"
+#include "skerry/agent/slot_manager.hpp"
+#include "skerry/async/task.hpp"
+#include "skerry/security/audit_log.hpp"
+
+namespace skerry::agent {
+
+class SyncClient {
+ public:
+  SyncClient(Core& core,
+             Installer& installer,
+             SlotManager& slots,
+             Outbox& outbox,
+             security::AuditLog& audit,
+             ModelHost& host);
+  ~SyncClient();
+
+  // Enrols, connects, and connects again with full jitter, until cancelled.
+  Task<void> run();
+  // Lets go of the channel; call it when `run` has ended.
+  Task<void> close();
+
+  // Queues for the controller; sent at once if it is connected.
+  void report(const SlotView& view);
+  void audit_checkpoint(const security::Checkpoint& checkpoint, const std::string& note);
+
+  [[nodiscard]] const SyncState& state() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry::agent

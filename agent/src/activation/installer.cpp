@@ -1,0 +1,393 @@
+#include "skerry/agent/installer.hpp"
+
+#include <thread>
+#include <utility>
+
+#include "skerry/registry/gguf_check.hpp"
+#include "skerry/registry/metadata_store.hpp"
+#include "skerry/registry/onnx_check.hpp"
+
+namespace skerry::agent {
+namespace {
+
+constexpr std::uint64_t kMaxGolden = 64ULL << 20U;
+constexpr std::string_view kTimeFloor = "time";
+// When this program was made: no clock before it is believed.
+constexpr WallTime kBuildTime{std::chrono::milliseconds{SKERRY_BUILD_TIME_MS}};
+
+// Collects a small blob in memory.
+class TextSink final : public registry::ByteSink {
+ public:
+  explicit TextSink(std::uint64_t limit) : limit_(limit) {}
+  Result<void> write(ByteView bytes) override {
+    if (text_.size() + bytes.size() > limit_) {
+      return Error{Error::Code::kTooLarge, "more bytes than the signed length"};
+    }
+    text_.append(as_text(bytes));
+    return {};
+  }
+  [[nodiscard]] std::string& text() { return text_; }
+
+ private:
+  std::uint64_t limit_;
+  std::string text_;
+};
+
+registry::RuntimeProfile profile_of(const std::string& plugin) {
+  registry::RuntimeProfile profile;
+  profile.plugin = plugin;
+  // The engine's own version is known once it runs; the gate proves what the choice assumes.
+  if (Result<registry::SemanticVersion> any = registry::SemanticVersion::parse("999999.0.0"); any) {
+    profile.engine_version = *any;
+  }
+  if (plugin == "llamacpp") {
+    profile.formats = {"gguf"};
+  } else if (plugin == "onnx") {
+    profile.formats = {"onnx"};
+  } else {
+    profile.formats = {plugin, "gguf", "onnx", "raw"};
+  }
+  profile.accelerators = {"cpu"};
+  return profile;
+}
+
+}  // namespace
+
+Installer::Installer(Core& core,
+                     registry::Catalogue& catalogue,
+                     registry::BlobStore& store,
+                     std::uint64_t memory)
+    : core_(core),
+      catalogue_(catalogue),
+      store_(store),
+      memory_(memory),
+      metadata_(registry::make_metadata_store(catalogue, "image")) {}
+
+security::TrustedTime Installer::trusted_time() {
+  const std::uint64_t floor = catalogue_.floor(kTimeFloor).value_or(std::uint64_t{0});
+  const security::TimeFloor time{
+      kBuildTime, WallTime{std::chrono::milliseconds{static_cast<std::int64_t>(floor)}}};
+  return time.now(core_.clock, security::TimeQuality::kUnattested);
+}
+
+Result<void> Installer::bootstrap_trust(std::string_view root) {
+  class NoFetcher final : public security::tuf::Fetcher {
+    Result<std::string> fetch(std::string_view name, std::size_t) override {
+      return Error{Error::Code::kUnavailable, "no source for " + std::string{name}};
+    }
+  };
+  const std::lock_guard lock{trust_};
+  NoFetcher fetcher;
+  security::tuf::Client client{*metadata_, fetcher};
+  return client.bootstrap(root);
+}
+
+Result<security::tuf::RefreshOutcome> Installer::refresh_trust(ModelSource& source) {
+  const std::lock_guard lock{trust_};
+  security::tuf::Client client{*metadata_, source.metadata()};
+  Result<security::tuf::RefreshOutcome> outcome = client.refresh(trusted_time());
+  if (outcome && outcome->issued) {
+    const auto issued = outcome->issued->time_since_epoch().count();
+    if (issued > 0) {
+      if (Result<std::uint64_t> raised =
+              catalogue_.raise_floor(kTimeFloor, static_cast<std::uint64_t>(issued));
+          !raised) {
+        return raised.error();
+      }
+    }
+  }
+  return outcome;
+}
+
+Result<std::string> Installer::fetch_manifest(ModelSource& source,
+                                              const Digest& digest,
+                                              std::uint64_t length,
+                                              const registry::CancelFlag& cancel) {
+  Result<bool> held = store_.contains(digest);
+  if (held && *held) {
+    Result<Bytes> bytes = store_.read(digest, registry::ManifestLimits::kBytes);
+    if (bytes) {
+      return std::string{as_text(*bytes)};
+    }
+  }
+  TextSink sink{std::min<std::uint64_t>(length, registry::ManifestLimits::kBytes)};
+  const registry::BlobRange range{digest, 0, length};
+  if (Result<void> read = source.blobs().read(range, sink, cancel); !read) {
+    return read.error();
+  }
+  if (Digest::of(sink.text()) != digest) {
+    return Error{Error::Code::kDigestMismatch,
+                 source.name() + " served other bytes than " + digest.to_string()};
+  }
+  if (Result<Digest> stored = store_.put(as_bytes(sink.text())); !stored) {
+    return stored.error();
+  }
+  return std::move(sink.text());
+}
+
+Result<Preflight> Installer::preflight(const activation::Offer& offer,
+                                       const std::string& slot,
+                                       ModelSource& source,
+                                       const registry::CancelFlag& cancel) {
+  std::optional<security::tuf::TargetFile> target;
+  std::uint64_t targets_version = 0;
+  {
+    Result<security::tuf::RefreshOutcome> refreshed = refresh_trust(source);
+    const std::lock_guard lock{trust_};
+    security::tuf::Client client{*metadata_, source.metadata()};
+    if (Result<void> loaded = client.load(trusted_time()); !loaded) {
+      return refreshed ? loaded.error() : refreshed.error();
+    }
+    const security::tuf::TargetFile* found = client.find_target(offer.target);
+    if (found == nullptr) {
+      // What was refused may be why it is not there; the network may bring it.
+      if (!refreshed) {
+        return refreshed.error().with_context("trust");
+      }
+      return Error{Error::Code::kNotFound,
+                   "the image repository has signed no target " + offer.target};
+    }
+    target = *found;
+    targets_version = static_cast<std::uint64_t>(client.targets()->version);
+    if (!refreshed) {
+      core_.log.warning("trust.refresh_failed", refreshed.error());
+    }
+  }
+  Result<Digest> digest = target->sha256();
+  if (!digest) {
+    return digest.error();
+  }
+  if (!offer.manifest_digest.empty() && offer.manifest_digest != digest->to_string()) {
+    return Error{Error::Code::kMetadataMismatch,
+                 "the offer names manifest " + offer.manifest_digest +
+                     ", the image repository signed " + digest->to_string()};
+  }
+  if (const std::optional<WallTime> end = target->not_after(); end && trusted_time().now > *end) {
+    return Error{Error::Code::kMetadataExpired,
+                 offer.target + " may not be installed after " + to_rfc3339(*end)};
+  }
+  Result<std::string> bytes = fetch_manifest(source, *digest, target->length, cancel);
+  if (!bytes) {
+    return bytes.error().with_context("manifest");
+  }
+  if (Result<void> checked = target->check(*bytes); !checked) {
+    return checked.error();
+  }
+  if (Result<void> recorded = catalogue_.record_manifest(
+          *bytes, *digest, "image", targets_version, target->not_after());
+      !recorded) {
+    return recorded.error();
+  }
+  Result<registry::VerifiedManifest> manifest = catalogue_.manifest(*digest);
+  if (!manifest) {
+    return manifest.error();
+  }
+  if (manifest->manifest.target_path() != offer.target) {
+    return Error{
+        Error::Code::kMetadataMismatch,
+        "the manifest is that of " + manifest->manifest.target_path() + ", not of " + offer.target};
+  }
+  return choose(std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)), slot);
+}
+
+Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
+                                    const std::string& slot) {
+  Result<std::optional<std::string>> all_bad = catalogue_.bad_reason(manifest->digest, "");
+  if (!all_bad) {
+    return all_bad.error();
+  }
+  if (*all_bad) {
+    return Error{Error::Code::kQuarantined, "known bad on this machine: " + **all_bad};
+  }
+  registry::VariantContext context;
+  for (const registry::Variant& variant : manifest->manifest.variants) {
+    Result<std::optional<std::string>> bad = catalogue_.bad_reason(manifest->digest, variant.name);
+    if (bad && *bad) {
+      context.known_bad.insert(variant.name);
+    }
+    for (const registry::ManifestFile& file : manifest->manifest.files_for(variant)) {
+      if (store_.contains(file.digest).value_or(false)) {
+        context.held.insert(file.digest);
+      }
+    }
+  }
+  Result<registry::DeviceProfile> device = profile();
+  if (!device) {
+    return device.error();
+  }
+  const ActivationConfig& config = core_.settings->activation();
+  registry::VariantPolicy policy;
+  policy.disk_reserve = config.disk_reserve.bytes;
+  if (Result<registry::VariantGoal> goal = registry::parse_variant_goal(config.goal); goal) {
+    policy.goal = *goal;
+  }
+  const registry::VariantChoice choice =
+      registry::choose_variant(manifest->manifest, *device, policy, context);
+  Preflight result;
+  for (const registry::VariantVerdict& verdict : choice.verdicts) {
+    result.reasons.push_back(verdict.variant + ": " + std::string{to_string(verdict.reason)} +
+                             (verdict.text.empty() ? "" : " (" + verdict.text + ")"));
+  }
+  Result<const registry::Variant*> variant = registry::require_variant(manifest->manifest, choice);
+  if (!variant) {
+    return variant.error();
+  }
+  result.variant = (*variant)->name;
+  if (Result<registry::Slot> current = catalogue_.slot(SlotName{slot}); current) {
+    result.already_active = current->active && !current->on_trial &&
+                            current->active->manifest == manifest->digest &&
+                            current->active->variant == result.variant;
+  }
+  result.manifest = std::move(manifest);
+  return result;
+}
+
+Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifest& manifest,
+                                                 const std::string& variant,
+                                                 ModelSource& source,
+                                                 const registry::CancelFlag& cancel,
+                                                 const registry::Fetcher::OnProgress& on_progress) {
+  const registry::Variant* chosen = manifest.manifest.find_variant(variant);
+  if (chosen == nullptr) {
+    return Error{Error::Code::kManifestInvalid, "no variant \"" + variant + "\""};
+  }
+  std::vector<registry::WantedBlob> wanted;
+  for (const registry::ManifestFile& file : manifest.manifest.files_for(*chosen)) {
+    wanted.push_back(registry::WantedBlob::from(file));
+  }
+  registry::FetchOptions options;
+  options.rate_limit = core_.settings->sync().max_bytes_per_second.bytes;
+  registry::Fetcher fetcher{store_,
+                            {&source.blobs()},
+                            core_.clock,
+                            [&cancel](std::chrono::nanoseconds wait) {
+                              // A transfer thread: it may sleep, in steps that notice a cancel.
+                              constexpr std::chrono::nanoseconds kStep =
+                                  std::chrono::milliseconds{50};
+                              while (wait.count() > 0 && !cancel.cancelled()) {
+                                const auto step = std::min(wait, kStep);
+                                std::this_thread::sleep_for(step);
+                                wait -= step;
+                              }
+                            },
+                            core_.log,
+                            options};
+  return fetcher.fetch(wanted, cancel, on_progress);
+}
+
+Result<void> Installer::admit(const registry::VerifiedManifest& manifest,
+                              const std::string& variant) {
+  const registry::Variant* chosen = manifest.manifest.find_variant(variant);
+  if (chosen == nullptr) {
+    return Error{Error::Code::kManifestInvalid, "no variant \"" + variant + "\""};
+  }
+  registry::OnnxLimits onnx;
+  bool first = true;
+  for (const registry::ManifestFile& file : chosen->files) {
+    if (file.role == registry::FileRole::kWeights && !std::exchange(first, false)) {
+      onnx.external_files.emplace(file.name, file.size);
+    }
+  }
+  first = true;
+  for (const registry::ManifestFile& file : chosen->files) {
+    if (file.role != registry::FileRole::kWeights || !std::exchange(first, false)) {
+      continue;
+    }
+    Result<registry::OpenBlob> blob = store_.open_verified(file.digest);
+    if (!blob) {
+      return blob.error().with_context(file.name);
+    }
+    if (chosen->format == "gguf") {
+      if (Result<registry::GgufSummary> checked = registry::check_gguf(*blob->file); !checked) {
+        return checked.error().with_context(file.name);
+      }
+    } else if (chosen->format == "onnx") {
+      if (Result<registry::OnnxSummary> checked = registry::check_onnx(*blob->file, onnx);
+          !checked) {
+        return checked.error().with_context(file.name);
+      }
+    }
+  }
+  return {};
+}
+
+Result<Installer::Golden> Installer::golden(const registry::VerifiedManifest& manifest,
+                                            const std::string& variant) {
+  const registry::Variant* chosen = manifest.manifest.find_variant(variant);
+  if (chosen == nullptr) {
+    return Error{Error::Code::kManifestInvalid, "no variant \"" + variant + "\""};
+  }
+  Golden golden;
+  const registry::ManifestFile* main = manifest.manifest.golden_for(*chosen);
+  if (main == nullptr) {
+    return golden;
+  }
+  const auto read = [this](const registry::ManifestFile& file) -> Result<std::string> {
+    Result<Bytes> bytes = store_.read(file.digest, kMaxGolden);
+    if (!bytes) {
+      return bytes.error().with_context(file.name);
+    }
+    return std::string{as_text(*bytes)};
+  };
+  Result<std::string> text = read(*main);
+  if (!text) {
+    return text.error();
+  }
+  golden.text = *std::move(text);
+  // A tensor set keeps its samples in a second golden file.
+  for (const registry::ManifestFile& file : manifest.manifest.files_for(*chosen)) {
+    if (file.role == registry::FileRole::kGolden && file.digest != main->digest) {
+      Result<std::string> data = read(file);
+      if (!data) {
+        return data.error();
+      }
+      golden.data = *std::move(data);
+      break;
+    }
+  }
+  return golden;
+}
+
+Result<registry::DeviceProfile> Installer::profile() {
+  Result<registry::DeviceProfile> device =
+      registry::detect_hardware(core_.fs, core_.settings->state_dir());
+  if (!device) {
+    return device;
+  }
+  device->memory_available = memory_;
+  Result<std::vector<std::string>> plugins = core_.fs.list(core_.settings->plugin_dir());
+  if (plugins) {
+    for (const std::string& file : *plugins) {
+      if (file.starts_with("skerry-") && file.ends_with(".so")) {
+        device->runtimes.push_back(profile_of(file.substr(7, file.size() - 10)));
+      }
+    }
+  }
+  return device;
+}
+
+namespace {
+
+class FolderSource final : public ModelSource {
+ public:
+  FolderSource(FileSystem& fs, const std::filesystem::path& folder)
+      : name_("folder " + folder.string()),
+        metadata_(fs, folder / "metadata"),
+        blobs_(fs, folder / "blobs") {}
+  [[nodiscard]] std::string name() const override { return name_; }
+  security::tuf::Fetcher& metadata() override { return metadata_; }
+  registry::BlobSource& blobs() override { return blobs_; }
+
+ private:
+  std::string name_;
+  security::tuf::DirectoryFetcher metadata_;
+  registry::FileSource blobs_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSource> make_folder_source(FileSystem& fs, std::filesystem::path folder) {
+  return std::make_unique<FolderSource>(fs, folder);
+}
+
+}  // namespace skerry::agent

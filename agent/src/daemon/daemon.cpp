@@ -1,0 +1,454 @@
+#include "skerry/agent/daemon.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <pwd.h>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "skerry/agent/administration.hpp"
+#include "skerry/agent/grpc_front.hpp"
+#include "skerry/agent/http_front.hpp"
+#include "skerry/agent/inference.hpp"
+#include "skerry/agent/installer.hpp"
+#include "skerry/agent/slot_manager.hpp"
+#include "skerry/agent/sync_client.hpp"
+#include "skerry/agent/telemetry.hpp"
+#include "skerry/async/run_until_first_exit.hpp"
+#include "skerry/async/sleep.hpp"
+
+#include "notify.hpp"
+#include "state_dir.hpp"
+
+namespace skerry::agent {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t kDiskThreads = 2;
+constexpr std::size_t kTransferThreads = 4;
+constexpr std::chrono::seconds kDrainGrace{10};
+constexpr std::chrono::milliseconds kDrainStep{20};
+constexpr double kDefaultMemoryShare = 0.8;
+
+// Everything on disk, opened in this order.
+struct State {
+  std::optional<StateDir> dir;
+  std::shared_ptr<const security::Signer> audit_key;
+  std::unique_ptr<registry::Catalogue> catalogue;
+  std::unique_ptr<registry::BlobStore> store;
+  std::unique_ptr<security::PolicyStore> policy;
+  std::unique_ptr<security::TokenStore> tokens;
+  std::unique_ptr<security::AuditLog> audit;
+  std::unique_ptr<Outbox> outbox;
+};
+
+template <class T>
+Result<void> keep(Result<T> result, T& out, std::string_view what) {
+  if (!result) {
+    return result.error().with_context(what);
+  }
+  out = *std::move(result);
+  return {};
+}
+
+Result<void> load_policy_file(FileSystem& fs,
+                              security::PolicyStore& store,
+                              const std::string& file) {
+  if (file.empty()) {
+    return {};
+  }
+  Result<std::string> document = read_file(fs, file, security::PolicyLimits::kBytes);
+  if (!document) {
+    return document.error().with_context("policy.file");
+  }
+  Result<std::shared_ptr<const security::Policy>> policy = store.replace(*document);
+  if (!policy) {
+    return policy.error().with_context(file);
+  }
+  return {};
+}
+
+Result<State> open_state(Core& core) {
+  State state;
+  const Settings& settings = *core.settings;
+  Result<StateDir> dir = StateDir::open(core.fs, settings.state_dir());
+  if (!dir) {
+    return dir.error();
+  }
+  state.dir = *std::move(dir);
+  const StateDir& root = *state.dir;
+  Result<std::unique_ptr<security::Signer>> key =
+      root.key(core.fs, "audit", security::KeyAlgorithm::kEd25519);
+  if (!key) {
+    return key.error().with_context("audit key");
+  }
+  state.audit_key = *std::move(key);
+  if (auto done = keep(registry::Catalogue::open(root / "registry.db", core.clock),
+                       state.catalogue,
+                       "catalogue");
+      !done) {
+    return done.error();
+  }
+  if (auto done =
+          keep(registry::BlobStore::open(core.fs, *state.catalogue, core.clock, root.path()),
+               state.store,
+               "blob store");
+      !done) {
+    return done.error();
+  }
+  if (auto done =
+          keep(security::PolicyStore::open(core.fs, root / "policy.json"), state.policy, "policy");
+      !done) {
+    return done.error();
+  }
+  if (auto done =
+          keep(security::TokenStore::open(core.fs, root / "tokens.json"), state.tokens, "tokens");
+      !done) {
+    return done.error();
+  }
+  security::AuditOptions audit;
+  audit.directory = root / "audit";
+  // The key names the log: it is there before enrolment gives the device an id.
+  audit.device_id = state.audit_key->public_key().key_id().substr(0, 16);
+  audit.origin = "skerry.audit/" + audit.device_id;
+  audit.tenant = settings.device().tenant;
+  audit.checkpoint_interval = settings.audit().checkpoint_interval;
+  audit.checkpoint_records = static_cast<std::uint64_t>(settings.audit().checkpoint_records);
+  if (auto done =
+          keep(security::AuditLog::open(core.fs, std::move(audit), state.audit_key, core.clock),
+               state.audit,
+               "audit log");
+      !done) {
+    return done.error();
+  }
+  OutboxOptions outbox;
+  outbox.max_bytes = settings.telemetry().outbox.bytes;
+  if (auto done = keep(Outbox::open(root / "outbox.db", outbox), state.outbox, "outbox"); !done) {
+    return done.error();
+  }
+  return state;
+}
+
+std::uint64_t memory_budget(FileSystem& fs, const Settings& settings) {
+  if (settings.memory().budget.bytes > 0) {
+    return settings.memory().budget.bytes;
+  }
+  Result<registry::DeviceProfile> device = registry::detect_hardware(fs, settings.state_dir());
+  if (!device || device->memory_total == 0) {
+    return 1ULL << 30U;
+  }
+  return static_cast<std::uint64_t>(static_cast<double>(device->memory_total) *
+                                    kDefaultMemoryShare);
+}
+
+runtime::SupervisorOptions supervisor_options(const Settings& settings) {
+  runtime::SupervisorOptions options;
+  options.worker = settings.worker();
+  options.plugin_dir = settings.plugin_dir();
+  options.engine_dir = settings.runtime().engine_dir;
+  options.niceness = static_cast<int>(settings.runtime().niceness);
+  options.cgroup = settings.runtime().cgroup;
+  std::array<char, 16384> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (!settings.runtime().worker_user.empty() &&
+      ::getpwnam_r(
+          settings.runtime().worker_user.c_str(), &entry, buffer.data(), buffer.size(), &found) ==
+          0 &&
+      found != nullptr) {
+    options.worker_uid = found->pw_uid;
+    options.worker_gid = found->pw_gid;
+  }
+  return options;
+}
+
+// The parts, in dependency order: each refers only to those above it.
+class Daemon {
+ public:
+  Daemon(Core& core,
+         State& state,
+         std::filesystem::path config,
+         const Environment& environment,
+         BootTime began)
+      : core_(core),
+        state_(state),
+        config_(std::move(config)),
+        environment_(environment),
+        began_(began),
+        started_at_(core.clock.wall_now()),
+        audit_(core, *state.audit),
+        access_(core, *state.policy, audit_, metrics_),
+        supervisor_(runtime::Supervisor::make(core.control,
+                                              with_exit_hook(supervisor_options(*core.settings)),
+                                              core.clock,
+                                              core.log)),
+        budget_(memory_budget(core.fs, *core.settings)),
+        host_(core, *state.catalogue, *state.store, *supervisor_, budget_),
+        inference_(core, access_, audit_, metrics_, host_),
+        installer_(core, *state.catalogue, *state.store, budget_),
+        slots_(core, installer_, host_, audit_),
+        administration_(core,
+                        Administration::Parts{access_,
+                                              audit_,
+                                              slots_,
+                                              host_,
+                                              *state.catalogue,
+                                              *state.store,
+                                              *state.tokens,
+                                              *state.dir / "audit",
+                                              state.audit_key->public_key()}),
+        sync_(core, installer_, slots_, *state.outbox, *state.audit, host_),
+        telemetry_(core, metrics_, *state.outbox, [this] { return gauges(); }),
+        grpc_(core, inference_, access_, host_, administration_, status_sources()),
+        http_(core, inference_, access_, audit_, host_, *state.tokens, metrics_, [this] {
+          return gauges();
+        }) {
+    inference_.on_served(
+        [this](const std::string& slot, const Digest& weights) { slots_.served(slot, weights); });
+    host_.on_refresh([this] { grpc_.update_health(); });
+    slots_.on_report([this](const SlotView& view) { sync_.report(view); });
+    audit_.on_checkpoint([this](const security::Checkpoint& checkpoint, const std::string& note) {
+      sync_.audit_checkpoint(checkpoint, note);
+    });
+  }
+
+  // Until a part fails or a signal comes.
+  Task<void> run() {
+    Result<void> started = co_await start();
+    if (!started) {
+      failure_ = started.error();
+    } else {
+      std::vector<Task<void>> parts;
+      parts.push_back(run_signals([this] { reload(); }, core_.log));
+      parts.push_back(run_watchdog());
+      parts.push_back(audit_.run());
+      parts.push_back(host_.run());
+      parts.push_back(grpc_.run());
+      parts.push_back(http_.run());
+      parts.push_back(sync_.run());
+      parts.push_back(telemetry_.run());
+      try {
+        co_await async::run_until_first_exit(std::move(parts));
+      } catch (const std::exception& error) {
+        failure_ = Error(Error::Code::kInternal, error.what());
+      }
+    }
+    co_await stop();
+  }
+
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  Task<Result<void>> start() {
+    const PolicyConfig& policy = core_.settings->policy();
+    Result<void> loaded = load_policy_file(core_.fs, *state_.policy, policy.file);
+    if (!loaded) {
+      // The last good policy stays in force; without one nothing but the refusal is safe.
+      if (state_.policy->current()->version() == 0) {
+        co_return loaded.error();
+      }
+      core_.log.error("policy.file_refused", loaded.error());
+    }
+    if (!core_.settings->trust().root_file.empty()) {
+      Result<std::string> root = read_file(
+          core_.fs, core_.settings->trust().root_file, security::tuf::MetadataLimits::kRootBytes);
+      if (!root) {
+        co_return root.error().with_context("trust.root_file");
+      }
+      Result<void> trusted = installer_.bootstrap_trust(*root);
+      if (!trusted) {
+        co_return trusted.error().with_context("trust.root_file");
+      }
+    }
+    Result<void> refreshed = co_await host_.refresh();
+    if (!refreshed) {
+      co_return refreshed.error();
+    }
+    Result<void> serving = grpc_.start();
+    if (!serving) {
+      co_return serving.error();
+    }
+    Result<void> listening = http_.start();
+    if (!listening) {
+      co_return listening.error();
+    }
+    Result<void> restored = co_await slots_.restore();
+    if (!restored) {
+      co_return restored.error();
+    }
+    ready_ = std::chrono::duration_cast<std::chrono::microseconds>(core_.clock.boot_now() - began_);
+    const registry::RecoveryReport& recovery = state_.store->recovery();
+    core_.log.info("daemon.ready",
+                   {{"version", SKERRY_VERSION},
+                    {"ready_us", ready_.count()},
+                    {"state_dir", core_.settings->state_dir().string()},
+                    {"memory_budget", budget_},
+                    {"blobs", recovery.blobs},
+                    {"resumable", recovery.staged}});
+    notify_ready();
+    co_return Result<void>();
+  }
+
+  Task<void> stop() {
+    notify_stopping();
+    const BootTime deadline = core_.clock.boot_now() + kDrainGrace;
+    while (inference_.running() > 0 && core_.clock.boot_now() < deadline) {
+      co_await async::sleep_for(kDrainStep);
+    }
+    co_await sync_.close();
+    co_await http_.stop();
+    co_await core_.tasks.stop();
+    co_await supervisor_->stop(std::chrono::milliseconds(0));
+    co_await grpc_.stop(std::chrono::milliseconds(500));
+    co_await audit_.flush();
+    core_.log.info("daemon.stopped");
+  }
+
+  void reload() {
+    notify_reloading(
+        static_cast<std::uint64_t>(core_.clock.boot_now() / std::chrono::microseconds{1}));
+    Result<Config> config = load_config(core_.fs, config_);
+    if (!config) {
+      core_.log.error("config.reload_refused", config.error());
+    } else if (Result<Settings> settings = finalize(*std::move(config), environment_); !settings) {
+      core_.log.error("config.reload_refused", settings.error());
+    } else {
+      for (const std::string& option : needs_restart(*core_.settings, *settings)) {
+        core_.log.warning("config.needs_restart", {{"option", option}});
+      }
+      core_.settings = std::make_shared<const Settings>(*std::move(settings));
+      core_.log.set_threshold(core_.settings->log_level());
+      if (Result<void> loaded =
+              load_policy_file(core_.fs, *state_.policy, core_.settings->policy().file);
+          !loaded) {
+        core_.log.error("policy.file_refused", loaded.error());
+      }
+      core_.log.info("config.reloaded", {{"policy_version", state_.policy->current()->version()}});
+    }
+    notify_ready();
+  }
+
+  runtime::SupervisorOptions with_exit_hook(runtime::SupervisorOptions options) {
+    options.on_exit = [this](const runtime::WorkerExit& exit) {
+      if (!exit.clean) {
+        metrics_.count_worker_exit();
+      }
+      slots_.worker_exited(exit);
+    };
+    return options;
+  }
+
+  [[nodiscard]] Gauges gauges() const {
+    Gauges gauges;
+    gauges.models_loaded = host_.loaded().size();
+    gauges.model_memory = host_.used();
+    gauges.memory_budget = budget_;
+    const ProcessUse use = process_use();
+    gauges.resident = use.resident;
+    gauges.cpu_seconds = use.cpu_seconds;
+    gauges.audit_records = state_.audit->status().size;
+    if (Result<OutboxStatus> outbox = state_.outbox->status(); outbox) {
+      gauges.outbox_records = outbox->records;
+      gauges.outbox_bytes = outbox->bytes;
+    }
+    gauges.sync_connected = sync_.state().state == "connected";
+    return gauges;
+  }
+
+  StatusSources status_sources() {
+    StatusSources sources;
+    sources.started_at = started_at_;
+    sources.ready = [this] { return ready_; };
+    sources.sync = [this] { return sync_.state(); };
+    sources.outbox = [this] { return state_.outbox->status().value_or(OutboxStatus{}); };
+    sources.clock_state = [] { return std::string{"unattested"}; };
+    return sources;
+  }
+
+  Core& core_;
+  State& state_;
+  std::filesystem::path config_;
+  const Environment& environment_;
+  BootTime began_;
+  WallTime started_at_;
+  std::chrono::microseconds ready_{0};
+  std::optional<Error> failure_;
+
+  Metrics metrics_;
+  AuditWriter audit_;
+  Access access_;
+  std::unique_ptr<runtime::Supervisor> supervisor_;
+  std::uint64_t budget_;
+  ModelHost host_;
+  Inference inference_;
+  Installer installer_;
+  SlotManager slots_;
+  Administration administration_;
+  SyncClient sync_;
+  Telemetry telemetry_;
+  GrpcFront grpc_;
+  HttpFront http_;
+};
+
+}  // namespace
+
+Result<void> run_daemon(const std::filesystem::path& config,
+                        Settings settings,
+                        const Environment& environment,
+                        const Clock& clock,
+                        BootTime began,
+                        const Log& log) {
+  SystemFileSystem fs;
+  SystemRandom random;
+  asio::io_context io{1};
+  asio::thread_pool disk{kDiskThreads};
+  std::optional<asio::thread_pool> transfer;
+  async::TaskGroup tasks{io.get_executor(),
+                         [&log](const std::string& task, const std::string& what) {
+                           log.error("task.failed", {{"task", task}, {"error", what}});
+                         }};
+  Core core{io.get_executor(),
+            disk.get_executor(),
+            [&transfer]() -> asio::any_io_executor {
+              if (!transfer) {
+                transfer.emplace(kTransferThreads);
+              }
+              return transfer->get_executor();
+            },
+            clock,
+            fs,
+            random,
+            log,
+            std::make_shared<const Settings>(std::move(settings)),
+            tasks};
+  Result<State> state = open_state(core);
+  if (!state) {
+    return state.error();
+  }
+  Daemon daemon{core, *state, config, environment, began};
+  std::exception_ptr thrown;
+  asio::co_spawn(io, daemon.run(), [&thrown](std::exception_ptr error) { thrown = error; });
+  io.run();
+  if (transfer) {
+    transfer->join();
+  }
+  disk.join();
+  if (thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+      return Error{Error::Code::kInternal, error.what()};
+    }
+  }
+  if (daemon.failure()) {
+    return *daemon.failure();
+  }
+  return {};
+}
+
+}  // namespace skerry::agent

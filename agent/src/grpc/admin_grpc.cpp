@@ -1,0 +1,399 @@
+#include "admin_grpc.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "skerry/async/offload.hpp"
+
+#include "call.hpp"
+#include "model_text.hpp"
+
+namespace skerry::agent {
+namespace pb = skerry::admin::v1;
+using security::Verb;
+
+Result<security::Principal> parse_subject(std::string_view text) {
+  if (text.starts_with("uid:")) {
+    std::uint32_t uid = 0;
+    const std::string_view digits = text.substr(4);
+    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), uid);
+    if (ec == std::errc{} && end == digits.data() + digits.size()) {
+      return security::Principal::local(uid, {});
+    }
+  } else if (text.starts_with("token:") && text.size() > 6) {
+    return security::Principal::token(std::string{text.substr(6)});
+  } else if (text.starts_with("spiffe://")) {
+    return security::Principal::spiffe(std::string{text});
+  } else if (text.starts_with("system:") && text.size() > 7) {
+    return security::Principal::system(std::string{text.substr(7)});
+  }
+  return Error{Error::Code::kInvalidArgument,
+               "subject: \"" + std::string{text} +
+                   "\" is none of uid:<n>, token:<name>, spiffe://…, system:<component>"};
+}
+
+Task<grpc::Status> AdminGrpc::fill_slots(google::protobuf::RepeatedPtrField<pb::SlotStatus>* out) {
+  registry::Catalogue& catalogue = administration_.parts().catalogue;
+  auto read = [&catalogue] { return catalogue.list_slots(); };
+  Result<std::vector<registry::Slot>> stored = co_await async::offload(core_.disk, std::move(read));
+  if (!stored) {
+    co_return to_status(stored.error());
+  }
+  for (const SlotView& view : administration_.parts().slots.views()) {
+    const registry::Slot* slot = nullptr;
+    for (const registry::Slot& candidate : *stored) {
+      if (candidate.name.str() == view.slot) {
+        slot = &candidate;
+      }
+    }
+    fill_slot(administration_.parts().host, view, slot, out->Add());
+  }
+  co_return grpc::Status::OK;
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* context,
+                                               const pb::GetStatusRequest*,
+                                               pb::GetStatusResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.status",
+                   [this, response](Caller caller) -> Task<grpc::Status> {
+                     Administration::Parts& parts = administration_.parts();
+                     Result<void> allowed = co_await parts.access.authorise_read(
+                         std::move(caller), Verb::kAdminStatus, "admin.status");
+                     if (!allowed) {
+                       co_return to_status(allowed.error());
+                     }
+                     response->set_version(SKERRY_VERSION);
+                     response->set_started_at_unix_ms(unix_ms(sources_.started_at));
+                     response->set_ready_us(static_cast<std::uint64_t>(sources_.ready().count()));
+                     grpc::Status filled = co_await fill_slots(response->mutable_slots());
+                     if (!filled.ok()) {
+                       co_return filled;
+                     }
+                     for (const ModelHost::Loaded& loaded : parts.host.loaded()) {
+                       pb::WorkerStatus& out = *response->add_workers();
+                       const runtime::WorkerStatus status = loaded.model->status();
+                       const runtime::ModelInfo& info = loaded.model->info();
+                       out.set_model(loaded.served->name());
+                       out.set_model_digest(loaded.served->weights.to_string());
+                       out.set_plugin(info.plugin);
+                       out.set_engine_version(info.engine_version);
+                       out.set_pid(status.pid);
+                       out.set_state(std::string(to_string(status.state)));
+                       out.set_resident_bytes(status.resident_bytes);
+                       out.set_restarts(status.unclean_exits);
+                       out.set_running_requests(status.in_flight);
+                       for (const security::LayerOutcome& layer : info.sandbox.layers) {
+                         (*out.mutable_sandbox())[std::string(to_string(layer.layer))] =
+                             (layer.achieved ? "enforced" : "unavailable") +
+                             (layer.detail.empty() ? "" : ": " + layer.detail);
+                       }
+                     }
+                     const SyncState sync = sources_.sync();
+                     const OutboxStatus outbox = sources_.outbox();
+                     pb::SyncStatus& out = *response->mutable_sync();
+                     out.set_enrolled(sync.enrolled);
+                     out.set_device_id(sync.device_id);
+                     out.set_controller(sync.controller);
+                     out.set_state(sync.state);
+                     out.set_last_contact_unix_ms(unix_ms(sync.last_contact));
+                     out.set_last_error(sync.last_error);
+                     out.set_outbox_records(outbox.records);
+                     out.set_outbox_bytes(outbox.bytes);
+                     out.set_certificate_expires_unix_ms(unix_ms(sync.certificate_expires));
+                     out.set_protocol_version(sync.protocol_version);
+                     response->set_policy_version(std::to_string(parts.access.policy()->version()));
+                     const security::AuditStatus audit = parts.audit.log().status();
+                     response->set_audit_size(audit.size);
+                     response->set_audit_root(parts.audit.log().checkpoint().root.to_string());
+                     response->set_memory_budget_bytes(parts.host.budget());
+                     response->set_memory_used_bytes(parts.host.used());
+                     response->set_clock_state(sources_.clock_state());
+                     response->set_resident_bytes(process_use().resident);
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::ListSlots(grpc::CallbackServerContext* context,
+                                               const pb::ListSlotsRequest*,
+                                               pb::ListSlotsResponse* response) {
+  return run_unary(
+      core_, peers_, context, "admin.slots", [this, response](Caller caller) -> Task<grpc::Status> {
+        Administration::Parts& parts = administration_.parts();
+        Result<void> allowed = co_await parts.access.authorise_read(
+            std::move(caller), Verb::kAdminSlotsRead, "admin.slots");
+        if (!allowed) {
+          co_return to_status(allowed.error());
+        }
+        grpc::Status filled = co_await fill_slots(response->mutable_slots());
+        if (!filled.ok()) {
+          co_return filled;
+        }
+        auto read = [&parts] { return parts.catalogue.list_bad(); };
+        Result<std::vector<registry::KnownBad>> bad =
+            co_await async::offload(core_.disk, std::move(read));
+        if (!bad) {
+          co_return to_status(bad.error());
+        }
+        for (const registry::KnownBad& entry : *bad) {
+          pb::QuarantineEntry& out = *response->add_quarantine();
+          out.set_digest(entry.manifest.to_string());
+          out.set_reason(entry.variant.empty() ? entry.reason
+                                               : entry.variant + ": " + entry.reason);
+          out.set_at_unix_ms(unix_ms(entry.since));
+        }
+        co_return grpc::Status::OK;
+      });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::Rollback(grpc::CallbackServerContext* context,
+                                              const pb::RollbackRequest* request,
+                                              pb::RollbackResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.rollback",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Administration::Parts& parts = administration_.parts();
+                     security::Resource resource;
+                     Result<security::Decision> decision = co_await parts.access.authorise(
+                         caller, Verb::kAdminSlotsWrite, resource, "slot.rollback");
+                     if (!decision) {
+                       co_return to_status(decision.error());
+                     }
+                     Result<SlotManager::RollbackOutcome> done =
+                         co_await parts.slots.rollback(std::move(caller), request->slot());
+                     if (!done) {
+                       co_return to_status(done.error());
+                     }
+                     response->set_commit_us(static_cast<std::uint64_t>(done->commit.count()));
+                     google::protobuf::RepeatedPtrField<pb::SlotStatus> slots;
+                     grpc::Status filled = co_await fill_slots(&slots);
+                     if (!filled.ok()) {
+                       co_return filled;
+                     }
+                     for (pb::SlotStatus& slot : slots) {
+                       if (slot.slot() == request->slot()) {
+                         *response->mutable_slot() = std::move(slot);
+                       }
+                     }
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::ClearQuarantine(grpc::CallbackServerContext* context,
+                                                     const pb::ClearQuarantineRequest* request,
+                                                     pb::ClearQuarantineResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.clear_quarantine",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<bool> found =
+                         co_await administration_.forgive(std::move(caller), request->digest());
+                     if (!found) {
+                       co_return to_status(found.error());
+                     }
+                     response->set_found(*found);
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::CanI(grpc::CallbackServerContext* context,
+                                          const pb::CanIRequest* request,
+                                          pb::CanIResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.can_i",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Administration::Parts& parts = administration_.parts();
+                     security::Principal subject = caller.principal;
+                     if (!request->subject().empty()) {
+                       // About oneself anyone may ask; about others, who may read the policy.
+                       Result<void> allowed = co_await parts.access.authorise_read(
+                           std::move(caller), Verb::kAdminPolicyRead, "policy.can_i");
+                       if (!allowed) {
+                         co_return to_status(allowed.error());
+                       }
+                       Result<security::Principal> parsed = parse_subject(request->subject());
+                       if (!parsed) {
+                         co_return to_status(parsed.error());
+                       }
+                       subject = *std::move(parsed);
+                     }
+                     Result<Verb> verb = security::parse_verb(request->verb());
+                     if (!verb) {
+                       co_return to_status(verb.error());
+                     }
+                     security::Resource resource;
+                     resource.model = request->resource();
+                     if (const std::size_t at = resource.model.find('@'); at != std::string::npos) {
+                       resource.variant = resource.model.substr(at + 1);
+                       resource.model.resize(at);
+                     }
+                     const security::Decision decision =
+                         parts.access.decide(subject, *verb, resource);
+                     response->set_allowed(decision.allowed);
+                     response->set_reason(decision.reason);
+                     response->set_rule(decision.rule);
+                     response->set_role(decision.role);
+                     response->set_binding(decision.binding);
+                     response->set_policy_version(std::to_string(decision.policy_version));
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::SetPolicy(grpc::CallbackServerContext* context,
+                                               const pb::SetPolicyRequest* request,
+                                               pb::SetPolicyResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.set_policy",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<std::shared_ptr<const security::Policy>> policy =
+                         co_await administration_.set_policy(
+                             std::move(caller), request->document(), request->dry_run());
+                     if (!policy) {
+                       co_return to_status(policy.error());
+                     }
+                     response->set_policy_version(std::to_string((*policy)->version()));
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::GetPolicy(grpc::CallbackServerContext* context,
+                                               const pb::GetPolicyRequest*,
+                                               pb::GetPolicyResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.get_policy",
+                   [this, response](Caller caller) -> Task<grpc::Status> {
+                     Result<std::string> text =
+                         co_await administration_.policy_document(std::move(caller));
+                     if (!text) {
+                       co_return to_status(text.error());
+                     }
+                     response->set_document(*text);
+                     response->set_policy_version(
+                         std::to_string(administration_.parts().access.policy()->version()));
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::CreateToken(grpc::CallbackServerContext* context,
+                                                 const pb::CreateTokenRequest* request,
+                                                 pb::CreateTokenResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.create_token",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<security::NewToken> token = co_await administration_.create_token(
+                         std::move(caller), request->name(), request->ttl_seconds());
+                     if (!token) {
+                       co_return to_status(token.error());
+                     }
+                     response->set_secret(token->secret);
+                     if (token->record.expires) {
+                       response->set_expires_unix_ms(unix_ms(*token->record.expires));
+                     }
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::ListTokens(grpc::CallbackServerContext* context,
+                                                const pb::ListTokensRequest*,
+                                                pb::ListTokensResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.list_tokens",
+                   [this, response](Caller caller) -> Task<grpc::Status> {
+                     Result<std::vector<security::TokenRecord>> tokens =
+                         co_await administration_.list_tokens(std::move(caller));
+                     if (!tokens) {
+                       co_return to_status(tokens.error());
+                     }
+                     for (const security::TokenRecord& token : *tokens) {
+                       pb::TokenInfo& out = *response->add_tokens();
+                       out.set_name(token.name);
+                       out.set_created_unix_ms(unix_ms(token.created));
+                       if (token.expires) {
+                         out.set_expires_unix_ms(unix_ms(*token.expires));
+                       }
+                     }
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::RevokeToken(grpc::CallbackServerContext* context,
+                                                 const pb::RevokeTokenRequest* request,
+                                                 pb::RevokeTokenResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.revoke_token",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<bool> found =
+                         co_await administration_.revoke_token(std::move(caller), request->name());
+                     if (!found) {
+                       co_return to_status(found.error());
+                     }
+                     response->set_found(*found);
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::VerifyAudit(grpc::CallbackServerContext* context,
+                                                 const pb::VerifyAuditRequest*,
+                                                 pb::VerifyAuditResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.verify_audit",
+                   [this, response](Caller caller) -> Task<grpc::Status> {
+                     Result<security::AuditVerification> verified =
+                         co_await administration_.verify_audit(std::move(caller));
+                     if (!verified) {
+                       co_return to_status(verified.error());
+                     }
+                     response->set_ok(verified->ok());
+                     response->set_records(verified->size);
+                     response->set_checkpoints(verified->checkpoints);
+                     if (verified->checkpoint) {
+                       response->set_root(verified->checkpoint->root.to_string());
+                     }
+                     if (!verified->findings.empty()) {
+                       response->set_problem(verified->findings.front().to_string());
+                     }
+                     co_return grpc::Status::OK;
+                   });
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::Collect(grpc::CallbackServerContext* context,
+                                             const pb::CollectRequest* request,
+                                             pb::CollectResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.collect",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<Administration::Collected> done =
+                         co_await administration_.collect(std::move(caller), request->dry_run());
+                     if (!done) {
+                       co_return to_status(done.error());
+                     }
+                     response->set_freed_bytes(done->freed);
+                     for (std::string& decision : done->decisions) {
+                       response->add_decisions(std::move(decision));
+                     }
+                     co_return grpc::Status::OK;
+                   });
+}
+
+}  // namespace skerry::agent

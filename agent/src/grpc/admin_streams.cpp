@@ -1,0 +1,171 @@
+// The streaming calls of the admin service: tail and export of the audit log.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "skerry/async/offload.hpp"
+
+#include "admin_grpc.hpp"
+#include "call.hpp"
+#include "stream_writer.hpp"
+
+namespace skerry::agent {
+namespace pb = skerry::admin::v1;
+using security::Verb;
+namespace {
+
+constexpr std::size_t kBatch = 256;
+constexpr std::size_t kExportPiece = 256U << 10U;
+// How often a follower looks for new records.
+constexpr std::chrono::milliseconds kFollowInterval{500};
+
+Task<grpc::Status> tail(Administration& administration,
+                        pb::TailAuditRequest request,
+                        std::shared_ptr<StreamWriter<pb::AuditRecord>> writer) {
+  security::AuditLog& log = administration.parts().audit.log();
+  const std::uint64_t size = log.status().size;
+  std::uint64_t next = request.from_seq();
+  if (request.last() > 0) {
+    next = size - std::min<std::uint64_t>(size, request.last());
+  }
+  while (!writer->gone()) {
+    Result<std::vector<security::AuditEntry>> entries =
+        co_await administration.read_audit(next, kBatch);
+    if (!entries) {
+      co_return to_status(entries.error());
+    }
+    for (security::AuditEntry& entry : *entries) {
+      next = entry.seq + 1;
+      pb::AuditRecord record;
+      record.set_seq(entry.seq);
+      record.set_json(std::move(entry.record));
+      if (!co_await writer->write(std::move(record))) {
+        co_return grpc::Status::CANCELLED;
+      }
+    }
+    if (entries->empty()) {
+      if (!request.follow()) {
+        co_return grpc::Status::OK;
+      }
+      co_await writer->changed().wait_for(kFollowInterval);
+    }
+  }
+  co_return grpc::Status::CANCELLED;
+}
+
+Task<grpc::Status> send_file(Core& core,
+                             std::filesystem::path path,
+                             std::shared_ptr<StreamWriter<pb::ExportAuditChunk>> writer) {
+  auto open = [&core, path] { return core.fs.open(path, OpenMode::kRead); };
+  Result<std::unique_ptr<File>> opened = co_await async::offload(core.disk, std::move(open));
+  if (!opened) {
+    co_return to_status(opened.error());
+  }
+  const std::shared_ptr<File> file = *std::move(opened);
+  std::uint64_t offset = 0;
+  while (true) {
+    auto read = [file, offset]() -> Result<std::string> {
+      std::string piece(kExportPiece, '\0');
+      Result<std::size_t> got =
+          file->read_at(offset, {reinterpret_cast<std::uint8_t*>(piece.data()), piece.size()});
+      if (!got) {
+        return got.error();
+      }
+      piece.resize(*got);
+      return piece;
+    };
+    Result<std::string> piece = co_await async::offload(core.disk, std::move(read));
+    if (!piece) {
+      co_return to_status(piece.error());
+    }
+    if (piece->empty()) {
+      co_return grpc::Status::OK;
+    }
+    offset += piece->size();
+    pb::ExportAuditChunk chunk;
+    chunk.set_data(*std::move(piece));
+    if (!co_await writer->write(std::move(chunk))) {
+      co_return grpc::Status::CANCELLED;
+    }
+  }
+}
+
+Task<void> run_tail(Administration& administration,
+                    Caller caller,
+                    pb::TailAuditRequest request,
+                    std::shared_ptr<StreamWriter<pb::AuditRecord>> writer) {
+  grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
+  try {
+    Result<void> allowed = co_await administration.parts().access.authorise_read(
+        std::move(caller), Verb::kAuditRead, "audit.tail");
+    if (allowed) {
+      status = co_await tail(administration, std::move(request), writer);
+    } else {
+      status = to_status(allowed.error());
+    }
+  } catch (const std::exception&) {
+    // Cancelled: the stream ends with the status above.
+  }
+  writer->end(status);
+}
+
+Task<void> run_export(Core& core,
+                      Administration& administration,
+                      Caller caller,
+                      std::shared_ptr<StreamWriter<pb::ExportAuditChunk>> writer) {
+  grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
+  std::filesystem::path path;
+  try {
+    Result<std::filesystem::path> exported =
+        co_await administration.export_audit(std::move(caller));
+    if (exported) {
+      path = *exported;
+      status = co_await send_file(core, path, writer);
+    } else {
+      status = to_status(exported.error());
+    }
+  } catch (const std::exception&) {
+    // Cancelled: the stream ends with the status above.
+  }
+  if (!path.empty()) {
+    if (Result<void> removed = core.fs.remove(path); !removed) {
+      core.log.warning("audit.export_not_removed", removed.error());
+    }
+  }
+  writer->end(status);
+}
+
+}  // namespace
+
+grpc::ServerWriteReactor<pb::AuditRecord>* AdminGrpc::TailAudit(
+    grpc::CallbackServerContext* context, const pb::TailAuditRequest* request) {
+  auto writer = StreamWriter<pb::AuditRecord>::make(core_);
+  Result<Caller> caller = peers_.find(context->peer());
+  if (!caller) {
+    writer->end(to_status(caller.error()));
+    return writer.get();
+  }
+  boost::asio::post(
+      core_.control, [this, writer, request = *request, caller = *std::move(caller)]() mutable {
+        core_.tasks.spawn("admin.tail_audit",
+                          run_tail(administration_, std::move(caller), std::move(request), writer));
+      });
+  return writer.get();
+}
+
+grpc::ServerWriteReactor<pb::ExportAuditChunk>* AdminGrpc::ExportAudit(
+    grpc::CallbackServerContext* context, const pb::ExportAuditRequest*) {
+  auto writer = StreamWriter<pb::ExportAuditChunk>::make(core_);
+  Result<Caller> caller = peers_.find(context->peer());
+  if (!caller) {
+    writer->end(to_status(caller.error()));
+    return writer.get();
+  }
+  boost::asio::post(core_.control, [this, writer, caller = *std::move(caller)]() mutable {
+    core_.tasks.spawn("admin.export_audit",
+                      run_export(core_, administration_, std::move(caller), writer));
+  });
+  return writer.get();
+}
+
+}  // namespace skerry::agent

@@ -1,0 +1,82 @@
+#pragma once
+
+// What the gRPC services share: finding the caller behind a call, running a unary handler as a
+// coroutine on the control thread, the deadline that the client set.
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/peer_table.hpp"
+
+#include "status.hpp"
+
+namespace skerry::agent {
+
+template <class Work>
+Task<void> finish_unary(grpc::ServerUnaryReactor* reactor, Work work, Caller caller) {
+  grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
+  try {
+    status = co_await work(std::move(caller));
+  } catch (const std::exception& error) {
+    // Only a cancelled task throws; the call is answered all the same.
+    status = grpc::Status(grpc::StatusCode::CANCELLED, error.what());
+  }
+  reactor->Finish(std::move(status));
+}
+
+// Runs `work(caller)` (a Task<grpc::Status>) on the control thread and finishes `context`'s default
+// reactor with what it returns. Request and response stay valid until then.
+template <class Work>
+grpc::ServerUnaryReactor* run_unary(Core& core,
+                                    const PeerTable& peers,
+                                    grpc::CallbackServerContext* context,
+                                    const char* name,
+                                    Work work) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Result<Caller> caller = peers.find(context->peer());
+  if (!caller) {
+    reactor->Finish(to_status(caller.error()));
+    return reactor;
+  }
+  boost::asio::post(
+      core.control,
+      [&core, reactor, name, work = std::move(work), caller = *std::move(caller)]() mutable {
+        core.tasks.spawn(name, finish_unary(reactor, std::move(work), std::move(caller)));
+      });
+  return reactor;
+}
+
+// Time left until the client's deadline; none if it set none.
+inline std::optional<std::chrono::nanoseconds> time_left(
+    const grpc::CallbackServerContext& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) {
+    return std::nullopt;
+  }
+  const auto left = deadline - std::chrono::system_clock::now();
+  if (left > std::chrono::hours{24 * 365}) {
+    return std::nullopt;
+  }
+  return std::max<std::chrono::nanoseconds>(left, std::chrono::nanoseconds{1});
+}
+
+// The shorter of the client's gRPC deadline and the one in the request (0: none).
+inline std::optional<std::chrono::nanoseconds> shorter(
+    std::optional<std::chrono::nanoseconds> transport, std::uint32_t hint_ms) {
+  if (hint_ms == 0) {
+    return transport;
+  }
+  const std::chrono::nanoseconds hint = std::chrono::milliseconds{hint_ms};
+  return transport ? std::min(*transport, hint) : hint;
+}
+
+}  // namespace skerry::agent

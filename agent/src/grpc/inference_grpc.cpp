@@ -1,0 +1,258 @@
+#include "inference_grpc.hpp"
+
+#include <utility>
+
+#include "call.hpp"
+#include "text_reactor.hpp"
+
+namespace skerry::agent {
+namespace pb = skerry::inference::v1;
+namespace {
+
+constexpr int kMaxMessages = 2048;
+constexpr int kMaxTexts = 1024;
+constexpr int kMaxTensors = 256;
+
+runtime::PriorityClass priority_of(pb::Priority priority) {
+  switch (priority) {
+    case pb::PRIORITY_INTERACTIVE:
+      return runtime::PriorityClass::kInteractive;
+    case pb::PRIORITY_BATCH:
+      return runtime::PriorityClass::kBatch;
+    default:
+      return runtime::PriorityClass::kNormal;
+  }
+}
+
+// Absent temperature means greedy here, unlike in OpenAI's dialect.
+runtime::SamplingParams sampling_of(const pb::Sampling& in) {
+  runtime::SamplingParams out;
+  out.temperature = in.has_temperature() ? in.temperature() : 0.0F;
+  out.top_k = in.has_top_k() ? in.top_k() : 0;
+  out.top_p = in.has_top_p() ? in.top_p() : 1.0F;
+  out.min_p = in.has_min_p() ? in.min_p() : 0.0F;
+  out.repeat_penalty = in.has_repeat_penalty() ? in.repeat_penalty() : 1.0F;
+  if (in.has_seed()) {
+    out.seed = in.seed();
+  }
+  return out;
+}
+
+Result<void> check_penalties(const pb::Sampling& in) {
+  for (const float value : {in.frequency_penalty(), in.presence_penalty()}) {
+    if (value != 0.0F) {
+      return Error{Error::Code::kUnimplemented,
+                   "sampling.frequency_penalty, presence_penalty: not offered; use repeat_penalty"};
+    }
+  }
+  return {};
+}
+
+template <class Request>
+CallOptions options_of(const grpc::CallbackServerContext& context, const Request& request) {
+  CallOptions call;
+  call.reference = request.model();
+  call.priority = priority_of(request.hints().priority());
+  call.timeout = shorter(time_left(context), request.hints().deadline_ms());
+  return call;
+}
+
+template <class Request>
+Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Request& request) {
+  if (Result<void> checked = check_penalties(request.sampling()); !checked) {
+    return checked.error();
+  }
+  TextJob job;
+  job.call = options_of(context, request);
+  job.call.request_id = request.request_id();
+  job.sampling = sampling_of(request.sampling());
+  if (Result<void> checked = runtime::check_sampling(job.sampling); !checked) {
+    return checked.error();
+  }
+  job.max_tokens = request.max_tokens();
+  job.stop.assign(request.stop().begin(), request.stop().end());
+  return job;
+}
+
+}  // namespace
+
+grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::start_text(
+    grpc::CallbackServerContext* context, Result<TextJob> job) {
+  const std::shared_ptr<TextReactor> reactor = TextReactor::make(core_);
+  Result<Caller> caller = peers_.find(context->peer());
+  if (!caller || !job) {
+    reactor->Finish(to_status(caller ? job.error() : caller.error()));
+    return reactor.get();
+  }
+  boost::asio::post(
+      core_.control, [this, reactor, job = *std::move(job), caller = *std::move(caller)]() mutable {
+        core_.tasks.spawn("generate",
+                          inference_.generate(std::move(caller), std::move(job), reactor));
+      });
+  return reactor.get();
+}
+
+grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::Generate(
+    grpc::CallbackServerContext* context, const pb::GenerateRequest* request) {
+  Result<TextJob> job = text_job(*context, *request);
+  if (job) {
+    job->prompt = runtime::Prompt{request->prompt()};
+  }
+  return start_text(context, std::move(job));
+}
+
+grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::Chat(
+    grpc::CallbackServerContext* context, const pb::ChatRequest* request) {
+  Result<TextJob> job = text_job(*context, *request);
+  if (job && (request->messages().empty() || request->messages_size() > kMaxMessages)) {
+    job = Error{Error::Code::kInvalidArgument, "messages: 1 to 2048 are taken"};
+  }
+  if (job) {
+    runtime::PromptChat chat;
+    for (const pb::Message& message : request->messages()) {
+      chat.messages.push_back({message.role(), message.content()});
+    }
+    job->prompt = std::move(chat);
+  }
+  return start_text(context, std::move(job));
+}
+
+grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* context,
+                                               const pb::EmbedRequest* request,
+                                               pb::EmbedResponse* response) {
+  CallOptions call = options_of(*context, *request);
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "embed",
+      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+        if (request->input().empty() || request->input_size() > kMaxTexts) {
+          const Error bad(Error::Code::kInvalidArgument, "input: 1 to 1024 texts are taken");
+          co_return to_status(bad);
+        }
+        std::vector<std::string> texts(request->input().begin(), request->input().end());
+        Result<Inference::EmbedAnswer> answer =
+            co_await inference_.embed(std::move(caller), call, std::move(texts));
+        if (!answer) {
+          co_return to_status(answer.error());
+        }
+        for (const std::vector<float>& vector : answer->embeddings.vectors) {
+          response->add_embeddings()->mutable_values()->Add(vector.begin(), vector.end());
+        }
+        response->set_model_digest(answer->model->weights.to_string());
+        co_return grpc::Status::OK;
+      });
+}
+
+grpc::ServerUnaryReactor* InferenceGrpc::Score(grpc::CallbackServerContext* context,
+                                               const pb::ScoreRequest* request,
+                                               pb::ScoreResponse* response) {
+  CallOptions call = options_of(*context, *request);
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "score",
+      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+        Result<Inference::ScoreAnswer> answer = co_await inference_.score(
+            std::move(caller), call, request->prompt(), request->continuation());
+        if (!answer) {
+          co_return to_status(answer.error());
+        }
+        for (const runtime::TokenScore& token : answer->tokens) {
+          response->add_logprobs(token.log_prob);
+          response->add_tokens(token.token);
+        }
+        response->set_model_digest(answer->model->weights.to_string());
+        co_return grpc::Status::OK;
+      });
+}
+
+grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* context,
+                                                  const pb::TokenizeRequest* request,
+                                                  pb::TokenizeResponse* response) {
+  CallOptions call;
+  call.reference = request->model();
+  call.timeout = time_left(*context);
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "tokenize",
+      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+        Result<runtime::Tokens> tokens =
+            co_await inference_.tokenize(std::move(caller), call, request->text());
+        if (!tokens) {
+          co_return to_status(tokens.error());
+        }
+        response->mutable_tokens()->Add(tokens->tokens.begin(), tokens->tokens.end());
+        co_return grpc::Status::OK;
+      });
+}
+
+grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* context,
+                                               const pb::InferRequest* request,
+                                               pb::InferResponse* response) {
+  CallOptions call = options_of(*context, *request);
+  call.request_id = request->request_id();
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "infer",
+      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+        if (request->inputs_size() > kMaxTensors || request->outputs_size() > kMaxTensors) {
+          const Error bad(Error::Code::kInvalidArgument, "at most 256 tensors are taken");
+          co_return to_status(bad);
+        }
+        std::vector<runtime::Tensor> inputs;
+        for (const pb::Tensor& in : request->inputs()) {
+          Result<runtime::DataType> type = runtime::parse_data_type(in.datatype());
+          if (!type) {
+            co_return to_status(type.error().with_context("input " + in.name()));
+          }
+          runtime::Tensor tensor;
+          tensor.name = in.name();
+          tensor.type = *type;
+          tensor.shape.assign(in.shape().begin(), in.shape().end());
+          tensor.data = in.data();
+          inputs.push_back(std::move(tensor));
+        }
+        std::vector<std::string> outputs(request->outputs().begin(), request->outputs().end());
+        Result<Inference::InferAnswer> answer = co_await inference_.infer(
+            std::move(caller), call, std::move(inputs), std::move(outputs));
+        if (!answer) {
+          co_return to_status(answer.error());
+        }
+        for (runtime::Tensor& tensor : answer->tensors.outputs) {
+          pb::Tensor& out = *response->add_outputs();
+          out.set_name(tensor.name);
+          out.set_datatype(std::string(to_string(tensor.type)));
+          out.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+          out.set_data(std::move(tensor.data));
+        }
+        response->set_model(answer->model->name());
+        response->set_version(answer->model->version());
+        response->set_variant(answer->model->variant.name);
+        response->set_model_digest(answer->model->weights.to_string());
+        response->mutable_timing()->set_total_us(
+            static_cast<std::uint64_t>(answer->total.count() / 1000));
+        co_return grpc::Status::OK;
+      });
+}
+
+grpc::ServerUnaryReactor* InferenceGrpc::Cancel(grpc::CallbackServerContext* context,
+                                                const pb::CancelRequest* request,
+                                                pb::CancelResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "cancel",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     response->set_found(inference_.cancel(caller, request->request_id()));
+                     co_return grpc::Status::OK;
+                   });
+}
+
+}  // namespace skerry::agent

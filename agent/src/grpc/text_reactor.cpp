@@ -1,0 +1,164 @@
+#include "text_reactor.hpp"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "status.hpp"
+
+namespace skerry::agent {
+namespace pb = skerry::inference::v1;
+namespace {
+
+std::uint64_t microseconds(std::chrono::nanoseconds time) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(time).count());
+}
+
+pb::FinishReason reason_of(runtime::FinishReason reason) {
+  switch (reason) {
+    case runtime::FinishReason::kStop:
+      return pb::FINISH_REASON_STOP;
+    case runtime::FinishReason::kLength:
+      return pb::FINISH_REASON_LENGTH;
+    case runtime::FinishReason::kCancelled:
+      return pb::FINISH_REASON_CANCELLED;
+  }
+  return pb::FINISH_REASON_UNSPECIFIED;
+}
+
+}  // namespace
+
+std::shared_ptr<TextReactor> TextReactor::make(Core& core) {
+  auto reactor = std::shared_ptr<TextReactor>(new TextReactor(core));
+  reactor->self_ = reactor;
+  return reactor;
+}
+
+void TextReactor::OnWriteDone(bool ok) {
+  boost::asio::post(core_.control, [self = shared_from_this(), ok] {
+    self->busy_ = false;
+    if (!ok) {
+      self->abandoned_ = true;
+      self->queue_.clear();
+      self->handle_.cancel();
+    }
+    self->write_next();
+  });
+}
+
+void TextReactor::OnCancel() {
+  boost::asio::post(core_.control, [self = shared_from_this()] {
+    self->abandoned_ = true;
+    self->queue_.clear();
+    self->handle_.cancel();
+  });
+}
+
+void TextReactor::OnDone() {
+  boost::asio::post(core_.control, [self = std::move(self_)] {});
+}
+
+void TextReactor::submitted(runtime::RequestHandle handle) {
+  handle_ = std::move(handle);
+  if (abandoned_) {
+    handle_.cancel();
+  }
+}
+
+void TextReactor::started(const ServedModel& model,
+                          const runtime::ModelInfo& info,
+                          const std::string& request_id,
+                          const runtime::Started& facts) {
+  Event event;
+  pb::Started& started = *event.mutable_started();
+  started.set_request_id(request_id);
+  started.set_model(model.name());
+  started.set_version(model.version());
+  started.set_variant(model.variant.name);
+  started.set_model_digest(model.weights.to_string());
+  started.set_runtime(info.plugin + " " + info.engine_version);
+  started.set_prompt_tokens(facts.prompt_tokens);
+  started.set_cached_tokens(facts.cached_tokens);
+  started.set_queue_us(microseconds(facts.queue_wait));
+  started_ = true;
+  push(std::move(event));
+}
+
+void TextReactor::delta(std::string text, std::size_t tokens) {
+  if (!queue_.empty() && queue_.back().has_delta()) {
+    pb::TextDelta& last = *queue_.back().mutable_delta();
+    last.mutable_text()->append(text);
+    last.set_tokens(last.tokens() + static_cast<std::uint32_t>(tokens));
+    return;
+  }
+  Event event;
+  event.mutable_delta()->set_text(std::move(text));
+  event.mutable_delta()->set_tokens(static_cast<std::uint32_t>(tokens));
+  push(std::move(event));
+}
+
+void TextReactor::done(const runtime::Done& done, std::chrono::nanoseconds first_token) {
+  Event event;
+  pb::Done& out = *event.mutable_done();
+  out.set_reason(reason_of(done.reason));
+  out.set_stop(done.stop_match);
+  out.mutable_usage()->set_prompt_tokens(done.usage.prompt_tokens);
+  out.mutable_usage()->set_completion_tokens(done.usage.completion_tokens);
+  out.mutable_usage()->set_cached_tokens(done.usage.cached_tokens);
+  out.mutable_timing()->set_queue_us(microseconds(done.timing.queue));
+  out.mutable_timing()->set_prefill_us(microseconds(done.timing.prefill));
+  out.mutable_timing()->set_decode_us(microseconds(done.timing.decode));
+  out.mutable_timing()->set_first_token_us(microseconds(first_token));
+  out.mutable_timing()->set_total_us(microseconds(done.timing.total));
+  push(std::move(event));
+  finish(grpc::Status::OK);
+}
+
+void TextReactor::failed(const Error& error, bool retryable) {
+  // Before the first event the call itself fails; after it the stream carries the failure.
+  if (!started_) {
+    finish(to_status(error));
+    return;
+  }
+  Event event;
+  pb::Failure& failure = *event.mutable_failure();
+  failure.set_code(std::string{to_string(error.code())});
+  failure.set_message(error.message());
+  failure.set_retryable(retryable);
+  push(std::move(event));
+  finish(grpc::Status::OK);
+}
+
+void TextReactor::push(Event event) {
+  if (abandoned_) {
+    return;
+  }
+  queue_.push_back(std::move(event));
+  write_next();
+}
+
+void TextReactor::write_next() {
+  if (busy_ || finished_) {
+    return;
+  }
+  if (!queue_.empty()) {
+    writing_ = std::move(queue_.front());
+    queue_.pop_front();
+    busy_ = true;
+    StartWrite(&writing_);
+    return;
+  }
+  if (ending_) {
+    finished_ = true;
+    Finish(final_);
+  }
+}
+
+void TextReactor::finish(const grpc::Status& status) {
+  final_ = status;
+  ending_ = true;
+  write_next();
+}
+
+}  // namespace skerry::agent

@@ -1,0 +1,61 @@
+#pragma once
+
+// One streaming Generate or Chat call: takes the service layer's events on the control thread and
+// writes them to the client one at a time. Text that arrives while a write is under way is joined
+// into one message, so a slow reader costs memory for the text alone.
+
+#include <deque>
+#include <memory>
+
+#include <grpcpp/support/server_callback.h>
+
+#include "skerry/agent/core.hpp"
+#include "skerry/agent/inference.hpp"
+#include "skerry/inference/v1/inference.pb.h"
+
+namespace skerry::agent {
+
+class TextReactor final : public grpc::ServerWriteReactor<skerry::inference::v1::GenerateEvent>,
+                          public TextSink,
+                          public std::enable_shared_from_this<TextReactor> {
+ public:
+  // Lives until gRPC is done with it and the service layer has dropped it.
+  static std::shared_ptr<TextReactor> make(Core& core);
+
+  // From gRPC, on its threads.
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  // From the service layer, on the control thread.
+  void started(const ServedModel& model,
+               const runtime::ModelInfo& info,
+               const std::string& request_id,
+               const runtime::Started& facts) override;
+  void delta(std::string text, std::size_t tokens) override;
+  void done(const runtime::Done& done, std::chrono::nanoseconds first_token) override;
+  void failed(const Error& error, bool retryable) override;
+  [[nodiscard]] bool abandoned() const override { return abandoned_; }
+  void submitted(runtime::RequestHandle handle) override;
+
+ private:
+  using Event = skerry::inference::v1::GenerateEvent;
+  explicit TextReactor(Core& core) : core_(core) {}
+  void push(Event event);
+  void write_next();
+  void finish(const grpc::Status& status);
+
+  Core& core_;
+  std::shared_ptr<TextReactor> self_;
+  runtime::RequestHandle handle_;
+  std::deque<Event> queue_;
+  Event writing_;
+  grpc::Status final_;
+  bool started_ = false;
+  bool busy_ = false;
+  bool ending_ = false;
+  bool finished_ = false;
+  bool abandoned_ = false;
+};
+
+}  // namespace skerry::agent

@@ -1,0 +1,378 @@
+#include "skerry/agent/inference.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace skerry::agent {
+namespace {
+
+constexpr std::size_t kMaxRequestId = 64;
+
+std::optional<Error> check_request_id(const std::string& id) {
+  if (id.size() > kMaxRequestId) {
+    return Error{Error::Code::kInvalidArgument, "request_id: at most 64 characters"};
+  }
+  for (const char c : id) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte >= 0x7f) {
+      return Error{Error::Code::kInvalidArgument, "request_id: only visible ASCII characters"};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+// One admitted call, from the decision to its audit record.
+struct Inference::Ticket {
+  Caller caller;
+  std::string action;
+  security::Decision decision;
+  ModelHost::Lease lease;
+  runtime::RequestMeta meta;
+  BootTime began{};
+  bool settled = false;
+
+  [[nodiscard]] const ServedModel& model() const { return lease.served(); }
+};
+
+// Carries the events of one text request to its sink and the bookkeeping.
+class Inference::TextStream {
+ public:
+  TextStream(Inference& owner, std::shared_ptr<Ticket> ticket, std::shared_ptr<TextSink> sink)
+      : owner_(owner), ticket_(std::move(ticket)), sink_(std::move(sink)) {}
+
+  void take(runtime::Event event) {
+    if (auto* started = std::get_if<runtime::Started>(&event)) {
+      sink_->started(
+          ticket_->model(), ticket_->lease.model().info(), ticket_->meta.id.str(), *started);
+    } else if (auto* delta = std::get_if<runtime::TextDelta>(&event)) {
+      if (first_token_.count() == 0) {
+        first_token_ = owner_.core_.clock.boot_now() - ticket_->began;
+        owner_.metrics_.model(ticket_->model().name())
+            .first_token.observe(std::chrono::duration<double>(first_token_).count());
+      }
+      sink_->delta(std::move(delta->text), delta->tokens.size());
+    } else if (auto* done = std::get_if<runtime::Done>(&event)) {
+      owner_.settle(*ticket_, done->usage, to_string(done->reason));
+      sink_->done(*done, first_token_);
+    } else if (auto* failure = std::get_if<runtime::Failure>(&event)) {
+      owner_.settle(*ticket_, failure->error);
+      sink_->failed(failure->error, failure->retryable);
+    }
+  }
+
+ private:
+  Inference& owner_;
+  std::shared_ptr<Ticket> ticket_;
+  std::shared_ptr<TextSink> sink_;
+  std::chrono::nanoseconds first_token_{0};
+};
+
+Inference::Inference(
+    Core& core, Access& access, AuditWriter& audit, Metrics& metrics, ModelHost& host)
+    : core_(core), access_(access), audit_(audit), metrics_(metrics), host_(host) {}
+
+Task<Result<ServedModelPtr>> Inference::find(Caller caller,
+                                             std::string reference,
+                                             security::Verb verb,
+                                             std::string action) {
+  if (reference.empty()) {
+    co_return Error(Error::Code::kInvalidArgument, "model: must name a slot or a model");
+  }
+  Result<registry::ModelReference> parsed = registry::ModelReference::parse(reference);
+  if (!parsed) {
+    co_return parsed.error().with_context("model");
+  }
+  Result<ServedModelPtr> model = host_.resolve(*parsed);
+  security::Resource resource;
+  if (model) {
+    resource.model = (*model)->name();
+    resource.variant = (*model)->variant.name;
+  } else if (!parsed->names_slot()) {
+    resource.model = parsed->model.to_string();
+  } else {
+    co_return model.error();
+  }
+  Result<security::Decision> decision =
+      co_await access_.authorise(std::move(caller), verb, std::move(resource), std::move(action));
+  if (!decision) {
+    co_return decision.error();
+  }
+  co_return model;
+}
+
+Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
+                                                                  CallOptions call,
+                                                                  security::Verb verb,
+                                                                  std::string action) {
+  if (std::optional<Error> bad = check_request_id(call.request_id)) {
+    co_return *bad;
+  }
+  if (call.request_id.empty()) {
+    call.request_id = "req-" + core_.random.hex(12);
+  }
+  Result<ServedModelPtr> model = co_await find(caller, call.reference, verb, action);
+  if (!model) {
+    co_return model.error();
+  }
+  auto ticket = std::make_shared<Ticket>();
+  ticket->began = core_.clock.boot_now();
+  security::Resource resource;
+  resource.model = (*model)->name();
+  resource.variant = (*model)->variant.name;
+  ticket->decision = access_.decide(caller.principal, verb, resource);
+  ticket->caller = std::move(caller);
+  ticket->action = std::move(action);
+  if (running_.contains(call.request_id)) {
+    co_return Error(Error::Code::kAlreadyExists,
+                    "request_id: \"" + call.request_id + "\" is running already");
+  }
+  Result<ModelHost::Lease> lease = co_await host_.acquire(*model);
+  if (!lease) {
+    co_return lease.error();
+  }
+  ticket->lease = *std::move(lease);
+  ticket->meta.id = RequestId(call.request_id);
+  ticket->meta.principal = ticket->caller.principal.to_string();
+  ticket->meta.priority = call.priority;
+  ticket->meta.model = (*model)->weights;
+  const std::chrono::nanoseconds longest = core_.settings->runtime().request_timeout;
+  ticket->meta.deadline =
+      ticket->began + (call.timeout ? std::min(*call.timeout, longest) : longest);
+  Running running;
+  running.principal = ticket->meta.principal;
+  running_.emplace(call.request_id, std::move(running));
+  ++metrics_.model(ticket->model().name()).running;
+  co_return ticket;
+}
+
+void Inference::settle(Ticket& ticket, const runtime::Usage& usage, std::string_view finish) {
+  if (std::exchange(ticket.settled, true)) {
+    return;
+  }
+  running_.erase(ticket.meta.id.str());
+  ModelMetrics& model = metrics_.model(ticket.model().name());
+  --model.running;
+  ++model.success[std::string{finish}];
+  model.prompt_tokens += usage.prompt_tokens;
+  model.generation_tokens += usage.completion_tokens;
+  model.latency.observe(
+      std::chrono::duration<double>(core_.clock.boot_now() - ticket.began).count());
+  security::AuditObject object;
+  object.model = ticket.model().name();
+  object.version = ticket.model().version();
+  object.variant = ticket.model().variant.name;
+  object.slot = ticket.model().slot;
+  object.manifest_digest = ticket.model().generation.manifest.to_string();
+  object.blob_digest = ticket.model().weights.to_string();
+  security::AuditEvent event = security::AuditEvent::inference(ticket.caller.principal,
+                                                               ticket.caller.authn_method,
+                                                               ticket.action,
+                                                               ticket.decision,
+                                                               std::move(object),
+                                                               security::AuditOutcome::kSuccess);
+  event.correlation_id = ticket.meta.id.str();
+  Json::Object details;
+  details.emplace("prompt_tokens", Json{usage.prompt_tokens});
+  details.emplace("completion_tokens", Json{usage.completion_tokens});
+  details.emplace("finish", Json{finish});
+  event.details = Json{std::move(details)};
+  audit_.record(std::move(event));
+  if (on_served_) {
+    on_served_(ticket.model().slot, ticket.model().weights);
+  }
+}
+
+void Inference::settle(Ticket& ticket, const Error& error) {
+  if (std::exchange(ticket.settled, true)) {
+    return;
+  }
+  running_.erase(ticket.meta.id.str());
+  ModelMetrics& model = metrics_.model(ticket.model().name());
+  --model.running;
+  ++model.failure[std::string{to_string(error.code())}];
+  security::AuditObject object;
+  object.model = ticket.model().name();
+  object.version = ticket.model().version();
+  object.variant = ticket.model().variant.name;
+  object.slot = ticket.model().slot;
+  object.manifest_digest = ticket.model().generation.manifest.to_string();
+  object.blob_digest = ticket.model().weights.to_string();
+  security::AuditEvent event = security::AuditEvent::inference(ticket.caller.principal,
+                                                               ticket.caller.authn_method,
+                                                               ticket.action,
+                                                               ticket.decision,
+                                                               std::move(object),
+                                                               security::AuditOutcome::kFailure);
+  // The code alone: an engine's message might quote the prompt.
+  event.reason = std::string{to_string(error.code())};
+  event.correlation_id = ticket.meta.id.str();
+  audit_.record(std::move(event));
+}
+
+Task<void> Inference::generate(Caller caller, TextJob job, std::shared_ptr<TextSink> sink) {
+  const bool chat = std::holds_alternative<runtime::PromptChat>(job.prompt);
+  Result<std::shared_ptr<Ticket>> admitted =
+      co_await admit(std::move(caller),
+                     std::move(job.call),
+                     security::Verb::kInfer,
+                     chat ? "inference.chat" : "inference.generate");
+  if (!admitted) {
+    sink->failed(admitted.error(), false);
+    co_return;
+  }
+  const std::shared_ptr<Ticket> ticket = *std::move(admitted);
+  if (sink->abandoned()) {
+    const Error gone(Error::Code::kCancelled, "the client went away");
+    settle(*ticket, gone);
+    sink->failed(gone, false);
+    co_return;
+  }
+  runtime::GenerateRequest request;
+  request.meta = ticket->meta;
+  request.prompt = std::move(job.prompt);
+  request.sampling = job.sampling;
+  request.max_tokens = job.max_tokens;
+  request.stop = std::move(job.stop);
+  auto stream = std::make_shared<TextStream>(*this, ticket, sink);
+  runtime::RequestHandle handle = ticket->lease.model().submit(
+      std::move(request), [stream](runtime::Event event) { stream->take(std::move(event)); });
+  if (const auto running = running_.find(ticket->meta.id.str()); running != running_.end()) {
+    running->second.handle = handle;
+  }
+  sink->submitted(std::move(handle));
+}
+
+Task<Result<Inference::EmbedAnswer>> Inference::embed(Caller caller,
+                                                      CallOptions call,
+                                                      std::vector<std::string> texts) {
+  Result<std::shared_ptr<Ticket>> admitted =
+      co_await admit(std::move(caller), std::move(call), security::Verb::kEmbed, "inference.embed");
+  if (!admitted) {
+    co_return admitted.error();
+  }
+  const std::shared_ptr<Ticket> ticket = *std::move(admitted);
+  runtime::EmbedRequest request;
+  request.meta = ticket->meta;
+  request.texts = std::move(texts);
+  Result<runtime::Embeddings> result =
+      co_await runtime::embed(ticket->lease.model(), std::move(request));
+  if (!result) {
+    settle(*ticket, result.error());
+    co_return result.error();
+  }
+  settle(*ticket, runtime::Usage(), "done");
+  EmbedAnswer answer;
+  answer.embeddings = *std::move(result);
+  answer.model = ticket->lease.served_ptr();
+  co_return answer;
+}
+
+Task<Result<Inference::ScoreAnswer>> Inference::score(Caller caller,
+                                                      CallOptions call,
+                                                      std::string prompt,
+                                                      std::string continuation) {
+  Result<std::shared_ptr<Ticket>> admitted =
+      co_await admit(std::move(caller), std::move(call), security::Verb::kInfer, "inference.score");
+  if (!admitted) {
+    co_return admitted.error();
+  }
+  const std::shared_ptr<Ticket> ticket = *std::move(admitted);
+  // The prompt's own length in tokens tells where the continuation begins.
+  std::size_t skip = 0;
+  if (!prompt.empty()) {
+    runtime::TokenizeRequest count;
+    count.meta = ticket->meta;
+    count.input = runtime::Prompt{prompt};
+    Result<runtime::Tokens> tokens =
+        co_await runtime::tokenize(ticket->lease.model(), std::move(count));
+    if (!tokens) {
+      settle(*ticket, tokens.error());
+      co_return tokens.error();
+    }
+    skip = tokens->tokens.size();
+  }
+  runtime::ScoreRequest request;
+  request.meta = ticket->meta;
+  request.prompt = runtime::Prompt{prompt + continuation};
+  Result<runtime::Scores> result =
+      co_await runtime::score(ticket->lease.model(), std::move(request));
+  if (!result) {
+    settle(*ticket, result.error());
+    co_return result.error();
+  }
+  settle(*ticket, runtime::Usage(), "done");
+  ScoreAnswer answer;
+  skip = std::min(skip, result->tokens.size());
+  answer.tokens.assign(result->tokens.begin() + static_cast<std::ptrdiff_t>(skip),
+                       result->tokens.end());
+  answer.model = ticket->lease.served_ptr();
+  co_return answer;
+}
+
+Task<Result<runtime::Tokens>> Inference::tokenize(Caller caller,
+                                                  CallOptions call,
+                                                  std::string text) {
+  Result<std::shared_ptr<Ticket>> admitted = co_await admit(
+      std::move(caller), std::move(call), security::Verb::kTokenize, "inference.tokenize");
+  if (!admitted) {
+    co_return admitted.error();
+  }
+  const std::shared_ptr<Ticket> ticket = *std::move(admitted);
+  runtime::TokenizeRequest request;
+  request.meta = ticket->meta;
+  request.input = runtime::Prompt{std::move(text)};
+  Result<runtime::Tokens> result =
+      co_await runtime::tokenize(ticket->lease.model(), std::move(request));
+  if (!result) {
+    settle(*ticket, result.error());
+    co_return result.error();
+  }
+  settle(*ticket, runtime::Usage(), "done");
+  co_return result;
+}
+
+Task<Result<Inference::InferAnswer>> Inference::infer(Caller caller,
+                                                      CallOptions call,
+                                                      std::vector<runtime::Tensor> inputs,
+                                                      std::vector<std::string> outputs) {
+  for (const runtime::Tensor& tensor : inputs) {
+    if (Result<void> checked = runtime::check_tensor(tensor); !checked) {
+      co_return checked.error();
+    }
+  }
+  Result<std::shared_ptr<Ticket>> admitted =
+      co_await admit(std::move(caller), std::move(call), security::Verb::kInfer, "inference.infer");
+  if (!admitted) {
+    co_return admitted.error();
+  }
+  const std::shared_ptr<Ticket> ticket = *std::move(admitted);
+  runtime::InferRequest request;
+  request.meta = ticket->meta;
+  request.inputs = std::move(inputs);
+  request.outputs = std::move(outputs);
+  Result<runtime::Tensors> result =
+      co_await runtime::infer(ticket->lease.model(), std::move(request));
+  if (!result) {
+    settle(*ticket, result.error());
+    co_return result.error();
+  }
+  settle(*ticket, runtime::Usage(), "done");
+  InferAnswer answer;
+  answer.tensors = *std::move(result);
+  answer.model = ticket->lease.served_ptr();
+  answer.total = core_.clock.boot_now() - ticket->began;
+  co_return answer;
+}
+
+bool Inference::cancel(const Caller& caller, const std::string& request_id) {
+  const auto found = running_.find(request_id);
+  if (found == running_.end() || found->second.principal != caller.principal.to_string()) {
+    return false;
+  }
+  found->second.handle.cancel();
+  return true;
+}
+
+}  // namespace skerry::agent

@@ -1,0 +1,485 @@
+#include "skerry/agent/model_host.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <optional>
+#include <utility>
+
+#include "skerry/async/offload.hpp"
+#include "skerry/async/sleep.hpp"
+
+namespace skerry::agent {
+namespace {
+
+constexpr std::chrono::seconds kDrainGrace{30};
+
+// What the engine calls a file of this role.
+std::string role_name(registry::FileRole role, bool first_weights) {
+  if (role == registry::FileRole::kWeights) {
+    return first_weights ? "model" : "external-data";
+  }
+  return std::string{to_string(role)};
+}
+
+bool engine_needs(registry::FileRole role) {
+  using Role = registry::FileRole;
+  return role == Role::kWeights || role == Role::kProjector || role == Role::kTokenizer ||
+         role == Role::kTemplate || role == Role::kAdapter;
+}
+
+Result<std::vector<runtime::ModelFile>> open_files(registry::BlobStore& store,
+                                                   const registry::Variant& variant) {
+  std::vector<runtime::ModelFile> files;
+  bool first_weights = true;
+  for (const registry::ManifestFile& wanted : variant.files) {
+    if (!engine_needs(wanted.role)) {
+      continue;
+    }
+    Result<registry::OpenBlob> blob = store.open_verified(wanted.digest);
+    if (!blob) {
+      return blob.error().with_context("opening " + wanted.name);
+    }
+    UniqueFd fd{::fcntl(blob->file->fd(), F_DUPFD_CLOEXEC, 0)};
+    if (!fd) {
+      return errno_error(errno, "opening " + wanted.name);
+    }
+    runtime::ModelFile file;
+    file.fd = std::move(fd);
+    file.name = wanted.name;
+    file.role = role_name(wanted.role, first_weights);
+    file.length = wanted.size;
+    file.digest = wanted.digest;
+    first_weights = first_weights && wanted.role != registry::FileRole::kWeights;
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+std::string key_of(const ServedModel& model) {
+  return model.variant.needs.runtime + "/" + model.weights.hex();
+}
+
+}  // namespace
+
+struct ModelHost::Entry {
+  explicit Entry(ServedModelPtr model) : served(std::move(model)) {}
+  ServedModelPtr served;
+  std::shared_ptr<runtime::LoadedModel> model;
+  std::optional<Error> failed;
+  bool loading = true;
+  bool draining = false;
+  std::uint64_t memory = 0;
+  std::uint64_t leases = 0;
+  BootTime last_used{};
+  // To tell the host that a lease went; null once the host is gone.
+  ModelHost* host = nullptr;
+};
+
+std::uint64_t ServedModel::memory() const {
+  if (variant.needs.ram_bytes > 0) {
+    return variant.needs.ram_bytes;
+  }
+  return variant.total_size() + variant.total_size() / 4;
+}
+
+Result<ServedModelPtr> make_served_model(std::shared_ptr<const registry::VerifiedManifest> manifest,
+                                         std::string_view variant) {
+  const registry::Variant* found = manifest->manifest.find_variant(variant);
+  if (found == nullptr) {
+    return Error{Error::Code::kManifestInvalid,
+                 "the manifest has no variant \"" + std::string{variant} + "\""};
+  }
+  const registry::ManifestFile* weights = found->find_file(registry::FileRole::kWeights);
+  if (weights == nullptr) {
+    return Error{Error::Code::kManifestInvalid,
+                 "variant \"" + std::string{variant} + "\" has no weights"};
+  }
+  auto model = std::make_shared<ServedModel>();
+  model->variant = *found;
+  model->weights = weights->digest;
+  model->generation.manifest = manifest->digest;
+  model->generation.model = manifest->manifest.model;
+  model->generation.version = manifest->manifest.version.to_string();
+  model->generation.variant = found->name;
+  model->manifest = std::move(manifest);
+  return ServedModelPtr{std::move(model)};
+}
+
+ModelHost::Lease::Lease(std::shared_ptr<Entry> entry, ServedModelPtr served)
+    : entry_(std::move(entry)), served_(std::move(served)) {
+  ++entry_->leases;
+}
+
+ModelHost::Lease::Lease(Lease&& other) noexcept
+    : entry_(std::move(other.entry_)), served_(std::move(other.served_)) {
+  other.entry_.reset();
+}
+
+ModelHost::Lease& ModelHost::Lease::operator=(Lease&& other) noexcept {
+  if (this != &other) {
+    release();
+    entry_ = std::exchange(other.entry_, nullptr);
+    served_ = std::move(other.served_);
+  }
+  return *this;
+}
+
+ModelHost::Lease::~Lease() {
+  release();
+}
+
+void ModelHost::Lease::release() {
+  if (!entry_) {
+    return;
+  }
+  const std::shared_ptr<Entry> entry = std::exchange(entry_, nullptr);
+  --entry->leases;
+  if (entry->host != nullptr && entry->leases == 0) {
+    entry->last_used = entry->host->core_.clock.boot_now();
+    entry->host->drop_unused();
+    entry->host->changed_.notify();
+  }
+}
+
+runtime::LoadedModel& ModelHost::Lease::model() const {
+  return *entry_->model;
+}
+
+ModelHost::ModelHost(Core& core,
+                     registry::Catalogue& catalogue,
+                     registry::BlobStore& store,
+                     runtime::Supervisor& supervisor,
+                     std::uint64_t budget)
+    : core_(core),
+      catalogue_(catalogue),
+      store_(store),
+      supervisor_(supervisor),
+      budget_(budget),
+      changed_(core.control) {}
+
+ModelHost::~ModelHost() {
+  for (const auto& [key, entry] : entries_) {
+    entry->host = nullptr;
+  }
+}
+
+Task<Result<void>> ModelHost::refresh() {
+  using Slots = std::map<std::string, ServedModelPtr>;
+  auto read = [this]() -> Result<Slots> {
+    Result<std::vector<registry::Slot>> slots = catalogue_.list_slots();
+    if (!slots) {
+      return slots.error();
+    }
+    Slots served;
+    for (const registry::Slot& slot : *slots) {
+      if (!slot.active) {
+        continue;
+      }
+      Result<registry::VerifiedManifest> manifest = catalogue_.manifest(slot.active->manifest);
+      if (!manifest) {
+        return manifest.error().with_context("slot " + slot.name.str());
+      }
+      Result<ServedModelPtr> base = make_served_model(
+          std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)),
+          slot.active->variant);
+      if (!base) {
+        return base.error().with_context("slot " + slot.name.str());
+      }
+      auto model = std::make_shared<ServedModel>(**base);
+      model->slot = slot.name.str();
+      model->generation = *slot.active;
+      model->on_trial = slot.on_trial;
+      served.emplace(slot.name.str(), std::move(model));
+    }
+    return served;
+  };
+  Result<Slots> slots = co_await async::offload(core_.disk, std::move(read));
+  if (!slots) {
+    co_return slots.error();
+  }
+  slots_ = *std::move(slots);
+  drop_unused();
+  if (on_refresh_) {
+    on_refresh_();
+  }
+  co_return Result<void>();
+}
+
+Result<ServedModelPtr> ModelHost::resolve(const registry::ModelReference& reference) const {
+  ServedModelPtr found;
+  if (reference.names_slot()) {
+    found = in_slot(reference.slot.str());
+    if (!found) {
+      return Error{Error::Code::kNotFound,
+                   "no model is active in slot \"" + reference.slot.str() + "\""};
+    }
+  } else {
+    for (const auto& [slot, model] : slots_) {
+      if (model->manifest->manifest.model != reference.model) {
+        continue;
+      }
+      const bool matches = reference.version.empty() || model->version() == reference.version;
+      if (!found || (matches && !reference.version.empty())) {
+        found = model;
+      }
+    }
+    if (!found) {
+      return Error{Error::Code::kNotFound,
+                   "model \"" + reference.model.to_string() + "\" is not active here"};
+    }
+  }
+  if (!reference.version.empty() && found->version() != reference.version) {
+    return Error{Error::Code::kNotFound,
+                 found->name() + ":" + reference.version + " is not active here; " +
+                     found->version() + " is"};
+  }
+  if (!reference.variant.empty() && found->variant.name != reference.variant) {
+    return Error{Error::Code::kNotFound,
+                 found->name() + "@" + reference.variant + " is not active here; @" +
+                     found->variant.name + " is"};
+  }
+  return found;
+}
+
+std::vector<ServedModelPtr> ModelHost::served() const {
+  std::vector<ServedModelPtr> models;
+  for (const auto& [slot, model] : slots_) {
+    models.push_back(model);
+  }
+  return models;
+}
+
+ServedModelPtr ModelHost::in_slot(const std::string& slot) const {
+  const auto found = slots_.find(slot);
+  return found == slots_.end() ? nullptr : found->second;
+}
+
+Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::string swap_out) {
+  const std::string key = key_of(*model);
+  while (true) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) {
+      break;
+    }
+    const std::shared_ptr<Entry> entry = found->second;
+    if (!entry->loading && !entry->draining) {
+      entry->last_used = core_.clock.boot_now();
+      Lease lease(entry, std::move(model));
+      co_return lease;
+    }
+    co_await changed_.wait();
+    if (entry->failed) {
+      co_return *entry->failed;
+    }
+  }
+  auto entry = std::make_shared<Entry>(model);
+  entry->memory = model->memory();
+  entry->host = this;
+  entries_.emplace(key, entry);
+  std::optional<Error> failure;
+  try {
+    Result<void> room = co_await make_room(entry->memory, std::move(swap_out));
+    if (!room) {
+      failure = room.error();
+    } else {
+      Result<std::shared_ptr<runtime::LoadedModel>> loaded = co_await load(model);
+      if (loaded) {
+        entry->model = *std::move(loaded);
+      } else {
+        failure = loaded.error();
+      }
+    }
+  } catch (...) {
+    entry->failed = Error(Error::Code::kCancelled, "the load was cancelled");
+    entries_.erase(key);
+    changed_.notify();
+    throw;
+  }
+  entry->loading = false;
+  entry->last_used = core_.clock.boot_now();
+  if (failure) {
+    entry->failed = failure;
+    entries_.erase(key);
+    changed_.notify();
+    co_return *failure;
+  }
+  changed_.notify();
+  Lease lease(entry, std::move(model));
+  co_return lease;
+}
+
+Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelPtr model) {
+  auto open = [this, model] { return open_files(store_, model->variant); };
+  Result<std::vector<runtime::ModelFile>> files =
+      co_await async::offload(core_.disk, std::move(open));
+  if (!files) {
+    co_return files.error();
+  }
+  const RuntimeConfig& config = core_.settings->runtime();
+  const registry::ActivationOptions& options = model->manifest->manifest.activation;
+  runtime::LoadSpec spec;
+  spec.model = model->weights;
+  spec.plugin = model->variant.needs.runtime;
+  spec.files = *std::move(files);
+  spec.accelerator = model->variant.needs.accelerator;
+  spec.context_length = config.context_length > 0
+                            ? static_cast<std::uint32_t>(config.context_length)
+                            : options.context_length;
+  spec.max_sequences = options.max_sequences > 0 ? options.max_sequences
+                                                 : static_cast<std::uint32_t>(config.max_sequences);
+  spec.threads = static_cast<std::uint32_t>(config.threads);
+  spec.max_queued = static_cast<std::uint32_t>(config.max_queued);
+  Result<security::SandboxRequirement> sandbox =
+      security::parse_sandbox_requirement(config.sandbox);
+  if (!sandbox) {
+    co_return sandbox.error();
+  }
+  spec.sandbox = *sandbox;
+  core_.log.info(
+      "model.loading",
+      {{"model", model->name()}, {"version", model->version()}, {"variant", model->variant.name}});
+  Result<std::shared_ptr<runtime::LoadedModel>> loaded = co_await supervisor_.load(std::move(spec));
+  if (loaded) {
+    core_.log.info("model.loaded",
+                   {{"model", model->name()},
+                    {"version", model->version()},
+                    {"variant", model->variant.name},
+                    {"sandbox", (*loaded)->info().sandbox.summary()}});
+  }
+  co_return loaded;
+}
+
+Task<Result<void>> ModelHost::make_room(std::uint64_t bytes, std::string swap_out) {
+  if (bytes > budget_) {
+    co_return Error(Error::Code::kOutOfMemory,
+                    "needs " + std::to_string(bytes) + " bytes of memory, the budget is " +
+                        std::to_string(budget_));
+  }
+  // The new entry is counted already.
+  while (used() > budget_) {
+    std::shared_ptr<Entry> victim;
+    for (const auto& [key, entry] : entries_) {
+      const bool swappable = !swap_out.empty() && entry->served->slot == swap_out;
+      if (entry->loading || entry->draining || (entry->leases > 0 && !swappable)) {
+        continue;
+      }
+      if (!victim || swappable || entry->last_used < victim->last_used) {
+        victim = entry;
+      }
+      if (swappable) {
+        break;
+      }
+    }
+    if (!victim) {
+      co_return Error(Error::Code::kOutOfMemory,
+                      "needs " + std::to_string(bytes) + " bytes of memory, " +
+                          std::to_string(used() - bytes) + " of " + std::to_string(budget_) +
+                          " are taken by models that are answering");
+    }
+    core_.log.info("model.unloading",
+                   {{"model", victim->served->name()}, {"reason", "memory is needed"}});
+    ServedModelPtr model = victim->served;
+    co_await unload(std::move(model));
+  }
+  co_return Result<void>();
+}
+
+Task<bool> ModelHost::unload(ServedModelPtr model) {
+  const std::string key = key_of(*model);
+  const auto found = entries_.find(key);
+  if (found == entries_.end() || found->second->loading || found->second->draining) {
+    co_return false;
+  }
+  const std::shared_ptr<Entry> entry = found->second;
+  entry->draining = true;
+  co_await entry->model->unload(kDrainGrace);
+  entries_.erase(key);
+  changed_.notify();
+  co_return true;
+}
+
+std::vector<ModelHost::Loaded> ModelHost::loaded() const {
+  std::vector<Loaded> list;
+  for (const auto& [key, entry] : entries_) {
+    if (entry->model) {
+      list.push_back(Loaded{entry->served, entry->model, entry->memory, entry->leases});
+    }
+  }
+  return list;
+}
+
+bool ModelHost::is_loaded(const ServedModel& model) const {
+  return info(model) != nullptr;
+}
+
+const runtime::ModelInfo* ModelHost::info(const ServedModel& model) const {
+  const auto found = entries_.find(key_of(model));
+  return found == entries_.end() || !found->second->model ? nullptr : &found->second->model->info();
+}
+
+std::uint64_t ModelHost::used() const {
+  std::uint64_t total = 0;
+  for (const auto& [key, entry] : entries_) {
+    total += entry->memory;
+  }
+  return total;
+}
+
+std::string ModelHost::slot_of(const Digest& weights) const {
+  for (const auto& [slot, model] : slots_) {
+    if (model->weights == weights) {
+      return slot;
+    }
+  }
+  return {};
+}
+
+std::set<Digest> ModelHost::leased_blobs() const {
+  std::set<Digest> digests;
+  for (const auto& [key, entry] : entries_) {
+    for (const registry::ManifestFile& file : entry->served->variant.files) {
+      digests.insert(file.digest);
+    }
+  }
+  return digests;
+}
+
+// A model that no slot names any more goes with its last lease; its worker stops with it.
+void ModelHost::drop_unused() {
+  std::erase_if(entries_, [this](const auto& item) {
+    const Entry& entry = *item.second;
+    if (entry.loading || entry.draining || entry.leases > 0) {
+      return false;
+    }
+    const bool named = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
+      return key_of(*slot.second) == item.first;
+    });
+    return !named;
+  });
+}
+
+Task<void> ModelHost::run() {
+  while (true) {
+    const std::chrono::milliseconds limit = core_.settings->runtime().idle_unload;
+    if (limit.count() == 0 || entries_.empty()) {
+      co_await changed_.wait();
+      continue;
+    }
+    co_await async::sleep_for(limit / 2);
+    const BootTime now = core_.clock.boot_now();
+    std::vector<ServedModelPtr> idle;
+    for (const auto& [key, entry] : entries_) {
+      if (!entry->loading && !entry->draining && entry->leases == 0 &&
+          now - entry->last_used >= limit) {
+        idle.push_back(entry->served);
+      }
+    }
+    for (ServedModelPtr& model : idle) {
+      core_.log.info("model.unloading", {{"model", model->name()}, {"reason", "idle"}});
+      co_await unload(std::move(model));
+    }
+  }
+}
+
+}  // namespace skerry::agent
