@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 namespace skerry::cli {
 namespace {
@@ -170,10 +171,12 @@ Result<Json> tensor_to_json(const TensorValue& tensor) {
   for (const std::int64_t extent : tensor.shape) {
     shape.emplace_back(extent);
   }
-  return Json{Json::Object{{"name", tensor.name},
-                           {"datatype", tensor.datatype},
-                           {"shape", std::move(shape)},
-                           {"data", std::move(data)}}};
+  Json::Object object;
+  object.emplace("name", tensor.name);
+  object.emplace("datatype", tensor.datatype);
+  object.emplace("shape", std::move(shape));
+  object.emplace("data", std::move(data));
+  return Json{std::move(object)};
 }
 
 }  // namespace skerry::cli

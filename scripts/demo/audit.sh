@@ -4,8 +4,9 @@
 step "audit"
 intact=$(gateway large audit verify) || fail "the log is intact; got $intact"
 gateway large audit export --out "$work/audit.export" 2>/dev/null
-key=$(find "$work/large/state/audit" -maxdepth 1 -name '*.vkey' -o -maxdepth 1 -name 'verifier*' | head -n1)
-[ -n "$key" ] || fail "the log's verifier key lies beside it"
+# The key that the controller pinned when it first heard of this log.
+device=$(gateway large status --json | json "d['sync']['device_id']")
+key=$(fleet devices "$device" --json | json "d['devices'][0]['audit']['verifier_key']")
 "$skerry" audit verify "$work/audit.export" --key "$key" >/dev/null || fail "the export verifies offline"
 python3 - "$work/audit.export" "$work/audit.tampered" <<'PY'
 import sys

@@ -185,7 +185,7 @@ backoff_longest = "1s"
 $extra
 TOML
   cat >"$work/$name/policy.json" <<JSON
-{"version": 1,
+{"format": "skerry-policy/1", "version": 1,
  "roles": [
   {"name": "owner", "rules": [{"verbs": ["infer", "embed", "tokenize", "list", "load", "unload", "admin.*", "audit.*", "metrics.read"], "models": ["*"]}]},
   {"name": "triage-only", "rules": [{"verbs": ["infer", "list"], "models": ["acme/log-*"]}]}],

@@ -53,7 +53,7 @@ TEST_F(ProgramTest, ControlCharactersOfOthersDoNotReachTheTerminal) {
 }
 
 TEST_F(ProgramTest, PolicyTestExplainsADecisionWithoutADaemon) {
-  write("policy.json", R"({"version": 3,
+  write("policy.json", R"({"format": "skerry-policy/1", "version": 3,
     "roles": [{"name": "apps", "rules": [{"verbs": ["infer"], "models": ["acme/log-*"]}]}],
     "bindings": [{"name": "local", "role": "apps", "subjects": ["uid:1000"]}]})");
   EXPECT_EQ(run({"policy", "test", path("policy.json")}), kExitDone) << err();
@@ -68,7 +68,7 @@ TEST_F(ProgramTest, PolicyTestExplainsADecisionWithoutADaemon) {
 }
 
 TEST_F(ProgramTest, PolicyTestRefusesASubjectItDoesNotKnow) {
-  write("policy.json", R"({"version": 1, "roles": [], "bindings": []})");
+  write("policy.json", R"({"format": "skerry-policy/1", "version": 1, "roles": [], "bindings": []})");
   EXPECT_EQ(run({"policy", "test", path("policy.json"), "infer", "a/b", "--as", "alice"}),
             kExitFailed);
   EXPECT_THAT(err(), HasSubstr("'alice' is no subject"));
