@@ -171,12 +171,12 @@ Result<Json> tensor_to_json(const TensorValue& tensor) {
   for (const std::int64_t extent : tensor.shape) {
     shape.emplace_back(extent);
   }
-  Json::Object object;
-  object.emplace("name", tensor.name);
-  object.emplace("datatype", tensor.datatype);
-  object.emplace("shape", std::move(shape));
-  object.emplace("data", std::move(data));
-  return Json{std::move(object)};
+  Json json{Json::Object{}};
+  json.object()->emplace("name", tensor.name);
+  json.object()->emplace("datatype", tensor.datatype);
+  json.object()->emplace("shape", std::move(shape));
+  json.object()->emplace("data", std::move(data));
+  return json;
 }
 
 }  // namespace skerry::cli

@@ -8,7 +8,7 @@
 namespace skerry::cli {
 namespace {
 
-Result<int> run_list(Invocation& invocation, const NoOptions& /*options*/) {
+Result<int> run_list(Invocation& invocation) {
   const auto response =
       call_admin(invocation, &admin::AdminService::Stub::ListSlots, admin::ListSlotsRequest{});
   if (!response) {
@@ -68,7 +68,12 @@ Result<int> run_clear(Invocation& invocation, const ClearOptions& options) {
 void add_slots_command(CLI::App& app, Invocation& invocation) {
   CLI::App* slots = app.add_subcommand("slots", "what each slot runs and what is being installed");
   slots->require_subcommand(0, 1);
-  add_action<NoOptions>(slots, invocation, run_list);
+  // CLI11 calls a parent's callback after its subcommand's.
+  slots->callback([slots, &invocation] {
+    if (slots->get_subcommands().empty()) {
+      invocation.action = [&invocation] { return run_list(invocation); };
+    }
+  });
   CLI::App* clear =
       slots->add_subcommand("clear-quarantine", "forget that a digest was marked bad here");
   const auto options = add_action<ClearOptions>(clear, invocation, run_clear);
