@@ -1,0 +1,257 @@
+// The steps that reading, writing, ingest and recovery share: paths, space, the commit of a staged
+// file, opening with verification.
+
+#include "blob_store_impl.hpp"
+
+#include <cerrno>
+
+#include <sys/file.h>
+
+#include "file_hash.hpp"
+
+namespace skerry::registry {
+namespace {
+
+constexpr std::uint32_t kBlobMode = 0440;
+constexpr std::uint32_t kStagedMode = 0600;
+constexpr std::uint32_t kFolderMode = 0750;
+
+}  // namespace
+
+std::filesystem::path BlobStore::Impl::path_of(const Digest& digest) const {
+  const auto hex = digest.hex();
+  return blobs() / hex.substr(0, 2) / hex;
+}
+
+std::filesystem::path BlobStore::Impl::part_of(const Digest& digest) const {
+  return staging() / (digest.hex() + std::string{kPartSuffix});
+}
+
+std::filesystem::path BlobStore::Impl::map_of(const Digest& digest) const {
+  return staging() / (digest.hex() + std::string{kMapSuffix});
+}
+
+std::filesystem::path BlobStore::Impl::temporary_path() {
+  const std::lock_guard lock{mutex};
+  return staging() / (std::to_string(++next_temporary) + std::string{kTemporarySuffix});
+}
+
+Result<void> BlobStore::Impl::prepare() {
+  for (const auto& folder : {blobs(), staging(), quarantined()}) {
+    if (auto ok = fs.create_directories(folder, kFolderMode); !ok) {
+      return ok;
+    }
+  }
+  return {};
+}
+
+Result<void> BlobStore::Impl::take_lock() {
+  auto file = fs.open(root / "lock", OpenMode::kCreate, kStagedMode);
+  if (!file) {
+    return file.error();
+  }
+  if (::flock((*file)->fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) {
+      return Error{Error::Code::kUnavailable,
+                   "another process uses the registry at " + root.string() +
+                       "; stop it, or ask it through its socket"};
+    }
+    return errno_error(errno, "locking " + (root / "lock").string());
+  }
+  lock_file = std::move(*file);
+  return {};
+}
+
+Result<bool> BlobStore::Impl::is_present(const Digest& digest) {
+  const auto record = records.find_blob(digest);
+  if (!record) {
+    return record.error();
+  }
+  if (!record->has_value()) {
+    return false;
+  }
+  if ((*record)->state == BlobState::kPresent) {
+    return true;
+  }
+  if (auto ok = finish_removal(digest); !ok) {
+    return ok.error();
+  }
+  return false;
+}
+
+Result<void> BlobStore::Impl::check_space(std::uint64_t size) {
+  const auto free = fs.free_space(root);
+  if (!free) {
+    return free.error();
+  }
+  if (size > *free || options.reserve > *free - size) {
+    return Error{Error::Code::kNoSpace,
+                 "blob of " + std::to_string(size) +
+                     " bytes does not fit: " + std::to_string(*free) + " bytes are free, " +
+                     std::to_string(options.reserve) + " of them reserved"};
+  }
+  return {};
+}
+
+Result<void> BlobStore::Impl::remove_if_there(const std::filesystem::path& path) {
+  auto ok = fs.remove(path);
+  if (!ok && ok.error().code() != Error::Code::kNotFound) {
+    return ok;
+  }
+  return {};
+}
+
+Result<void> BlobStore::Impl::move_to_quarantine(const std::filesystem::path& path,
+                                                 const std::string& name) {
+  if (auto ok = fs.rename(path, quarantined() / name, false); !ok) {
+    return ok;
+  }
+  if (auto ok = fs.sync_directory(quarantined()); !ok) {
+    return ok;
+  }
+  return fs.sync_directory(path.parent_path());
+}
+
+Result<bool> BlobStore::Impl::has_right_bytes(const Digest& digest) {
+  auto file = fs.open(path_of(digest), OpenMode::kRead);
+  if (!file) {
+    return file.error();
+  }
+  const auto status = (*file)->status();
+  if (!status) {
+    return status.error();
+  }
+  const auto found = digest_of_file(**file, status->size);
+  if (!found) {
+    return found.error();
+  }
+  return *found == digest;
+}
+
+Result<void> BlobStore::Impl::record(const Digest& digest, const FileStatus& status) {
+  BlobRecord row;
+  row.digest = digest;
+  row.size = status.size;
+  row.verified_at = clock.wall_now();
+  row.device = status.device;
+  row.inode = status.inode;
+  row.ctime_ns = status.ctime_ns;
+  return records.put_blob(row);
+}
+
+Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
+                                     File& file,
+                                     const Digest& digest) {
+  const auto target = path_of(digest);
+  const auto folder = target.parent_path();
+  if (auto ok = file.sync(); !ok) {
+    return ok;
+  }
+  if (auto ok = file.set_mode(kBlobMode); !ok) {
+    return ok;
+  }
+  if (!fs.exists(folder)) {
+    if (auto ok = fs.create_directories(folder, kFolderMode); !ok) {
+      return ok;
+    }
+    if (auto ok = fs.sync_directory(blobs()); !ok) {
+      return ok;
+    }
+  }
+  auto renamed = fs.rename(staged, target, true);
+  if (!renamed && renamed.error().code() == Error::Code::kAlreadyExists) {
+    // A file without a record: keep it if it is right, else it makes room.
+    const auto right = has_right_bytes(digest);
+    if (!right) {
+      return right.error();
+    }
+    if (!*right) {
+      if (auto ok = move_to_quarantine(target, digest.hex()); !ok) {
+        return ok;
+      }
+      renamed = fs.rename(staged, target, true);
+    } else {
+      renamed = fs.remove(staged);
+    }
+  }
+  if (!renamed) {
+    return renamed;
+  }
+  if (auto ok = fs.sync_directory(folder); !ok) {
+    return ok;
+  }
+  if (auto ok = fs.sync_directory(staging()); !ok) {
+    return ok;
+  }
+  const auto status = fs.status(target);
+  if (!status) {
+    return status.error();
+  }
+  return record(digest, *status);
+}
+
+Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
+  const auto path = path_of(digest);
+  if (auto ok = remove_if_there(path); !ok) {
+    return ok;
+  }
+  if (fs.exists(path.parent_path())) {
+    if (auto ok = fs.sync_directory(path.parent_path()); !ok) {
+      return ok;
+    }
+  }
+  return records.erase_blob(digest);
+}
+
+Result<OpenBlob> BlobStore::Impl::open(const Digest& digest, bool force_hash) {
+  const auto record_row = records.find_blob(digest);
+  if (!record_row) {
+    return record_row.error();
+  }
+  if (!record_row->has_value() || (*record_row)->state != BlobState::kPresent) {
+    return Error{Error::Code::kNotFound, "blob " + digest.to_string() + " is not in the store"};
+  }
+  auto file = fs.open(path_of(digest), OpenMode::kRead);
+  if (!file) {
+    if (file.error().code() == Error::Code::kNotFound) {
+      if (auto ok = records.erase_blob(digest); !ok) {
+        return ok.error();
+      }
+      return Error{Error::Code::kNotFound,
+                   "the file of blob " + digest.to_string() + " was removed; fetch it again"};
+    }
+    return std::move(file).error();
+  }
+  const auto status = (*file)->status();
+  if (!status) {
+    return status.error();
+  }
+  OpenBlob blob{digest, status->size, std::move(*file), false};
+  if (!force_hash && (*record_row)->same_file(*status)) {
+    return blob;
+  }
+  const auto found = digest_of_file(*blob.file, status->size);
+  if (!found) {
+    return found.error();
+  }
+  if (*found != digest) {
+    if (auto ok = records.erase_blob(digest); !ok) {
+      return ok.error();
+    }
+    if (auto ok = move_to_quarantine(path_of(digest), digest.hex()); !ok) {
+      return ok.error();
+    }
+    return Error{Error::Code::kDigestMismatch,
+                 "blob " + digest.to_string() + " has other bytes (" + found->to_string() +
+                     "); it is in quarantine, fetch it again"};
+  }
+  // Bound to what the descriptor shows now: a change during the hash makes the next open hash
+  // again.
+  if (auto ok = record(digest, *status); !ok) {
+    return ok.error();
+  }
+  blob.rehashed = true;
+  return blob;
+}
+
+}  // namespace skerry::registry
