@@ -11,10 +11,7 @@ namespace asio = boost::asio;
 DeviceConnection::DeviceConnection(ServiceContext& context,
                                    grpc::CallbackServerContext& call,
                                    std::optional<DeviceSession> session)
-    : context_(context),
-      call_(call),
-      strand_(asio::make_strand(context.pool)),
-      session_(std::move(session)) {}
+    : context_(context), call_(call), session_(std::move(session)) {}
 
 DeviceConnection* DeviceConnection::start(ServiceContext& context,
                                           grpc::CallbackServerContext& call) {
@@ -38,70 +35,7 @@ DeviceConnection* DeviceConnection::start(ServiceContext& context,
 }
 
 void DeviceConnection::send(fleet::v1::ControllerMessage message) {
-  asio::post(strand_, [self = shared_from_this(), message = std::move(message)]() mutable {
-    self->enqueue(std::move(message));
-  });
-}
-
-void DeviceConnection::close(const Error& reason) {
-  asio::post(strand_,
-             [self = shared_from_this(), status = to_status(reason)] { self->finish(status); });
-}
-
-void DeviceConnection::OnReadDone(bool ok) {
-  asio::post(strand_, [self = shared_from_this(), ok] { self->on_read(ok); });
-}
-
-void DeviceConnection::OnWriteDone(bool ok) {
-  asio::post(strand_, [self = shared_from_this(), ok] { self->on_written(ok); });
-}
-
-void DeviceConnection::OnCancel() {
-  asio::post(strand_, [self = shared_from_this()] { self->finish(grpc::Status::CANCELLED); });
-}
-
-void DeviceConnection::OnDone() {
-  if (session_) {
-    context_.gateway.detach(session_->device_id(), this);
-    context_.log.info("device.disconnected", {{"device", session_->device_id()}});
-  }
-  // What still waits on the strand holds its own reference.
-  self_.reset();
-}
-
-void DeviceConnection::on_read(bool ok) {
-  if (finished_) {
-    return;
-  }
-  if (!ok) {
-    finish(grpc::Status::OK);  // the device closed its side
-    return;
-  }
-  auto outcome = session_->on_message(incoming_);
-  if (!outcome) {
-    context_.log.warning("device.stream_refused",
-                         outcome.error().with_context(session_->device_id()));
-    finish(to_status(outcome.error()));
-    return;
-  }
-  for (auto& reply : outcome->replies) {
-    enqueue(std::move(reply));
-  }
-  if (outcome->greeted) {
-    const auto& id = session_->device_id();
-    context_.log.info("device.connected", {{"device", id}});
-    context_.gateway.attach(id, shared_from_this());
-    context_.gateway.push_desired({id});
-  }
-  if (outcome->reports_changed || outcome->greeted) {
-    asio::post(context_.pool, [self = shared_from_this()] { self->context_.rollouts.poke(); });
-  }
-  if (!finished_) {
-    StartRead(&incoming_);
-  }
-}
-
-void DeviceConnection::enqueue(fleet::v1::ControllerMessage message) {
+  const std::lock_guard lock{mutex_};
   if (finished_ || closing_) {
     return;
   }
@@ -117,23 +51,72 @@ void DeviceConnection::enqueue(fleet::v1::ControllerMessage message) {
   }
 }
 
-void DeviceConnection::on_written(bool ok) {
+void DeviceConnection::close(const Error& reason) {
+  const std::lock_guard lock{mutex_};
+  finish(to_status(reason));
+}
+
+void DeviceConnection::OnReadDone(bool ok) {
+  if (!ok) {
+    // The device closed its side, or the call is over.
+    const std::lock_guard lock{mutex_};
+    finish(grpc::Status::OK);
+    return;
+  }
+  asio::post(context_.pool, [self = shared_from_this()] { self->on_message(); });
+}
+
+void DeviceConnection::OnWriteDone(bool ok) {
+  const std::lock_guard lock{mutex_};
   writing_ = false;
   outgoing_.pop_front();
-  if (closing_) {
-    finish(*closing_);
-    return;
-  }
-  if (finished_) {
-    return;
-  }
-  if (!ok) {
-    finish(grpc::Status::CANCELLED);
-    return;
-  }
-  if (!outgoing_.empty()) {
+  if (closing_ || !ok) {
+    finish(closing_.value_or(grpc::Status::CANCELLED));
+  } else if (!outgoing_.empty() && !finished_) {
     writing_ = true;
     StartWrite(&outgoing_.front());
+  }
+}
+
+void DeviceConnection::OnCancel() {
+  const std::lock_guard lock{mutex_};
+  finish(grpc::Status::CANCELLED);
+}
+
+void DeviceConnection::OnDone() {
+  if (session_) {
+    context_.gateway.detach(session_->device_id(), this);
+    context_.log.info("device.disconnected", {{"device", session_->device_id()}});
+  }
+  // Work that is still on the pool holds its own reference.
+  self_.reset();
+}
+
+void DeviceConnection::on_message() {
+  auto outcome = session_->on_message(incoming_);
+  if (!outcome) {
+    context_.log.warning("device.stream_refused",
+                         outcome.error().with_context(session_->device_id()));
+    close(outcome.error());
+    return;
+  }
+  for (auto& reply : outcome->replies) {
+    send(std::move(reply));
+  }
+  if (outcome->greeted) {
+    const auto& id = session_->device_id();
+    context_.log.info("device.connected", {{"device", id}});
+    context_.gateway.attach(id, shared_from_this());
+    context_.gateway.push_desired({id});
+  }
+  {
+    const std::lock_guard lock{mutex_};
+    if (!finished_) {
+      StartRead(&incoming_);
+    }
+  }
+  if (outcome->reports_changed || outcome->greeted) {
+    context_.rollouts.poke();
   }
 }
 

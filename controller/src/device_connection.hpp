@@ -1,15 +1,15 @@
 #pragma once
 
-// The gRPC end of one device's control channel: reads go one at a time through a strand to its
-// `DeviceSession`, writes are queued. The device waits while the store is busy, since the next
-// message is read only after the last one was stored. Keeps itself alive until gRPC is done with
-// it.
+// The gRPC end of one device's control channel. A message that was read goes to the `DeviceSession`
+// on the pool, where it may wait for the store; the next one is read only after that. Writes are
+// queued under a lock of their own, so that a push never waits for the pool. Keeps itself alive
+// until gRPC is done with it.
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 
-#include <boost/asio/strand.hpp>
 #include <grpcpp/support/server_callback.h>
 
 #include "device_session.hpp"
@@ -42,19 +42,18 @@ class DeviceConnection final
                    grpc::CallbackServerContext& call,
                    std::optional<DeviceSession> session);
 
-  // On the strand.
-  void on_read(bool ok);
-  void on_written(bool ok);
-  void enqueue(fleet::v1::ControllerMessage message);
+  // On the pool, one at a time.
+  void on_message();
+  // With the lock held.
   void finish(const grpc::Status& status);
 
   ServiceContext& context_;
   // Valid until OnDone.
   grpc::CallbackServerContext& call_;
-  boost::asio::strand<boost::asio::any_io_executor> strand_;
   std::optional<DeviceSession> session_;
   std::shared_ptr<DeviceConnection> self_;
   fleet::v1::DeviceMessage incoming_;
+  std::mutex mutex_;
   std::deque<fleet::v1::ControllerMessage> outgoing_;
   bool writing_ = false;
   bool finished_ = false;

@@ -82,19 +82,28 @@ std::vector<std::shared_ptr<DeviceLink>> DeviceGateway::all() const {
 }
 
 void DeviceGateway::push_desired(const std::vector<std::string>& device_ids) {
+  std::map<std::string, std::shared_ptr<DeviceLink>> links;
+  std::vector<std::string> ids;
   for (const auto& id : device_ids) {
-    const auto link = find(id);
-    if (!link) {
-      continue;
+    if (auto link = find(id)) {
+      links.emplace(id, std::move(link));
+      ids.push_back(id);
     }
-    auto message = desired_message(store_, id);
-    if (!message) {
-      // The device gets its state with its next hello.
-      log_.error("device.push_failed", message.error().with_context(id));
-      link->close(message.error());
-      continue;
+  }
+  if (ids.empty()) {
+    return;
+  }
+  const auto states = store_.desired_of(ids);
+  if (!states) {
+    // The devices get their state with their next hello.
+    log_.error("device.push_failed", states.error());
+    for (const auto& [id, link] : links) {
+      link->close(states.error());
     }
-    link->send(std::move(*message));
+    return;
+  }
+  for (const auto& [id, slots] : *states) {
+    links.at(id)->send(desired_message(slots));
   }
 }
 

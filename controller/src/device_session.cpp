@@ -313,14 +313,10 @@ Result<void> DeviceSession::witness(const pb::AuditCheckpoint& checkpoint, bool 
   return verdict.changed ? store_.set_witness(verdict.record) : Result<void>{};
 }
 
-Result<pb::ControllerMessage> desired_message(Store& store, const std::string& device_id) {
-  const auto slots = store.desired(device_id);
-  if (!slots) {
-    return slots.error();
-  }
+pb::ControllerMessage desired_message(const std::vector<DesiredSlotRecord>& slots) {
   pb::ControllerMessage message;
   auto* desired = message.mutable_desired();
-  for (const auto& slot : *slots) {
+  for (const auto& slot : slots) {
     auto* out = desired->add_slots();
     out->set_slot(slot.slot);
     out->set_generation(static_cast<std::uint64_t>(slot.generation));

@@ -73,6 +73,6 @@ class DeviceSession {
 };
 
 // The desired state of a device as its message.
-Result<fleet::v1::ControllerMessage> desired_message(Store& store, const std::string& device_id);
+fleet::v1::ControllerMessage desired_message(const std::vector<DesiredSlotRecord>& slots);
 
 }  // namespace skerry::controller

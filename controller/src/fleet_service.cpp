@@ -306,7 +306,11 @@ grpc::ServerUnaryReactor* FleetServiceImpl::CreateRollout(grpc::CallbackServerCo
       rollout.soak_seconds = request->policy().soak_seconds();
       rollout.note = request->note();
       rollout.created_by = caller->principal.name;
-      return context_.rollouts.create(rollout);
+      auto id = context_.rollouts.create(rollout);
+      if (id) {
+        context_.rollouts.poke();
+      }
+      return id;
     };
     security::AuditObject object;
     object.slot = request->slot().substr(0, 64);
@@ -315,7 +319,6 @@ grpc::ServerUnaryReactor* FleetServiceImpl::CreateRollout(grpc::CallbackServerCo
     if (!id) {
       return id.error();
     }
-    context_.rollouts.poke();
     return rollout_view(context_, *id);
   };
   return answer(context_, call, response, work);

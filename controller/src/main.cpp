@@ -14,6 +14,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "skerry/async/run_until_first_exit.hpp"
@@ -84,6 +85,8 @@ Task<void> feed_watchdog() {
 }
 
 int serve(const Options& options) {
+  // Everything in the state directory is this user's alone.
+  ::umask(0077);
   SystemFileSystem fs;
   SystemClock clock;
   SystemRandom random;

