@@ -93,7 +93,10 @@ std::uint32_t load(skerry_runtime* runtime,
                    skerry_model** model,
                    skerry_error* error) try {
   if (view(options->accelerator) != "cpu") {
-    return fail(error, SKERRY_E_UNSUPPORTED, "the null runtime has no accelerator but cpu");
+    return fail(error,
+                SKERRY_E_UNSUPPORTED,
+                "the null runtime has no accelerator \"" + std::string{view(options->accelerator)} +
+                    "\", only cpu");
   }
   auto made = std::make_unique<skerry_model>();
   LoadFaults faults;
@@ -149,7 +152,7 @@ std::uint32_t quantize(skerry_runtime*,
                        const skerry_quantize_request* request,
                        skerry_error* error) {
   if (view(request->type) != "copy" || request->source->file_count == 0) {
-    return fail(error, SKERRY_E_INVALID, "the null runtime knows only the type \"copy\"");
+    return fail(error, SKERRY_E_INVALID, "the null runtime quantizes only to the type copy");
   }
   const skerry_file& file = request->source->files[0];
   char buffer[1U << 16U];

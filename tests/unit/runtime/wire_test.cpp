@@ -1,0 +1,114 @@
+#include "wire.hpp"
+
+#include <gtest/gtest.h>
+
+namespace skerry::runtime {
+namespace {
+
+RequestMeta meta() {
+  return {.id = RequestId{"r1"},
+          .principal = "uid:7",
+          .priority = PriorityClass::kBatch,
+          .deadline = BootTime{12345},
+          .model = Digest::of("m")};
+}
+
+template <class T>
+T through(T request) {
+  worker::v1::Submit message;
+  wire::put_request(9, Request{std::move(request)}, message);
+  worker::v1::Submit copy;
+  EXPECT_TRUE(copy.ParseFromString(message.SerializeAsString()));
+  auto parsed = wire::parse_request(copy);
+  EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().to_string());
+  return std::get<T>(std::move(*parsed));
+}
+
+TEST(Wire, GenerateRequestSurvives) {
+  GenerateRequest request;
+  request.meta = meta();
+  request.prompt = PromptChat{{{"user", "hi"}}};
+  request.sampling = {.temperature = 0.5F, .top_k = 3, .seed = 0};
+  request.max_tokens = 5;
+  request.stop = {"x", "y"};
+  const GenerateRequest back = through(request);
+  EXPECT_EQ(back.meta.id, request.meta.id);
+  EXPECT_EQ(back.meta.principal, "uid:7");
+  EXPECT_EQ(back.meta.priority, PriorityClass::kBatch);
+  EXPECT_EQ(back.meta.deadline, request.meta.deadline);
+  EXPECT_EQ(back.meta.model, request.meta.model);
+  EXPECT_EQ(std::get<PromptChat>(back.prompt).messages.at(0).content, "hi");
+  EXPECT_EQ(back.sampling, request.sampling);
+  EXPECT_EQ(back.stop, request.stop);
+}
+
+TEST(Wire, PromptBytesNeedNotBeText) {
+  ScoreRequest request;
+  request.meta = meta();
+  request.prompt = Prompt{std::string{"\xff\0x", 3}};
+  EXPECT_EQ(std::get<Prompt>(through(request).prompt).text, (std::string{"\xff\0x", 3}));
+}
+
+TEST(Wire, TensorsSurvive) {
+  InferRequest request;
+  request.meta = meta();
+  request.inputs.push_back({.name = "a", .type = DataType::kUint8, .shape = {3}, .data = "abc"});
+  request.outputs = {"b"};
+  const InferRequest back = through(request);
+  EXPECT_EQ(back.inputs.at(0).data, "abc");
+  EXPECT_EQ(back.outputs, request.outputs);
+}
+
+TEST(Wire, EventsSurvive) {
+  const auto back = [](Event event) {
+    worker::v1::Event message;
+    wire::put_event(3, std::move(event), message);
+    auto parsed = wire::parse_event(message);
+    EXPECT_TRUE(parsed);
+    return std::move(*parsed);
+  };
+  EXPECT_EQ(std::get<TextDelta>(back(TextDelta{"é", {1, 2}})).tokens.size(), 2U);
+  const Done done = std::get<Done>(back(Done{.reason = FinishReason::kLength,
+                                             .usage = {.prompt_tokens = 4},
+                                             .timing = {.total = std::chrono::seconds{2}},
+                                             .stop_match = "s"}));
+  EXPECT_EQ(done.reason, FinishReason::kLength);
+  EXPECT_EQ(done.usage.prompt_tokens, 4U);
+  EXPECT_EQ(done.timing.total, std::chrono::seconds{2});
+  const Failure failure = std::get<Failure>(
+      back(Failure{.error = Error{Error::Code::kContextTooLong, "long"}, .retryable = true}));
+  EXPECT_EQ(failure.error.code(), Error::Code::kContextTooLong);
+  EXPECT_TRUE(failure.retryable);
+}
+
+TEST(Wire, NonsenseFromAWorkerIsRefused) {
+  worker::v1::Event empty;
+  EXPECT_FALSE(wire::parse_event(empty));
+  worker::v1::Event reason;
+  reason.mutable_done()->set_reason(77);
+  EXPECT_FALSE(wire::parse_event(reason));
+  worker::v1::Event tensor;
+  auto& one = *tensor.mutable_tensors()->add_outputs();
+  one.set_name("x");
+  one.set_type(11);
+  one.add_shape(std::int64_t{1} << 60);
+  EXPECT_FALSE(wire::parse_event(tensor));
+  worker::v1::Event scores;
+  scores.mutable_scores()->add_tokens()->add_top_tokens(1);
+  EXPECT_FALSE(wire::parse_event(scores));
+  EXPECT_EQ(wire::parse_error(9999, "m").code(), Error::Code::kWorkerLost);
+}
+
+TEST(Wire, UnknownSandboxLayersAreDropped) {
+  worker::v1::SetupDone message;
+  message.add_sandbox()->set_layer(99);
+  auto& seccomp = *message.add_sandbox();
+  seccomp.set_layer(5);
+  seccomp.set_achieved(true);
+  const auto report = wire::parse_sandbox(message);
+  EXPECT_EQ(report.layers.size(), 1U);
+  EXPECT_TRUE(report.achieved(security::SandboxLayer::kSeccomp));
+}
+
+}  // namespace
+}  // namespace skerry::runtime
