@@ -21,6 +21,7 @@ struct SlotManager::Driver {
   void push(activation::Event event);
   activation::Event make(activation::EventKind kind) const;
   [[nodiscard]] SlotView view() const;
+  void cancel_work() { cancel_->cancel(); }
   // How long the catalogue took to commit the last rollback.
   std::chrono::microseconds rollback_commit{0};
   std::optional<Error> rollback_error;

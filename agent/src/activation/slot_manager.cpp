@@ -138,6 +138,12 @@ void SlotManager::offer(const std::string& slot, const activation::Offer& offer)
   target.push(std::move(event));
 }
 
+void SlotManager::cancel_work() {
+  for (const auto& [slot, driver] : drivers_) {
+    driver->cancel_work();
+  }
+}
+
 void SlotManager::served(const std::string& slot, const Digest& weights) {
   const auto found = drivers_.find(slot);
   if (found == drivers_.end() || found->second->machine.state() != State::kProbation) {

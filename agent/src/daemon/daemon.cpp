@@ -300,6 +300,7 @@ class Daemon {
     while (inference_.running() > 0 && core_.clock.boot_now() < deadline) {
       co_await async::sleep_for(kDrainStep);
     }
+    slots_.cancel_work();
     co_await sync_.close();
     co_await http_.stop();
     co_await core_.tasks.stop();

@@ -20,8 +20,8 @@ std::string reference_of(const std::string& name, const std::string& version) {
 }  // namespace
 
 grpc::ServerUnaryReactor* KserveGrpc::ServerLive(grpc::CallbackServerContext* context,
-                                                 const inference::ServerLiveRequest*,
-                                                 inference::ServerLiveResponse* response) {
+                                                 const ::inference::ServerLiveRequest*,
+                                                 ::inference::ServerLiveResponse* response) {
   response->set_live(true);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
@@ -29,8 +29,8 @@ grpc::ServerUnaryReactor* KserveGrpc::ServerLive(grpc::CallbackServerContext* co
 }
 
 grpc::ServerUnaryReactor* KserveGrpc::ServerReady(grpc::CallbackServerContext* context,
-                                                  const inference::ServerReadyRequest*,
-                                                  inference::ServerReadyResponse* response) {
+                                                  const ::inference::ServerReadyRequest*,
+                                                  ::inference::ServerReadyResponse* response) {
   response->set_ready(true);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
@@ -38,8 +38,8 @@ grpc::ServerUnaryReactor* KserveGrpc::ServerReady(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* KserveGrpc::ModelReady(grpc::CallbackServerContext* context,
-                                                 const inference::ModelReadyRequest* request,
-                                                 inference::ModelReadyResponse* response) {
+                                                 const ::inference::ModelReadyRequest* request,
+                                                 ::inference::ModelReadyResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -59,9 +59,10 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelReady(grpc::CallbackServerContext* co
                    });
 }
 
-grpc::ServerUnaryReactor* KserveGrpc::ServerMetadata(grpc::CallbackServerContext* context,
-                                                     const inference::ServerMetadataRequest*,
-                                                     inference::ServerMetadataResponse* response) {
+grpc::ServerUnaryReactor* KserveGrpc::ServerMetadata(
+    grpc::CallbackServerContext* context,
+    const ::inference::ServerMetadataRequest*,
+    ::inference::ServerMetadataResponse* response) {
   response->set_name("skerry");
   response->set_version(SKERRY_VERSION);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -69,9 +70,10 @@ grpc::ServerUnaryReactor* KserveGrpc::ServerMetadata(grpc::CallbackServerContext
   return reactor;
 }
 
-grpc::ServerUnaryReactor* KserveGrpc::ModelMetadata(grpc::CallbackServerContext* context,
-                                                    const inference::ModelMetadataRequest* request,
-                                                    inference::ModelMetadataResponse* response) {
+grpc::ServerUnaryReactor* KserveGrpc::ModelMetadata(
+    grpc::CallbackServerContext* context,
+    const ::inference::ModelMetadataRequest* request,
+    ::inference::ModelMetadataResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -112,8 +114,8 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelMetadata(grpc::CallbackServerContext*
 }
 
 grpc::ServerUnaryReactor* KserveGrpc::ModelInfer(grpc::CallbackServerContext* context,
-                                                 const inference::ModelInferRequest* request,
-                                                 inference::ModelInferResponse* response) {
+                                                 const ::inference::ModelInferRequest* request,
+                                                 ::inference::ModelInferResponse* response) {
   CallOptions call;
   call.reference = reference_of(request->model_name(), request->model_version());
   call.timeout = time_left(*context);

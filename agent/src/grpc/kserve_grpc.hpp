@@ -12,29 +12,29 @@
 
 namespace skerry::agent {
 
-class KserveGrpc final : public inference::GRPCInferenceService::CallbackService {
+class KserveGrpc final : public ::inference::GRPCInferenceService::CallbackService {
  public:
   KserveGrpc(Core& core, const PeerTable& peers, Inference& inference, ModelHost& host)
       : core_(core), peers_(peers), inference_(inference), host_(host) {}
 
   grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext* context,
-                                       const inference::ServerLiveRequest* request,
-                                       inference::ServerLiveResponse* response) override;
+                                       const ::inference::ServerLiveRequest* request,
+                                       ::inference::ServerLiveResponse* response) override;
   grpc::ServerUnaryReactor* ServerReady(grpc::CallbackServerContext* context,
-                                        const inference::ServerReadyRequest* request,
-                                        inference::ServerReadyResponse* response) override;
+                                        const ::inference::ServerReadyRequest* request,
+                                        ::inference::ServerReadyResponse* response) override;
   grpc::ServerUnaryReactor* ModelReady(grpc::CallbackServerContext* context,
-                                       const inference::ModelReadyRequest* request,
-                                       inference::ModelReadyResponse* response) override;
+                                       const ::inference::ModelReadyRequest* request,
+                                       ::inference::ModelReadyResponse* response) override;
   grpc::ServerUnaryReactor* ServerMetadata(grpc::CallbackServerContext* context,
-                                           const inference::ServerMetadataRequest* request,
-                                           inference::ServerMetadataResponse* response) override;
+                                           const ::inference::ServerMetadataRequest* request,
+                                           ::inference::ServerMetadataResponse* response) override;
   grpc::ServerUnaryReactor* ModelMetadata(grpc::CallbackServerContext* context,
-                                          const inference::ModelMetadataRequest* request,
-                                          inference::ModelMetadataResponse* response) override;
+                                          const ::inference::ModelMetadataRequest* request,
+                                          ::inference::ModelMetadataResponse* response) override;
   grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext* context,
-                                       const inference::ModelInferRequest* request,
-                                       inference::ModelInferResponse* response) override;
+                                       const ::inference::ModelInferRequest* request,
+                                       ::inference::ModelInferResponse* response) override;
 
  private:
   Core& core_;

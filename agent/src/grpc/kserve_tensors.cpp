@@ -9,7 +9,7 @@ namespace skerry::agent {
 namespace {
 
 using runtime::DataType;
-using Contents = inference::InferTensorContents;
+using Contents = ::inference::InferTensorContents;
 
 Error bad_input(const std::string& name, std::string_view problem) {
   return Error{Error::Code::kInvalidArgument, "input \"" + name + "\": " + std::string{problem}};
@@ -158,7 +158,7 @@ bool fill_typed(const runtime::Tensor& tensor, Contents& out) {
 
 }  // namespace
 
-Result<std::vector<runtime::Tensor>> tensors_of(const inference::ModelInferRequest& request) {
+Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferRequest& request) {
   constexpr int kMaxTensors = 256;
   if (request.inputs_size() > kMaxTensors) {
     return Error{Error::Code::kInvalidArgument, "inputs: at most 256 are taken"};
@@ -203,7 +203,7 @@ Result<std::vector<runtime::Tensor>> tensors_of(const inference::ModelInferReque
 
 void fill_outputs(const std::vector<runtime::Tensor>& outputs,
                   bool raw,
-                  inference::ModelInferResponse* response) {
+                  ::inference::ModelInferResponse* response) {
   // One tensor without a typed form makes the whole answer raw, as the protocol asks.
   const bool all_raw =
       raw || std::any_of(outputs.begin(), outputs.end(), [](const runtime::Tensor& tensor) {

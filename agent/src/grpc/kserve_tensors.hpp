@@ -13,12 +13,12 @@
 namespace skerry::agent {
 
 // kInvalidArgument names the input and the rule that it breaks.
-Result<std::vector<runtime::Tensor>> tensors_of(const inference::ModelInferRequest& request);
+Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferRequest& request);
 
 // Fills `response` in raw form if the request was raw, in typed form otherwise (raw where there is
 // no typed form).
 void fill_outputs(const std::vector<runtime::Tensor>& outputs,
                   bool raw,
-                  inference::ModelInferResponse* response);
+                  ::inference::ModelInferResponse* response);
 
 }  // namespace skerry::agent

@@ -13,6 +13,7 @@ namespace skerry::agent {
 namespace {
 
 constexpr std::chrono::seconds kDrainGrace{30};
+constexpr std::string_view kOptionPrefix = "skerry.option.";
 
 // What the engine calls a file of this role.
 std::string role_name(registry::FileRole role, bool first_weights) {
@@ -63,7 +64,7 @@ std::string key_of(const ServedModel& model) {
 }  // namespace
 
 struct ModelHost::Entry {
-  explicit Entry(ServedModelPtr model) : served(std::move(model)) {}
+  explicit Entry(ServedModelPtr candidate) : served(std::move(candidate)) {}
   ServedModelPtr served;
   std::shared_ptr<runtime::LoadedModel> model;
   std::optional<Error> failed;
@@ -330,6 +331,12 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
                                                  : static_cast<std::uint32_t>(config.max_sequences);
   spec.threads = static_cast<std::uint32_t>(config.threads);
   spec.max_queued = static_cast<std::uint32_t>(config.max_queued);
+  // What the signed manifest asks of the engine: "skerry.option.<key>" annotations.
+  for (const auto& [key, value] : model->manifest->manifest.annotations) {
+    if (key.starts_with(kOptionPrefix)) {
+      spec.options.emplace_back(key.substr(kOptionPrefix.size()), value);
+    }
+  }
   Result<security::SandboxRequirement> sandbox =
       security::parse_sandbox_requirement(config.sandbox);
   if (!sandbox) {

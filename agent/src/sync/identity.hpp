@@ -8,6 +8,7 @@
 #include <string>
 
 #include "skerry/common/clock.hpp"
+#include "skerry/common/digest.hpp"
 #include "skerry/common/file_system.hpp"
 #include "skerry/common/result.hpp"
 

@@ -47,6 +47,9 @@ class SlotManager {
   // From the controller, a bundle or an administrator; an old generation is ignored.
   void offer(const std::string& slot, const activation::Offer& offer);
 
+  // Makes running fetches end soon; for the end of the daemon. They resume at the next start.
+  void cancel_work();
+
   // The slot's model answered a request; its worker died.
   void served(const std::string& slot, const Digest& weights);
   void worker_exited(const runtime::WorkerExit& exit);

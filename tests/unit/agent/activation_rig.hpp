@@ -1,0 +1,278 @@
+#pragma once
+
+// A slot manager with everything real but the engine: a signed repository in a folder, the registry
+// on disk, and a supervisor that answers as the test says. Used by slot_manager_test.cpp.
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "registry_fixtures.hpp"
+#include "skerry/agent/slot_manager.hpp"
+#include "skerry/security/tuf/repository.hpp"
+#include "temp_dir.hpp"
+
+namespace skerry::test {
+
+// Answers each prompt by a function; dies when told to.
+class FakeModel final : public runtime::LoadedModel {
+ public:
+  FakeModel(boost::asio::any_io_executor executor,
+            Digest digest,
+            std::function<std::string(const std::string&)> answer)
+      : executor_(std::move(executor)), answer_(std::move(answer)) {
+    info_.digest = digest;
+    info_.plugin = "null";
+    info_.can_generate = true;
+  }
+  [[nodiscard]] const runtime::ModelInfo& info() const override { return info_; }
+  [[nodiscard]] runtime::WorkerStatus status() const override { return {}; }
+  runtime::RequestHandle submit(runtime::Request request, runtime::EventSink sink) override {
+    const auto& generate = std::get<runtime::GenerateRequest>(request);
+    const std::string text = answer_(std::get<runtime::Prompt>(generate.prompt).text);
+    boost::asio::post(executor_, [sink = std::move(sink), text] {
+      sink(runtime::Started{});
+      sink(runtime::TextDelta{text, {1}});
+      sink(runtime::Done{});
+    });
+    return {};
+  }
+  Task<void> unload(std::chrono::milliseconds) override { co_return; }
+
+ private:
+  boost::asio::any_io_executor executor_;
+  std::function<std::string(const std::string&)> answer_;
+  runtime::ModelInfo info_;
+};
+
+class FakeSupervisor final : public runtime::Supervisor {
+ public:
+  explicit FakeSupervisor(boost::asio::any_io_executor executor)
+      : executor_(std::move(executor)) {}
+  Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(runtime::LoadSpec spec) override {
+    ++loads;
+    if (load_error) {
+      co_return *load_error;
+    }
+    std::shared_ptr<runtime::LoadedModel> model =
+        std::make_shared<FakeModel>(executor_, spec.model, answer);
+    co_return model;
+  }
+  [[nodiscard]] std::vector<std::shared_ptr<runtime::LoadedModel>> models() const override {
+    return {};
+  }
+  Task<void> stop(std::chrono::milliseconds) override { co_return; }
+
+  std::function<std::string(const std::string&)> answer = [](const std::string& prompt) {
+    return prompt;
+  };
+  std::optional<Error> load_error;
+  int loads = 0;
+
+ private:
+  boost::asio::any_io_executor executor_;
+};
+
+// The publisher's side: keys, repository, blobs.
+class Publisher {
+ public:
+  explicit Publisher(const std::filesystem::path& folder) : folder_(folder) {
+    using security::KeyAlgorithm;
+    key_ = *security::make_memory_signer(KeyAlgorithm::kEd25519);
+    security::tuf::RootSetup setup;
+    for (auto* role : {&setup.root, &setup.targets, &setup.snapshot, &setup.timestamp}) {
+      role->keys = {key_->public_key()};
+    }
+    auto made = security::tuf::Repository::init(fs_, folder_, setup, {}, clock_.wall_now());
+    EXPECT_TRUE(made) << made.error().to_string();
+    repository_ = *std::move(made);
+    publish();
+  }
+
+  // Signs a version of acme/echo whose golden set expects `golden` for "ping".
+  std::string release(const std::string& version,
+                      std::uint64_t counter,
+                      const std::string& golden = "ping") {
+    const SampleFile weights =
+        make_file(registry::FileRole::kWeights, "echo.bin", 600'000 + counter, counter);
+    const std::string cases =
+        "{\"prompt\":\"ping\",\"expect\":\"" + golden + "\",\"match\":\"exact\"}\n";
+    const ByteView bytes = as_bytes(cases);
+    const registry::ChunkIndex index = index_of(bytes, registry::kMinChunkSize);
+    registry::Variant variant;
+    variant.name = "raw";
+    variant.format = "null";
+    variant.needs.runtime = "null";
+    variant.needs.ram_bytes = 1000;
+    variant.files = {weights.entry};
+    registry::Manifest manifest = make_manifest(version, counter, {variant});
+    manifest.model = {"acme", "echo"};
+    manifest.shared = {{registry::FileRole::kGolden,
+                        "golden.jsonl",
+                        Digest::of(bytes),
+                        bytes.size(),
+                        registry::kMinChunkSize,
+                        index.digest()}};
+    manifest.activation.probation_seconds = 0;
+    auto text = manifest.serialise();
+    EXPECT_TRUE(text) << text.error().to_string();
+    put(weights.bytes);
+    put(weights.index.serialise());
+    put(Bytes{bytes.begin(), bytes.end()});
+    put(index.serialise());
+    put(Bytes{text->begin(), text->end()});
+    auto added = repository_->add_target_content(
+        manifest.target_path(), *text, Json{Json::Object{}}, {}, clock_.wall_now());
+    EXPECT_TRUE(added) << added.error().to_string();
+    publish();
+    return manifest.target_path();
+  }
+
+  [[nodiscard]] std::string root() const { return *repository_->current_root(); }
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  void put(const Bytes& bytes) {
+    const std::string hex = Digest::of(bytes).hex();
+    const auto path = folder_ / "blobs" / "sha256" / hex.substr(0, 2);
+    ASSERT_TRUE(fs_.create_directories(path));
+    ASSERT_TRUE(write_file_atomic(fs_, path / hex, as_text(bytes)));
+  }
+  void publish() {
+    // Root is staged only the first time.
+    static_cast<void>(repository_->sign(security::tuf::Role::kRoot, *key_).has_value());
+    auto signed_targets = repository_->sign(security::tuf::Role::kTargets, *key_);
+    EXPECT_TRUE(signed_targets) << signed_targets.error().to_string();
+    auto done = repository_->publish(*key_, *key_, {}, clock_.wall_now());
+    EXPECT_TRUE(done) << done.error().to_string();
+  }
+
+  SystemFileSystem fs_;
+  SystemClock clock_;
+  std::filesystem::path folder_;
+  std::unique_ptr<security::Signer> key_;
+  std::unique_ptr<security::tuf::Repository> repository_;
+};
+
+// One run of the daemon's activation half over a state folder; a second run over the same folder
+// is a restart.
+class Node {
+ public:
+  Node(const std::filesystem::path& state, const Publisher& publisher)
+      : tasks_(io_.get_executor(),
+               [](const std::string& task, const std::string& what) {
+                 ADD_FAILURE() << task << ": " << what;
+               }),
+        core_{io_.get_executor(),
+              pool_.get_executor(),
+              [this] { return boost::asio::any_io_executor{pool_.get_executor()}; },
+              clock_,
+              fs_,
+              random_,
+              Log{},
+              settings(state),
+              tasks_} {
+    EXPECT_TRUE(fs_.create_directories(state / "plugins"));
+    EXPECT_TRUE(write_file_atomic(fs_, state / "plugins" / "skerry-null.so", "x"));
+    catalogue_ = *registry::Catalogue::open(state / "registry.db", clock_);
+    store_ = *registry::BlobStore::open(fs_, *catalogue_, clock_, state);
+    key_ = *security::make_memory_signer(security::KeyAlgorithm::kEd25519);
+    security::AuditOptions audit;
+    audit.directory = state / ("audit-" + random_.hex(4));
+    audit.origin = "test/log";
+    log_ = *security::AuditLog::open(fs_, audit, key_, clock_);
+    writer_ = std::make_unique<agent::AuditWriter>(core_, *log_);
+    supervisor = std::make_unique<FakeSupervisor>(io_.get_executor());
+    host = std::make_unique<agent::ModelHost>(core_, *catalogue_, *store_, *supervisor, 1U << 20U);
+    installer = std::make_unique<agent::Installer>(core_, *catalogue_, *store_, 1U << 20U);
+    EXPECT_TRUE(installer->bootstrap_trust(publisher.root()));
+    slots = std::make_unique<agent::SlotManager>(core_, *installer, *host, *writer_);
+    source = agent::make_folder_source(fs_, publisher.folder());
+  }
+  ~Node() {
+    pool_.join();
+  }
+
+  // Runs until `done` says so (asked at each report), then stops everything as a restart would.
+  void run(std::function<void(Node&)> start,
+           std::function<bool(const agent::SlotView&)> done) {
+    slots->on_report([this, done](const agent::SlotView& view) {
+      seen.push_back(view.record.state);
+      if (done(view)) {
+        stopping_ = true;
+        io_.stop();
+      }
+    });
+    boost::asio::co_spawn(io_, begin(std::move(start)), [](std::exception_ptr error) {
+      EXPECT_FALSE(error);
+    });
+    io_.run_for(std::chrono::seconds{60});
+    EXPECT_TRUE(stopping_) << "the expected state was not reached";
+    slots->on_report({});
+    io_.restart();
+    boost::asio::co_spawn(io_, finish(), [](std::exception_ptr error) { EXPECT_FALSE(error); });
+    io_.run();
+  }
+
+  [[nodiscard]] registry::Catalogue& catalogue() { return *catalogue_; }
+
+  std::unique_ptr<FakeSupervisor> supervisor;
+  std::unique_ptr<agent::ModelHost> host;
+  std::unique_ptr<agent::Installer> installer;
+  std::unique_ptr<agent::SlotManager> slots;
+  std::shared_ptr<agent::ModelSource> source;
+  std::vector<agent::activation::State> seen;
+
+ private:
+  static std::shared_ptr<const agent::Settings> settings(const std::filesystem::path& state) {
+    auto config = agent::parse_config("state_dir = \"" + state.string() +
+                                          "\"\n[runtime]\nplugin_dir = \"" +
+                                          (state / "plugins").string() +
+                                          "\"\n[activation]\ndisk_reserve = 0\n"
+                                          "probation_seconds = 0\nprobation_requests = 0\n"
+                                          "[sync]\nbackoff_first = \"10ms\"\n"
+                                          "backoff_longest = \"20ms\"\n",
+                                      "test.toml");
+    EXPECT_TRUE(config) << config.error().to_string();
+    auto made = agent::finalize(*config, agent::Environment{"/nowhere", "test", false});
+    EXPECT_TRUE(made) << made.error().to_string();
+    return std::make_shared<const agent::Settings>(*made);
+  }
+
+  Task<void> begin(std::function<void(Node&)> start) {
+    Result<void> refreshed = co_await host->refresh();
+    EXPECT_TRUE(refreshed);
+    Result<void> restored = co_await slots->restore();
+    EXPECT_TRUE(restored) << restored.error().to_string();
+    slots->set_source(source);
+    start(*this);
+  }
+  Task<void> finish() {
+    slots->cancel_work();
+    co_await tasks_.stop();
+  }
+
+  boost::asio::io_context io_;
+  boost::asio::thread_pool pool_{2};
+  SystemClock clock_;
+  SystemFileSystem fs_;
+  SystemRandom random_;
+  async::TaskGroup tasks_;
+  agent::Core core_;
+  std::unique_ptr<registry::Catalogue> catalogue_;
+  std::unique_ptr<registry::BlobStore> store_;
+  std::shared_ptr<const security::Signer> key_;
+  std::unique_ptr<security::AuditLog> log_;
+  std::unique_ptr<agent::AuditWriter> writer_;
+  bool stopping_ = false;
+};
+
+}  // namespace skerry::test

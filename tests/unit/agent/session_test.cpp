@@ -1,0 +1,145 @@
+#include "sync/session.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace skerry::agent::sync {
+namespace {
+
+namespace pb = fleet::v1;
+using ::testing::HasSubstr;
+
+Session make_session() {
+  Identity identity;
+  identity.tenant_id = "acme";
+  identity.boot_id = "boot";
+  identity.info.set_hostname("gw-7");
+  return Session{std::move(identity)};
+}
+
+pb::ControllerMessage hello(std::uint32_t version, std::uint32_t lowest) {
+  pb::ControllerMessage message;
+  message.mutable_hello()->set_protocol_version(version);
+  message.mutable_hello()->set_min_protocol_version(lowest);
+  (*message.mutable_hello()->mutable_acknowledged())["telemetry"] = 4;
+  return message;
+}
+
+Session established() {
+  Session session = make_session();
+  EXPECT_TRUE(session.on_message(hello(1, 1)));
+  return session;
+}
+
+TEST(SyncSession, HelloNamesVersionsGenerationsAndIdentity) {
+  const pb::DeviceMessage message = make_session().hello(123, {{"default", 7}}, std::nullopt);
+  ASSERT_TRUE(message.has_hello());
+  EXPECT_EQ(message.hello().protocol_version(), kProtocolVersion);
+  EXPECT_EQ(message.hello().generations().at("default"), 7U);
+  EXPECT_EQ(message.hello().tenant_id(), "acme");
+  EXPECT_EQ(message.hello().info().hostname(), "gw-7");
+  EXPECT_FALSE(message.hello().has_audit());
+}
+
+TEST(SyncSession, AcceptsTheControllersHello) {
+  Session session = make_session();
+  EXPECT_FALSE(session.may_send());
+  Result<Session::Effects> effects = session.on_message(hello(1, 1));
+  ASSERT_TRUE(effects) << effects.error().to_string();
+  EXPECT_TRUE(effects->established);
+  ASSERT_TRUE(effects->acknowledged);
+  EXPECT_EQ(effects->acknowledged->at("telemetry"), 4U);
+  EXPECT_TRUE(session.may_send());
+}
+
+TEST(SyncSession, SpeaksItsOwnVersionWithANewerController) {
+  Session session = make_session();
+  ASSERT_TRUE(session.on_message(hello(9, 1)));
+  EXPECT_EQ(session.protocol(), kProtocolVersion);
+}
+
+TEST(SyncSession, RefusesAControllerThatIsTooNewAndSaysWhomToUpdate) {
+  Session session = make_session();
+  Result<Session::Effects> effects = session.on_message(hello(9, 8));
+  ASSERT_FALSE(effects);
+  EXPECT_EQ(effects.error().code(), Error::Code::kProtocolMismatch);
+  EXPECT_THAT(effects.error().message(), HasSubstr("8 to 9"));
+  EXPECT_THAT(effects.error().message(), HasSubstr("update skerryd"));
+}
+
+TEST(SyncSession, RefusesAControllerThatIsTooOld) {
+  Session session = make_session();
+  Result<Session::Effects> effects = session.on_message(hello(0, 0));
+  ASSERT_FALSE(effects);
+  EXPECT_THAT(effects.error().message(), HasSubstr("update the controller"));
+}
+
+TEST(SyncSession, RefusesAnythingBeforeTheHelloAndASecondOne) {
+  Session session = make_session();
+  pb::ControllerMessage desired;
+  desired.mutable_desired();
+  EXPECT_FALSE(session.on_message(desired));
+  Session greeted = established();
+  EXPECT_FALSE(greeted.on_message(hello(1, 1)));
+}
+
+TEST(SyncSession, TurnsDesiredStateIntoOffers) {
+  Session session = established();
+  pb::ControllerMessage message;
+  pb::DesiredSlot& slot = *message.mutable_desired()->add_slots();
+  slot.set_slot("default");
+  slot.set_generation(3);
+  slot.set_target("models/acme/log-triage/1.2.0");
+  slot.set_manifest_digest("sha256:aa");
+  slot.set_rollout_id("r1");
+  Result<Session::Effects> effects = session.on_message(message);
+  ASSERT_TRUE(effects);
+  ASSERT_EQ(effects->offers.size(), 1U);
+  EXPECT_EQ(effects->offers[0].slot, "default");
+  EXPECT_EQ(effects->offers[0].offer.generation, 3U);
+  EXPECT_EQ(effects->offers[0].offer.rollout_id, "r1");
+}
+
+TEST(SyncSession, RefusesADesiredStateBeyondItsLimits) {
+  Session session = established();
+  pb::ControllerMessage many;
+  for (int i = 0; i <= Session::kMaxSlots; ++i) {
+    many.mutable_desired()->add_slots()->set_slot("s");
+  }
+  EXPECT_FALSE(session.on_message(many));
+  pb::ControllerMessage large;
+  large.mutable_desired()->add_slots()->set_target(std::string(Session::kMaxText + 1, 'x'));
+  EXPECT_FALSE(session.on_message(large));
+}
+
+TEST(SyncSession, SendsOneBatchAtATime) {
+  Session session = established();
+  pb::OutboxRecord body;
+  body.mutable_telemetry()->set_start_unix_ms(5);
+  const pb::DeviceMessage message = session.batch({
+      OutboxEntry{"telemetry", 5, 5, false, body.SerializeAsString()},
+      OutboxEntry{"telemetry", 9, 6, true, "outbox full"},
+      OutboxEntry{"telemetry", 10, 10, false, "\xff\xff\xff"},
+  });
+  ASSERT_EQ(message.outbox().records_size(), 3);
+  EXPECT_EQ(message.outbox().records(0).seq(), 5U);
+  EXPECT_EQ(message.outbox().records(0).telemetry().start_unix_ms(), 5U);
+  EXPECT_EQ(message.outbox().records(1).gap().first_seq(), 6U);
+  EXPECT_EQ(message.outbox().records(1).gap().last_seq(), 9U);
+  EXPECT_EQ(message.outbox().records(2).gap().reason(), "unreadable record");
+  EXPECT_FALSE(session.may_send());
+  pb::ControllerMessage ack;
+  (*ack.mutable_ack()->mutable_acknowledged())["telemetry"] = 10;
+  Result<Session::Effects> effects = session.on_message(ack);
+  ASSERT_TRUE(effects);
+  EXPECT_EQ(effects->acknowledged->at("telemetry"), 10U);
+  EXPECT_TRUE(session.may_send());
+}
+
+TEST(SyncSession, IgnoresAMessageOfAKindItDoesNotKnow) {
+  Session session = established();
+  EXPECT_TRUE(session.on_message(pb::ControllerMessage{}));
+}
+
+}  // namespace
+}  // namespace skerry::agent::sync
