@@ -66,10 +66,9 @@ grpc::ByteBuffer frame_chunk(const std::shared_ptr<const MappedBlob>& blob,
   return {slices.data(), slices.size()};
 }
 
-BlobWriter::BlobWriter(std::shared_ptr<const MappedBlob> blob,
-                       std::vector<BlobRange> ranges,
-                       std::size_t message_size)
-    : blob_(std::move(blob)), ranges_(std::move(ranges)), message_size_(message_size) {
+void BlobWriter::begin(std::shared_ptr<const MappedBlob> blob, std::vector<BlobRange> ranges) {
+  blob_ = std::move(blob);
+  ranges_ = std::move(ranges);
   next();
 }
 

@@ -34,10 +34,11 @@ grpc::ByteBuffer frame_chunk(const std::shared_ptr<const MappedBlob>& blob,
 // Deletes itself when the call is over.
 class BlobWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  // Begins at once.
-  BlobWriter(std::shared_ptr<const MappedBlob> blob,
-             std::vector<BlobRange> ranges,
-             std::size_t message_size);
+  explicit BlobWriter(std::size_t message_size) : message_size_(message_size) {}
+  // One of these, once.
+  void begin(std::shared_ptr<const MappedBlob> blob, std::vector<BlobRange> ranges);
+  void refuse(const grpc::Status& status) { Finish(status); }
+
   void OnWriteDone(bool ok) override;
   void OnDone() override { delete this; }
 

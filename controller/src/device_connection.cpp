@@ -8,30 +8,32 @@ namespace skerry::controller {
 
 namespace asio = boost::asio;
 
-DeviceConnection::DeviceConnection(ServiceContext& context,
-                                   grpc::CallbackServerContext& call,
-                                   std::optional<DeviceSession> session)
-    : context_(context), call_(call), session_(std::move(session)) {}
+DeviceConnection::DeviceConnection(ServiceContext& context, grpc::CallbackServerContext& call)
+    : context_(context), call_(call) {}
 
 DeviceConnection* DeviceConnection::start(ServiceContext& context,
                                           grpc::CallbackServerContext& call) {
-  const auto device = device_of(context, call);
-  std::optional<DeviceSession> session;
-  if (device) {
-    session.emplace(
-        context.store, context.clock, context.log, device->device_id, device->tenant_id);
-  }
-  std::shared_ptr<DeviceConnection> connection{
-      new DeviceConnection{context, call, std::move(session)}};
+  std::shared_ptr<DeviceConnection> connection{new DeviceConnection{context, call}};
   connection->self_ = connection;
-  if (!device) {
-    context.log.warning("device.refused", device.error());
-    connection->finished_ = true;
-    connection->Finish(to_status(device.error()));
-  } else {
-    connection->StartRead(&connection->incoming_);
-  }
+  asio::post(context.pool, [connection] { connection->open(); });
   return connection.get();
+}
+
+void DeviceConnection::open() {
+  const auto device = device_of(context_, call_);
+  if (device) {
+    session_.emplace(
+        context_.store, context_.clock, context_.log, device->device_id, device->tenant_id);
+  } else {
+    context_.log.warning("device.refused", device.error());
+  }
+  const std::lock_guard lock{mutex_};
+  busy_ = false;
+  if (closing_ || !device) {
+    finish(closing_ ? *closing_ : to_status(device.error()));
+  } else {
+    StartRead(&incoming_);
+  }
 }
 
 void DeviceConnection::send(fleet::v1::ControllerMessage message) {
@@ -45,8 +47,8 @@ void DeviceConnection::send(fleet::v1::ControllerMessage message) {
     return;
   }
   outgoing_.push_back(std::move(message));
-  if (!writing_) {
-    writing_ = true;
+  if (!busy_) {
+    busy_ = true;
     StartWrite(&outgoing_.front());
   }
 }
@@ -68,12 +70,12 @@ void DeviceConnection::OnReadDone(bool ok) {
 
 void DeviceConnection::OnWriteDone(bool ok) {
   const std::lock_guard lock{mutex_};
-  writing_ = false;
+  busy_ = false;
   outgoing_.pop_front();
   if (closing_ || !ok) {
     finish(closing_.value_or(grpc::Status::CANCELLED));
   } else if (!outgoing_.empty() && !finished_) {
-    writing_ = true;
+    busy_ = true;
     StartWrite(&outgoing_.front());
   }
 }
@@ -84,6 +86,10 @@ void DeviceConnection::OnCancel() {
 }
 
 void DeviceConnection::OnDone() {
+  {
+    const std::lock_guard lock{mutex_};
+    done_ = true;
+  }
   if (session_) {
     context_.gateway.detach(session_->device_id(), this);
     context_.log.info("device.disconnected", {{"device", session_->device_id()}});
@@ -109,11 +115,18 @@ void DeviceConnection::on_message() {
     context_.gateway.attach(id, shared_from_this());
     context_.gateway.push_desired({id});
   }
+  bool gone = false;
   {
     const std::lock_guard lock{mutex_};
+    gone = done_;
     if (!finished_) {
       StartRead(&incoming_);
     }
+  }
+  if (gone) {
+    // The call ended while the hello was being stored.
+    context_.gateway.detach(session_->device_id(), this);
+    return;
   }
   if (outcome->reports_changed || outcome->greeted) {
     context_.rollouts.poke();
@@ -124,8 +137,8 @@ void DeviceConnection::finish(const grpc::Status& status) {
   if (finished_) {
     return;
   }
-  if (writing_) {
-    // gRPC takes the status only after the message that is being written.
+  if (busy_) {
+    // The call is being opened, or gRPC takes the status only after the message on its way.
     if (!closing_) {
       closing_ = status;
     }

@@ -38,11 +38,10 @@ class DeviceConnection final
   // A device that reads nothing is cut off rather than remembered without bound.
   static constexpr std::size_t kMaxQueue = 1024;
 
-  DeviceConnection(ServiceContext& context,
-                   grpc::CallbackServerContext& call,
-                   std::optional<DeviceSession> session);
+  DeviceConnection(ServiceContext& context, grpc::CallbackServerContext& call);
 
   // On the pool, one at a time.
+  void open();
   void on_message();
   // With the lock held.
   void finish(const grpc::Status& status);
@@ -55,8 +54,10 @@ class DeviceConnection final
   fleet::v1::DeviceMessage incoming_;
   std::mutex mutex_;
   std::deque<fleet::v1::ControllerMessage> outgoing_;
-  bool writing_ = false;
+  // While the call is opened and while a message is written.
+  bool busy_ = true;
   bool finished_ = false;
+  bool done_ = false;
   std::optional<grpc::Status> closing_;
 };
 

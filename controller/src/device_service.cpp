@@ -10,23 +10,20 @@
 namespace skerry::controller {
 namespace {
 
-// Ends a stream of which nothing was sent.
-class RefusedBlob final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
- public:
-  explicit RefusedBlob(const Error& error) { Finish(to_status(error)); }
-  void OnDone() override { delete this; }
+struct WantedRanges {
+  std::shared_ptr<const MappedBlob> blob;
+  std::vector<BlobRange> ranges;
 };
 
-Result<BlobWriter*> open_blob(ServiceContext& context,
-                              const grpc::ServerContextBase& call,
-                              const grpc::ByteBuffer* raw) {
+Result<WantedRanges> open_blob(ServiceContext& context,
+                               const grpc::ServerContextBase& call,
+                               grpc::ByteBuffer raw) {
   const auto device = device_of(context, call);
   if (!device) {
     return device.error();
   }
   fleet::v1::GetBlobRequest request;
-  grpc::ByteBuffer bytes{*raw};
-  if (!grpc::SerializationTraits<fleet::v1::GetBlobRequest>::Deserialize(&bytes, &request).ok()) {
+  if (!grpc::SerializationTraits<fleet::v1::GetBlobRequest>::Deserialize(&raw, &request).ok()) {
     return Error{Error::Code::kInvalidArgument, "the request is not a GetBlobRequest"};
   }
   const auto digest = Digest::from_bytes(as_bytes(request.digest()));
@@ -41,9 +38,7 @@ Result<BlobWriter*> open_blob(ServiceContext& context,
   if (!ranges) {
     return ranges.error();
   }
-  return new BlobWriter(std::move(*blob),
-                        std::move(*ranges),
-                        static_cast<std::size_t>(context.settings.blobs().message_size));
+  return WantedRanges{std::move(*blob), std::move(*ranges)};
 }
 
 }  // namespace
@@ -94,12 +89,16 @@ grpc::ServerUnaryReactor* DeviceServiceImpl::GetMetadata(
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* DeviceServiceImpl::GetBlob(
     grpc::CallbackServerContext* call, const grpc::ByteBuffer* request) {
-  // On gRPC's own thread: one row of the store and an open file, then the kernel's page cache.
-  auto writer = open_blob(context_, *call, request);
-  if (!writer) {
-    return new RefusedBlob(writer.error());
-  }
-  return *writer;
+  auto* writer = new BlobWriter(static_cast<std::size_t>(context_.settings.blobs().message_size));
+  boost::asio::post(context_.pool, [this, call, writer, raw = *request] {
+    auto wanted = open_blob(context_, *call, raw);
+    if (wanted) {
+      writer->begin(std::move(wanted->blob), std::move(wanted->ranges));
+    } else {
+      writer->refuse(to_status(wanted.error()));
+    }
+  });
+  return writer;
 }
 
 }  // namespace skerry::controller

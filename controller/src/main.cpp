@@ -75,12 +75,15 @@ Task<void> reload_on_hangup(
 Task<void> feed_watchdog() {
   std::uint64_t microseconds = 0;
   const bool wanted = ::sd_watchdog_enabled(0, &microseconds) > 0;
+  std::chrono::nanoseconds pause = std::chrono::hours{1};
+  if (wanted) {
+    pause = std::chrono::microseconds{microseconds / 3};
+  }
   for (;;) {
     if (wanted) {
       ::sd_notify(0, "WATCHDOG=1");
     }
-    co_await async::sleep_for(wanted ? std::chrono::nanoseconds{microseconds * 1000 / 3}
-                                     : std::chrono::hours{1});
+    co_await async::sleep_for(pause);
   }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "reports.hpp"
+#include "slot_rows.hpp"
 #include "store_impl.hpp"
 
 namespace skerry::controller {
