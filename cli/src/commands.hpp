@@ -2,28 +2,25 @@
 
 // One function per command file: it adds the command to the parser. main's list is program.cpp.
 
-namespace CLI {
-class App;
-}
-
 namespace skerry::cli {
 
+class Command;
 struct Invocation;
 
-void add_status_command(CLI::App& app, Invocation& invocation);
-void add_slots_command(CLI::App& app, Invocation& invocation);
-void add_models_command(CLI::App& app, Invocation& invocation);
-void add_run_command(CLI::App& app, Invocation& invocation);
-void add_infer_command(CLI::App& app, Invocation& invocation);
-void add_rollback_command(CLI::App& app, Invocation& invocation);
-void add_audit_command(CLI::App& app, Invocation& invocation);
-void add_auth_command(CLI::App& app, Invocation& invocation);
-void add_policy_command(CLI::App& app, Invocation& invocation);
-void add_token_command(CLI::App& app, Invocation& invocation);
-void add_gc_command(CLI::App& app, Invocation& invocation);
-void add_keys_command(CLI::App& app, Invocation& invocation);
-void add_repo_command(CLI::App& app, Invocation& invocation);
-void add_model_command(CLI::App& app, Invocation& invocation);
-void add_fleet_command(CLI::App& app, Invocation& invocation);
+void add_status_command(Command& app, Invocation& invocation);
+void add_slots_command(Command& app, Invocation& invocation);
+void add_models_command(Command& app, Invocation& invocation);
+void add_run_command(Command& app, Invocation& invocation);
+void add_infer_command(Command& app, Invocation& invocation);
+void add_rollback_command(Command& app, Invocation& invocation);
+void add_audit_command(Command& app, Invocation& invocation);
+void add_auth_command(Command& app, Invocation& invocation);
+void add_policy_command(Command& app, Invocation& invocation);
+void add_token_command(Command& app, Invocation& invocation);
+void add_gc_command(Command& app, Invocation& invocation);
+void add_keys_command(Command& app, Invocation& invocation);
+void add_repo_command(Command& app, Invocation& invocation);
+void add_model_command(Command& app, Invocation& invocation);
+void add_fleet_command(Command& app, Invocation& invocation);
 
 }  // namespace skerry::cli

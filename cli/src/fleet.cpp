@@ -1,15 +1,26 @@
 #include "fleet.hpp"
 
+#include <chrono>
 #include <cstdlib>
 
 #include "skerry/cli/key_files.hpp"
+#include "skerry/fleet/v1/operator.grpc.pb.h"
 
-#include "commands.hpp"
+#include "remote.hpp"
 
 namespace skerry::cli {
+
+struct FleetConnection::Impl {
+  std::string controller;
+  std::unique_ptr<fleet::FleetService::Stub> stub;
+};
+
 namespace {
 
+using FleetStub = fleet::FleetService::Stub;
+
 constexpr std::size_t kMaxPem = 1U << 20U;
+constexpr std::chrono::seconds kTimeout{60};
 
 std::map<std::string, std::string> relevant_environment() {
   std::map<std::string, std::string> environment;
@@ -47,9 +58,31 @@ Result<grpc::SslCredentialsOptions> load_credentials(FileSystem& fs, const Fleet
   return tls;
 }
 
+template <class Impl, class Request, class Response>
+Result<Response> unary(const Impl& impl,
+                       grpc::Status (FleetStub::*method)(grpc::ClientContext*,
+                                                         const Request&,
+                                                         Response*),
+                       const Request& request,
+                       std::chrono::seconds timeout = kTimeout) {
+  grpc::ClientContext context;
+  set_deadline(context, timeout);
+  Response response;
+  const grpc::Status status = (impl.stub.get()->*method)(&context, request, &response);
+  if (!status.ok()) {
+    return to_error(status, impl.controller);
+  }
+  return response;
+}
+
 }  // namespace
 
-Result<FleetConnection> connect_fleet(Invocation& invocation, const Fleet& options) {
+FleetConnection::FleetConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FleetConnection::FleetConnection(FleetConnection&&) noexcept = default;
+FleetConnection& FleetConnection::operator=(FleetConnection&&) noexcept = default;
+FleetConnection::~FleetConnection() = default;
+
+Result<FleetConnection> FleetConnection::open(Invocation& invocation, const Fleet& options) {
   const auto profile = resolve_profile(invocation.fs, options.arguments, relevant_environment());
   if (!profile) {
     return profile.error();
@@ -65,55 +98,157 @@ Result<FleetConnection> connect_fleet(Invocation& invocation, const Fleet& optio
   }
   const auto channel =
       grpc::CreateCustomChannel(profile->controller, grpc::SslCredentials(*tls), arguments);
+  auto impl = std::make_unique<Impl>();
+  impl->controller = profile->controller;
+  impl->stub = fleet::FleetService::NewStub(channel);
   constexpr std::chrono::seconds kConnect{10};
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnect)) {
     // One call to learn why; waiting tells nothing.
-    const FleetConnection probe{profile->controller, fleet::FleetService::NewStub(channel)};
-    const auto answer = call(probe,
-                             &fleet::FleetService::Stub::GetController,
-                             fleet::GetControllerRequest{},
-                             std::chrono::seconds{2});
+    const auto answer = unary(
+        *impl, &FleetStub::GetController, fleet::GetControllerRequest{}, std::chrono::seconds{2});
     if (!answer) {
       return Error{Error::Code::kUnavailable,
                    "no connection to the controller at " + profile->controller + ": " +
                        answer.error().message()};
     }
   }
-  return FleetConnection{profile->controller, fleet::FleetService::NewStub(channel)};
+  return FleetConnection{std::move(impl)};
 }
 
-std::string rollout_state(fleet::RolloutState state) {
-  constexpr std::string_view kPrefix = "ROLLOUT_STATE_";
-  std::string name = fleet::RolloutState_Name(state);
-  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+Result<fleet::GetControllerResponse> FleetConnection::call(
+    const fleet::GetControllerRequest& request) const {
+  return unary(*impl_, &FleetStub::GetController, request);
 }
 
-void add_fleet_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = app.add_subcommand("fleet", "many gateways, through their controller");
-  command->require_subcommand(1);
-  auto options = std::make_shared<Fleet>();
-  FleetArguments& arguments = options->arguments;
-  command->add_option("--controller", arguments.profile.controller, "host:port");
-  command->add_option("--cert", arguments.profile.cert, "the operator's certificate");
-  command->add_option(
-      "--key", arguments.profile.key, "the operator's private key: path or key URI");
-  command->add_option(
-      "--ca", arguments.profile.ca, "certificates that the controller's is checked with");
-  command->add_option("--server-name",
-                      arguments.profile.server_name,
-                      "the name in the controller's certificate, if it is not the host");
-  command->add_option(
-      "--operator", arguments.operator_folder, "folder with operator.crt, operator.key and ca.crt");
-  command->add_option("--profile", arguments.file, "default: ~/.config/skerry/fleet.toml");
-  add_fleet_info(*command, invocation, options);
-  add_fleet_token(*command, invocation, options);
-  add_fleet_devices(*command, invocation, options);
-  add_fleet_models(*command, invocation, options);
-  add_fleet_push(*command, invocation, options);
-  add_fleet_publish(*command, invocation, options);
-  add_fleet_rollout(*command, invocation, options);
-  add_fleet_telemetry(*command, invocation, options);
-  add_fleet_audit(*command, invocation, options);
+Result<fleet::CreateEnrolmentTokenResponse> FleetConnection::call(
+    const fleet::CreateEnrolmentTokenRequest& request) const {
+  return unary(*impl_, &FleetStub::CreateEnrolmentToken, request);
+}
+
+Result<fleet::ListDevicesResponse> FleetConnection::call(
+    const fleet::ListDevicesRequest& request) const {
+  return unary(*impl_, &FleetStub::ListDevices, request);
+}
+
+Result<fleet::Device> FleetConnection::call(const fleet::GetDeviceRequest& request) const {
+  return unary(*impl_, &FleetStub::GetDevice, request);
+}
+
+Result<fleet::MissingBlobsResponse> FleetConnection::call(
+    const fleet::MissingBlobsRequest& request) const {
+  return unary(*impl_, &FleetStub::MissingBlobs, request);
+}
+
+Result<fleet::StageManifestResponse> FleetConnection::call(
+    const fleet::StageManifestRequest& request) const {
+  return unary(*impl_, &FleetStub::StageManifest, request);
+}
+
+Result<fleet::ListFleetModelsResponse> FleetConnection::call(
+    const fleet::ListFleetModelsRequest& request) const {
+  return unary(*impl_, &FleetStub::ListModels, request);
+}
+
+Result<fleet::GetTrustMetadataResponse> FleetConnection::call(
+    const fleet::GetTrustMetadataRequest& request) const {
+  return unary(*impl_, &FleetStub::GetTrustMetadata, request);
+}
+
+Result<fleet::PublishResponse> FleetConnection::call(const fleet::PublishRequest& request) const {
+  return unary(*impl_, &FleetStub::Publish, request);
+}
+
+Result<fleet::Rollout> FleetConnection::call(const fleet::CreateRolloutRequest& request) const {
+  return unary(*impl_, &FleetStub::CreateRollout, request);
+}
+
+Result<fleet::Rollout> FleetConnection::call(const fleet::GetRolloutRequest& request) const {
+  return unary(*impl_, &FleetStub::GetRollout, request);
+}
+
+Result<fleet::ListRolloutsResponse> FleetConnection::call(
+    const fleet::ListRolloutsRequest& request) const {
+  return unary(*impl_, &FleetStub::ListRollouts, request);
+}
+
+Result<fleet::Rollout> FleetConnection::pause(const fleet::RolloutActionRequest& request) const {
+  return unary(*impl_, &FleetStub::PauseRollout, request);
+}
+
+Result<fleet::Rollout> FleetConnection::resume(const fleet::RolloutActionRequest& request) const {
+  return unary(*impl_, &FleetStub::ResumeRollout, request);
+}
+
+Result<fleet::Rollout> FleetConnection::abort(const fleet::RolloutActionRequest& request) const {
+  return unary(*impl_, &FleetStub::AbortRollout, request);
+}
+
+Result<fleet::QueryTelemetryResponse> FleetConnection::call(
+    const fleet::QueryTelemetryRequest& request) const {
+  return unary(*impl_, &FleetStub::QueryTelemetry, request);
+}
+
+Result<fleet::PushBlobResponse> FleetConnection::push_blob(
+    const fleet::PushBlobHeader& header, const std::function<Result<std::string>()>& next) const {
+  grpc::ClientContext context;
+  fleet::PushBlobResponse response;
+  const auto writer = impl_->stub->PushBlob(&context, &response);
+  fleet::PushBlobRequest request;
+  *request.mutable_header() = header;
+  bool open = writer->Write(request);
+  Result<void> given;
+  while (open) {
+    auto piece = next();
+    if (!piece) {
+      given = piece.error();
+      context.TryCancel();
+      break;
+    }
+    if (piece->empty()) {
+      break;
+    }
+    request.set_data(std::move(*piece));
+    open = writer->Write(request);
+  }
+  writer->WritesDone();
+  const grpc::Status status = writer->Finish();
+  if (!given) {
+    return given.error();
+  }
+  if (!status.ok()) {
+    return to_error(status, impl_->controller);
+  }
+  return response;
+}
+
+Result<void> FleetConnection::watch(const fleet::GetRolloutRequest& request,
+                                    const std::function<bool(const fleet::Rollout&)>& each) const {
+  grpc::ClientContext context;
+  const auto reader = impl_->stub->WatchRollout(&context, request);
+  fleet::Rollout rollout;
+  while (reader->Read(&rollout)) {
+    if (!each(rollout)) {
+      context.TryCancel();
+      static_cast<void>(reader->Finish());
+      return {};
+    }
+  }
+  const grpc::Status status = reader->Finish();
+  return status.ok() ? Error{Error::Code::kUnavailable, "the controller ended the watch"}
+                     : to_error(status, impl_->controller);
+}
+
+Result<void> FleetConnection::tail_audit(
+    const fleet::TailControllerAuditRequest& request,
+    const std::function<void(const fleet::ControllerAuditRecord&)>& each) const {
+  grpc::ClientContext context;
+  const auto reader = impl_->stub->TailAudit(&context, request);
+  fleet::ControllerAuditRecord record;
+  while (reader->Read(&record)) {
+    each(record);
+  }
+  const grpc::Status status = reader->Finish();
+  return status.ok() ? Result<void>{} : to_error(status, impl_->controller);
 }
 
 }  // namespace skerry::cli

@@ -1,16 +1,17 @@
 #pragma once
 
-// What the subcommands of `skerry fleet` share: the options that name controller and operator, the
-// mTLS channel, one unary call.
+// The controller's operator API as plain calls, one overload per request of skerry.fleet.v1, and
+// what the subcommands of `skerry fleet` share. gRPC itself is included only by fleet.cpp. All
+// calls block; all fail with kUnavailable when the controller does not answer.
 
-#include <chrono>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "skerry/cli/fleet_profile.hpp"
-#include "skerry/fleet/v1/operator.grpc.pb.h"
+#include "skerry/fleet/v1/operator.pb.h"
 
 #include "invocation.hpp"
-#include "remote.hpp"
 
 namespace skerry::cli {
 
@@ -21,50 +22,65 @@ struct Fleet {
   FleetArguments arguments;
 };
 
-struct FleetConnection {
-  std::string controller;
-  std::unique_ptr<fleet::FleetService::Stub> stub;
+class FleetConnection {
+ public:
+  // Reads profile, certificate and key, and connects. kUnavailable if nobody answers within ten
+  // seconds, with what the transport said.
+  static Result<FleetConnection> open(Invocation& invocation, const Fleet& options);
+  FleetConnection(FleetConnection&&) noexcept;
+  FleetConnection& operator=(FleetConnection&&) noexcept;
+  ~FleetConnection();
+
+  Result<fleet::GetControllerResponse> call(const fleet::GetControllerRequest& request) const;
+  Result<fleet::CreateEnrolmentTokenResponse> call(
+      const fleet::CreateEnrolmentTokenRequest& request) const;
+  Result<fleet::ListDevicesResponse> call(const fleet::ListDevicesRequest& request) const;
+  Result<fleet::Device> call(const fleet::GetDeviceRequest& request) const;
+  Result<fleet::MissingBlobsResponse> call(const fleet::MissingBlobsRequest& request) const;
+  Result<fleet::StageManifestResponse> call(const fleet::StageManifestRequest& request) const;
+  Result<fleet::ListFleetModelsResponse> call(const fleet::ListFleetModelsRequest& request) const;
+  Result<fleet::GetTrustMetadataResponse> call(const fleet::GetTrustMetadataRequest& request) const;
+  Result<fleet::PublishResponse> call(const fleet::PublishRequest& request) const;
+  Result<fleet::Rollout> call(const fleet::CreateRolloutRequest& request) const;
+  Result<fleet::Rollout> call(const fleet::GetRolloutRequest& request) const;
+  Result<fleet::ListRolloutsResponse> call(const fleet::ListRolloutsRequest& request) const;
+  Result<fleet::Rollout> pause(const fleet::RolloutActionRequest& request) const;
+  Result<fleet::Rollout> resume(const fleet::RolloutActionRequest& request) const;
+  Result<fleet::Rollout> abort(const fleet::RolloutActionRequest& request) const;
+  Result<fleet::QueryTelemetryResponse> call(const fleet::QueryTelemetryRequest& request) const;
+
+  // Sends the header, then what `next` gives until it gives an empty piece; its failure cancels the
+  // upload and is returned.
+  Result<fleet::PushBlobResponse> push_blob(const fleet::PushBlobHeader& header,
+                                            const std::function<Result<std::string>()>& next) const;
+  // Calls `each` on every change until it returns false or the controller ends the watch
+  // (kUnavailable).
+  Result<void> watch(const fleet::GetRolloutRequest& request,
+                     const std::function<bool(const fleet::Rollout&)>& each) const;
+  Result<void> tail_audit(
+      const fleet::TailControllerAuditRequest& request,
+      const std::function<void(const fleet::ControllerAuditRecord&)>& each) const;
+
+ private:
+  struct Impl;
+  explicit FleetConnection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
-// Reads profile, certificate and key, and connects. kUnavailable if nobody answers within ten
-// seconds, with what the transport said.
-Result<FleetConnection> connect_fleet(Invocation& invocation, const Fleet& options);
-
-template <class Request, class Response>
-Result<Response> call(const FleetConnection& connection,
-                      grpc::Status (fleet::FleetService::Stub::*method)(grpc::ClientContext*,
-                                                                        const Request&,
-                                                                        Response*),
-                      const Request& request,
-                      std::chrono::seconds timeout = std::chrono::seconds{60}) {
-  grpc::ClientContext context;
-  set_deadline(context, timeout);
-  Response response;
-  const grpc::Status status = (connection.stub.get()->*method)(&context, request, &response);
-  if (!status.ok()) {
-    return to_error(status, connection.controller);
-  }
-  return response;
-}
-
 // Connects and calls.
-template <class Request, class Response>
-Result<Response> call_fleet(Invocation& invocation,
-                            const Fleet& options,
-                            grpc::Status (fleet::FleetService::Stub::*method)(grpc::ClientContext*,
-                                                                              const Request&,
-                                                                              Response*),
-                            const Request& request) {
-  const auto connection = connect_fleet(invocation, options);
+template <class Request>
+auto call_fleet(Invocation& invocation, const Fleet& options, const Request& request)
+    -> decltype(std::declval<const FleetConnection&>().call(request)) {
+  const auto connection = FleetConnection::open(invocation, options);
   if (!connection) {
     return connection.error();
   }
-  return call(*connection, method, request);
+  return connection->call(request);
 }
 
 // A command of `skerry fleet`: its state has a member `fleet` of type std::shared_ptr<Fleet>.
 template <class State>
-std::shared_ptr<State> add_fleet_action(CLI::App* command,
+std::shared_ptr<State> add_fleet_action(Command* command,
                                         Invocation& invocation,
                                         const std::shared_ptr<Fleet>& fleet,
                                         Result<int> (*run)(Invocation&, const State&)) {
@@ -77,17 +93,15 @@ struct FleetOnly {
   std::shared_ptr<Fleet> fleet;
 };
 
-void add_fleet_info(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_token(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_devices(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_models(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_push(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_publish(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_rollout(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
-void add_fleet_telemetry(CLI::App& app,
-                         Invocation& invocation,
-                         const std::shared_ptr<Fleet>& fleet);
-void add_fleet_audit(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_info(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_token(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_devices(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_models(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_push(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_publish(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_rollout(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_telemetry(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_audit(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 
 // "SOAKING"
 std::string rollout_state(fleet::RolloutState state);

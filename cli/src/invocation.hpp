@@ -1,20 +1,20 @@
 #pragma once
 
 // What every command gets: where to print, the seams, and the global options. A command's `add_…`
-// function describes its options to CLI11 and leaves what to do in `action`.
+// function describes its options and leaves what to do in `action`.
 
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include "skerry/cli/console.hpp"
 #include "skerry/cli/program.hpp"
 #include "skerry/common/clock.hpp"
 #include "skerry/common/file_system.hpp"
 #include "skerry/common/result.hpp"
+
+#include "command_line.hpp"
 
 namespace skerry::cli {
 
@@ -35,11 +35,11 @@ struct Invocation {
 // Adds a command whose options live in a `State` and whose work is `run(invocation, state)`. The
 // returned state is what its options are bound to.
 template <class State>
-std::shared_ptr<State> add_action(CLI::App* command,
+std::shared_ptr<State> add_action(Command* command,
                                   Invocation& invocation,
                                   Result<int> (*run)(Invocation&, const State&)) {
   auto state = std::make_shared<State>();
-  command->callback([&invocation, state, run] {
+  command->on_chosen([&invocation, state, run] {
     invocation.action = [&invocation, state, run] { return run(invocation, *state); };
   });
   return state;

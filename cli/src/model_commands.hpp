@@ -8,18 +8,15 @@
 #include "skerry/common/result.hpp"
 #include "skerry/runtime/supervisor.hpp"
 
-namespace CLI {
-class App;
-}
-
 namespace skerry::cli {
 
+class Command;
 struct Invocation;
 
-void add_model_check(CLI::App& model, Invocation& invocation);
-void add_model_quantize(CLI::App& model, Invocation& invocation);
-void add_model_evaluate(CLI::App& model, Invocation& invocation);
-void add_model_pack(CLI::App& model, Invocation& invocation);
+void add_model_check(Command& model, Invocation& invocation);
+void add_model_quantize(Command& model, Invocation& invocation);
+void add_model_evaluate(Command& model, Invocation& invocation);
+void add_model_pack(Command& model, Invocation& invocation);
 
 struct WorkerOptions {
   std::string worker;
@@ -27,7 +24,7 @@ struct WorkerOptions {
 };
 
 // --worker and --plugins, with their environment variables.
-void add_worker_options(CLI::App& command, WorkerOptions& options);
+void add_worker_options(Command& command, WorkerOptions& options);
 
 // The worker beside this program (build tree) or in the sbin beside it (installed). kWorkerSetup if
 // it is nowhere.

@@ -1,8 +1,7 @@
 #include "skerry/cli/program.hpp"
 
 #include <exception>
-
-#include <CLI/CLI.hpp>
+#include <ostream>
 
 #include "commands.hpp"
 #include "invocation.hpp"
@@ -10,7 +9,7 @@
 namespace skerry::cli {
 namespace {
 
-void add_commands(CLI::App& app, Invocation& invocation) {
+void add_commands(Command& app, Invocation& invocation) {
   // This gateway.
   add_status_command(app, invocation);
   add_slots_command(app, invocation);
@@ -39,28 +38,21 @@ int exit_code(const Error& error) {
 int parse_and_run(const std::vector<std::string>& arguments,
                   Streams streams,
                   Invocation& invocation) {
-  CLI::App app{"Skerry: models on this gateway and on a fleet of them", "skerry"};
-  app.set_version_flag("--version", "skerry " SKERRY_VERSION);
-  app.fallthrough();
-  app.require_subcommand(1);
-  app.add_flag("--json", invocation.json, "print data as JSON");
-  app.add_option("--api-socket", invocation.api_socket, "the daemon's socket for apps")
-      ->envname("SKERRY_API_SOCKET");
-  app.add_option(
-         "--admin-socket", invocation.admin_socket, "the daemon's socket for administrators")
-      ->envname("SKERRY_ADMIN_SOCKET");
-  add_commands(app, invocation);
-  // CLI11 takes the arguments from the back.
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error, streams.out, streams.err);
-    return code == 0 ? kExitDone : kExitUsage;
-  }
-  if (!invocation.action) {
-    streams.err << app.help();
-    return kExitUsage;
+  const auto line = CommandLine::make(
+      "skerry", "Skerry: models on this gateway and on a fleet of them", "skerry " SKERRY_VERSION);
+  Command& root = line->root();
+  root.add_flag("--json", invocation.json, "print data as JSON");
+  root.add_option("--api-socket", invocation.api_socket, "the daemon's socket for apps")
+      ->environment("SKERRY_API_SOCKET");
+  root.add_option(
+          "--admin-socket", invocation.admin_socket, "the daemon's socket for administrators")
+      ->environment("SKERRY_ADMIN_SOCKET");
+  add_commands(root, invocation);
+  const ParseOutcome outcome = line->parse(arguments);
+  streams.out << outcome.out;
+  streams.err << outcome.err;
+  if (!outcome.proceed) {
+    return outcome.exit_code;
   }
   const Result<int> code = invocation.action();
   invocation.console.finish_progress();

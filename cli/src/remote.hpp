@@ -1,13 +1,12 @@
 #pragma once
 
-// Talking gRPC to the daemon and the controller: channels with clear failures, statuses as `Error`,
-// messages as JSON. Used by every command that is not purely local.
+// Talking gRPC to the daemon and the controller: channels with clear failures, statuses as `Error`.
+// Only the files that make calls include it (admin.cpp, fleet.cpp, run, infer, models).
 
 #include <chrono>
 #include <memory>
 #include <string>
 
-#include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
 
 #include "skerry/common/result.hpp"
@@ -23,8 +22,5 @@ Error to_error(const grpc::Status& status, const std::string& peer);
 
 // Sets the deadline of a unary call.
 void set_deadline(grpc::ClientContext& context, std::chrono::seconds timeout);
-
-// Field names as in the .proto, defaults printed.
-std::string to_json(const google::protobuf::Message& message);
 
 }  // namespace skerry::cli

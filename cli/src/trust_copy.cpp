@@ -76,7 +76,8 @@ Result<tuf::TrustedSet> trusted_roots(const tuf::Repository& repository,
   if (!own) {
     return own.error();
   }
-  auto set = tuf::TrustedSet::create(*own, security::TrustedTime{now, security::TimeQuality::kSynchronised});
+  auto set = tuf::TrustedSet::create(
+      *own, security::TrustedTime{now, security::TimeQuality::kSynchronised});
   if (!set) {
     return set.error().with_context("the working copy's own root (is it signed?)");
   }

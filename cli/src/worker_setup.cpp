@@ -8,11 +8,11 @@
 
 namespace skerry::cli {
 
-void add_worker_options(CLI::App& command, WorkerOptions& options) {
+void add_worker_options(Command& command, WorkerOptions& options) {
   command.add_option("--worker", options.worker, "the skerry-worker program")
-      ->envname("SKERRY_WORKER");
+      ->environment("SKERRY_WORKER");
   command.add_option("--plugins", options.plugins, "folder of the runtime plugins")
-      ->envname("SKERRY_PLUGIN_DIR");
+      ->environment("SKERRY_PLUGIN_DIR");
 }
 
 Result<runtime::SupervisorOptions> worker_setup(Invocation& invocation,

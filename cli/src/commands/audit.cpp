@@ -7,11 +7,12 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-constexpr std::size_t kMaxKeyFile = 16U << 10U;
+constexpr std::size_t kMaxAuditKeyFile = 16U << 10U;
 
 struct TailOptions {
   std::uint32_t last = 20;
@@ -50,10 +51,6 @@ std::string summary(const admin::AuditRecord& record) {
 }
 
 Result<int> run_tail(Invocation& invocation, const TailOptions& options) {
-  auto channel = connect_socket(invocation.admin_socket);
-  if (!channel) {
-    return channel.error();
-  }
   admin::TailAuditRequest request;
   request.set_follow(options.follow);
   if (options.from >= 0) {
@@ -61,20 +58,13 @@ Result<int> run_tail(Invocation& invocation, const TailOptions& options) {
   } else {
     request.set_last(options.last);
   }
-  grpc::ClientContext context;
-  const auto stub = admin::AdminService::NewStub(*channel);
-  const auto reader = stub->TailAudit(&context, request);
-  admin::AuditRecord record;
-  while (reader->Read(&record)) {
-    // With --json a line is a record exactly as it is in the log.
-    invocation.console.line(invocation.json ? record.json() : summary(record));
-    invocation.console.flush();
-  }
-  const grpc::Status status = reader->Finish();
-  if (!status.ok()) {
-    return to_error(status, invocation.admin_socket);
-  }
-  return kExitDone;
+  const auto done =
+      tail_audit(invocation, request, [&invocation](const admin::AuditRecord& record) {
+        // With --json a line is a record exactly as it is in the log.
+        invocation.console.line(invocation.json ? record.json() : summary(record));
+        invocation.console.flush();
+      });
+  return done ? Result<int>{kExitDone} : done.error();
 }
 
 struct VerifyOptions {
@@ -85,10 +75,7 @@ struct VerifyOptions {
 };
 
 Result<int> verify_live(Invocation& invocation) {
-  const auto response = call_admin(invocation,
-                                   &admin::AdminService::Stub::VerifyAudit,
-                                   admin::VerifyAuditRequest{},
-                                   std::chrono::minutes{10});
+  const auto response = call_admin(invocation, admin::VerifyAuditRequest{});
   if (!response) {
     return response.error();
   }
@@ -114,7 +101,7 @@ struct LogKey {
 Result<LogKey> load_key(Invocation& invocation, const VerifyOptions& options) {
   std::string text = options.key;
   if (invocation.fs.exists(options.key)) {
-    auto content = read_file(invocation.fs, options.key, kMaxKeyFile);
+    auto content = read_file(invocation.fs, options.key, kMaxAuditKeyFile);
     if (!content) {
       return content.error();
     }
@@ -149,7 +136,7 @@ Result<int> verify_offline(Invocation& invocation, const VerifyOptions& options)
   security::AuditVerifyOptions verify;
   verify.origin = key->origin;
   if (!options.witness.empty()) {
-    const auto note = read_file(invocation.fs, options.witness, kMaxKeyFile);
+    const auto note = read_file(invocation.fs, options.witness, kMaxAuditKeyFile);
     if (!note) {
       return note.error();
     }
@@ -193,39 +180,25 @@ Result<int> run_verify(Invocation& invocation, const VerifyOptions& options) {
   return options.path.empty() ? verify_live(invocation) : verify_offline(invocation, options);
 }
 
-struct ExportOptions {
+struct AuditExportOptions {
   std::string out;
   std::uint64_t from = 0;
 };
 
-Result<int> run_export(Invocation& invocation, const ExportOptions& options) {
-  auto channel = connect_socket(invocation.admin_socket);
-  if (!channel) {
-    return channel.error();
-  }
+Result<int> run_audit_export(Invocation& invocation, const AuditExportOptions& options) {
   auto file = invocation.fs.open(options.out, OpenMode::kCreateExclusive, 0640);
   if (!file) {
     return file.error();
   }
   admin::ExportAuditRequest request;
   request.set_from_seq(options.from);
-  grpc::ClientContext context;
-  const auto stub = admin::AdminService::NewStub(*channel);
-  const auto reader = stub->ExportAudit(&context, request);
-  admin::ExportAuditChunk chunk;
   std::uint64_t written = 0;
-  Result<void> stored;
-  while (stored && reader->Read(&chunk)) {
-    stored = (*file)->write_at(written, as_bytes(chunk.data()));
-    written += chunk.data().size();
-  }
-  if (!stored) {
-    context.TryCancel();
-  }
-  const grpc::Status status = reader->Finish();
-  if (stored && !status.ok()) {
-    stored = to_error(status, invocation.admin_socket);
-  }
+  Result<void> stored = export_audit(
+      invocation, request, [&file, &written](const std::string& piece) -> Result<void> {
+        auto done = (*file)->write_at(written, as_bytes(piece));
+        written += piece.size();
+        return done;
+      });
   if (stored) {
     stored = (*file)->sync();
   }
@@ -239,15 +212,15 @@ Result<int> run_export(Invocation& invocation, const ExportOptions& options) {
 
 }  // namespace
 
-void add_audit_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* audit = app.add_subcommand("audit", "what was decided and done, and proof of it");
+void add_audit_command(Command& app, Invocation& invocation) {
+  Command* audit = app.add_subcommand("audit", "what was decided and done, and proof of it");
   audit->require_subcommand(1);
-  CLI::App* tail = audit->add_subcommand("tail", "the newest records");
+  Command* tail = audit->add_subcommand("tail", "the newest records");
   const auto tail_options = add_action<TailOptions>(tail, invocation, run_tail);
-  tail->add_option("-n,--last", tail_options->last, "how many")->capture_default_str();
+  tail->add_option("-n,--last", tail_options->last, "how many")->show_default();
   tail->add_option("--from", tail_options->from, "from this sequence number on instead");
   tail->add_flag("-f,--follow", tail_options->follow, "wait for new ones");
-  CLI::App* verify = audit->add_subcommand(
+  Command* verify = audit->add_subcommand(
       "verify", "check the daemon's log, or an exported file or folder; exit code 3: damaged");
   const auto verify_options = add_action<VerifyOptions>(verify, invocation, run_verify);
   verify->add_option("path", verify_options->path, "file or folder; absent: the daemon's own log");
@@ -257,9 +230,9 @@ void add_audit_command(CLI::App& app, Invocation& invocation) {
   verify->add_option("--witness",
                      verify_options->witness,
                      "a checkpoint kept elsewhere that the log must contain");
-  CLI::App* save =
+  Command* save =
       audit->add_subcommand("export", "write the log to one file that verifies offline");
-  const auto export_options = add_action<ExportOptions>(save, invocation, run_export);
+  const auto export_options = add_action<AuditExportOptions>(save, invocation, run_audit_export);
   save->add_option("--out", export_options->out, "a new file")->required();
   save->add_option("--from", export_options->from, "from this sequence number on");
 }

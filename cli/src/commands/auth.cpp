@@ -4,22 +4,23 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct AuthOptions {
   std::string verb;
   std::string resource;
   std::string subject;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_auth(Invocation& invocation, const AuthOptions& options) {
   admin::CanIRequest request;
   request.set_verb(options.verb);
   request.set_resource(options.resource);
   request.set_subject(options.subject);
-  const auto response = call_admin(invocation, &admin::AdminService::Stub::CanI, request);
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -36,12 +37,12 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_auth_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* auth = app.add_subcommand("auth", "questions about permissions");
+void add_auth_command(Command& app, Invocation& invocation) {
+  Command* auth = app.add_subcommand("auth", "questions about permissions");
   auth->require_subcommand(1);
-  CLI::App* command =
+  Command* command =
       auth->add_subcommand("can-i", "may this subject do that? exit code 0: yes, 3: no");
-  const auto options = add_action<Options>(command, invocation, run);
+  const auto options = add_action<AuthOptions>(command, invocation, run_auth);
   command->add_option("verb", options->verb, "infer, embed, list, load, admin.status, …")
       ->required();
   command->add_option("resource", options->resource, "team/name");

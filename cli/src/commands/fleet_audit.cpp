@@ -7,39 +7,34 @@
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct FleetAuditOptions {
   std::shared_ptr<Fleet> fleet;
   std::uint32_t last = 20;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
-  const auto connection = connect_fleet(invocation, *options.fleet);
+Result<int> run_fleet_audit(Invocation& invocation, const FleetAuditOptions& options) {
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
     return connection.error();
   }
   fleet::TailControllerAuditRequest request;
   request.set_last(options.last);
-  grpc::ClientContext context;
-  const auto reader = connection->stub->TailAudit(&context, request);
-  fleet::ControllerAuditRecord record;
-  while (reader->Read(&record)) {
-    invocation.console.line(invocation.json
-                                ? record.json()
-                                : fmt::format("{:>8}  {}", record.seq(), printable(record.json())));
-  }
-  const grpc::Status status = reader->Finish();
-  if (!status.ok()) {
-    return to_error(status, connection->controller);
-  }
-  return kExitDone;
+  const auto done =
+      connection->tail_audit(request, [&invocation](const fleet::ControllerAuditRecord& record) {
+        invocation.console.line(
+            invocation.json ? record.json()
+                            : fmt::format("{:>8}  {}", record.seq(), printable(record.json())));
+      });
+  return done ? Result<int>{kExitDone} : done.error();
 }
 
 }  // namespace
 
-void add_fleet_audit(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command = app.add_subcommand("audit", "what operators did");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
-  command->add_option("-n,--last", options->last, "how many records")->capture_default_str();
+void add_fleet_audit(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* command = app.add_subcommand("audit", "what operators did");
+  const auto options =
+      add_fleet_action<FleetAuditOptions>(command, invocation, fleet, run_fleet_audit);
+  command->add_option("-n,--last", options->last, "how many records")->show_default();
 }
 
 }  // namespace skerry::cli

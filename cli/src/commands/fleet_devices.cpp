@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include "fleet.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct FleetDevicesOptions {
   std::shared_ptr<Fleet> fleet;
   std::string site;
   std::string device;
@@ -22,13 +23,12 @@ std::string slots_text(const fleet::Device& device) {
   return text.empty() ? "-" : text;
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_fleet_devices(Invocation& invocation, const FleetDevicesOptions& options) {
   fleet::ListDevicesResponse response;
   if (options.device.empty()) {
     fleet::ListDevicesRequest request;
     request.set_site_id(options.site);
-    auto devices =
-        call_fleet(invocation, *options.fleet, &fleet::FleetService::Stub::ListDevices, request);
+    auto devices = call_fleet(invocation, *options.fleet, request);
     if (!devices) {
       return devices.error();
     }
@@ -36,8 +36,7 @@ Result<int> run(Invocation& invocation, const Options& options) {
   } else {
     fleet::GetDeviceRequest request;
     request.set_device_id(options.device);
-    auto device =
-        call_fleet(invocation, *options.fleet, &fleet::FleetService::Stub::GetDevice, request);
+    auto device = call_fleet(invocation, *options.fleet, request);
     if (!device) {
       return device.error();
     }
@@ -70,9 +69,10 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_fleet_devices(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command = app.add_subcommand("devices", "every gateway and what it runs");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
+void add_fleet_devices(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* command = app.add_subcommand("devices", "every gateway and what it runs");
+  const auto options =
+      add_fleet_action<FleetDevicesOptions>(command, invocation, fleet, run_fleet_devices);
   command->add_option("device", options->device, "only this one");
   command->add_option("--site", options->site, "only this site's");
 }

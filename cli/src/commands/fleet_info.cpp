@@ -3,20 +3,18 @@
 #include <fmt/format.h>
 
 #include "fleet.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct FleetInfoOptions {
   std::shared_ptr<Fleet> fleet;
   std::string online_key_out;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
-  const auto info = call_fleet(invocation,
-                               *options.fleet,
-                               &fleet::FleetService::Stub::GetController,
-                               fleet::GetControllerRequest{});
+Result<int> run_fleet_info(Invocation& invocation, const FleetInfoOptions& options) {
+  const auto info = call_fleet(invocation, *options.fleet, fleet::GetControllerRequest{});
   if (!info) {
     return info.error();
   }
@@ -52,9 +50,10 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_fleet_info(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command = app.add_subcommand("info", "version, online keys, what is published");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
+void add_fleet_info(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* command = app.add_subcommand("info", "version, online keys, what is published");
+  const auto options =
+      add_fleet_action<FleetInfoOptions>(command, invocation, fleet, run_fleet_info);
   command->add_option("--online-key-out",
                       options->online_key_out,
                       "write the online key to this file, for skerry repo init");

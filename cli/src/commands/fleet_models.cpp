@@ -1,15 +1,13 @@
 // skerry fleet models: what the controller holds, staged and published.
 
 #include "fleet.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-Result<int> run(Invocation& invocation, const FleetOnly& options) {
-  const auto response = call_fleet(invocation,
-                                   *options.fleet,
-                                   &fleet::FleetService::Stub::ListModels,
-                                   fleet::ListFleetModelsRequest{});
+Result<int> run_fleet_models(Invocation& invocation, const FleetOnly& options) {
+  const auto response = call_fleet(invocation, *options.fleet, fleet::ListFleetModelsRequest{});
   if (!response) {
     return response.error();
   }
@@ -36,12 +34,12 @@ Result<int> run(Invocation& invocation, const FleetOnly& options) {
 
 }  // namespace
 
-void add_fleet_models(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+void add_fleet_models(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
   add_fleet_action<FleetOnly>(
       app.add_subcommand("models", "what the controller holds, staged and published"),
       invocation,
       fleet,
-      run);
+      run_fleet_models);
 }
 
 }  // namespace skerry::cli

@@ -4,17 +4,18 @@
 
 #include "fleet.hpp"
 #include "fleet_trust.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct FleetPublishOptions {
   std::shared_ptr<Fleet> fleet;
   std::string repository;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
-  const auto connection = connect_fleet(invocation, *options.fleet);
+Result<int> run_fleet_publish(Invocation& invocation, const FleetPublishOptions& options) {
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
     return connection.error();
   }
@@ -34,8 +35,8 @@ Result<int> run(Invocation& invocation, const Options& options) {
   return kExitDone;
 }
 
-Result<int> run_pull(Invocation& invocation, const Options& options) {
-  const auto connection = connect_fleet(invocation, *options.fleet);
+Result<int> run_pull(Invocation& invocation, const FleetPublishOptions& options) {
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
     return connection.error();
   }
@@ -53,7 +54,7 @@ Result<void> pull_trust(Invocation& invocation,
                         const std::string& folder) {
   fleet::GetTrustMetadataRequest request;
   request.set_repository("image");
-  auto response = call(connection, &fleet::FleetService::Stub::GetTrustMetadata, request);
+  auto response = connection.call(request);
   if (!response) {
     return response.error();
   }
@@ -82,7 +83,7 @@ Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
     file->set_name(name);
     file->set_content(std::move(content));
   }
-  const auto response = call(connection, &fleet::FleetService::Stub::Publish, request);
+  const auto response = connection.call(request);
   if (!response) {
     return response.error();
   }
@@ -92,14 +93,15 @@ Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
   return response;
 }
 
-void add_fleet_publish(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command =
+void add_fleet_publish(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* command =
       app.add_subcommand("publish", "give signed root and targets to the controller");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
+  const auto options =
+      add_fleet_action<FleetPublishOptions>(command, invocation, fleet, run_fleet_publish);
   command->add_option("repository", options->repository, "folder of skerry repo")->required();
-  CLI::App* pull =
-      app.add_subcommand("pull-trust", "verify and keep what the controller publishes");
-  const auto pull_options = add_fleet_action<Options>(pull, invocation, fleet, run_pull);
+  Command* pull = app.add_subcommand("pull-trust", "verify and keep what the controller publishes");
+  const auto pull_options =
+      add_fleet_action<FleetPublishOptions>(pull, invocation, fleet, run_pull);
   pull->add_option("repository", pull_options->repository, "folder of skerry repo")->required();
 }
 

@@ -1,6 +1,7 @@
 // skerry fleet push FOLDER: uploads what the controller lacks and stages the manifest; with --sign
 // also makes it a target, signs with the keys at hand and publishes.
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMessageBytes = 512U << 10U;
 
-struct Options {
+struct FleetPushOptions {
   std::shared_ptr<Fleet> fleet;
   std::string folder;
   bool sign = false;
@@ -58,52 +59,40 @@ Result<void> upload(Invocation& invocation,
   if (!file) {
     return file.error().with_context("the packed model is incomplete, pack it again");
   }
-  grpc::ClientContext context;
-  fleet::PushBlobResponse response;
-  const auto writer = connection.stub->PushBlob(&context, &response);
-  fleet::PushBlobRequest request;
-  request.mutable_header()->set_digest(blob.digest.raw());
-  request.mutable_header()->set_size(blob.size);
-  bool open = writer->Write(request);
-  Bytes buffer(kMessageBytes);
-  Result<void> stored;
-  for (std::uint64_t at = 0; open && at < blob.size;) {
-    const auto read = (*file)->read_at(at, buffer);
-    if (!read || *read == 0) {
-      stored = read ? Error{Error::Code::kSizeMismatch, blob.digest.to_string() + " is too short"}
-                    : read.error();
-      context.TryCancel();
-      break;
+  fleet::PushBlobHeader header;
+  header.set_digest(blob.digest.raw());
+  header.set_size(blob.size);
+  std::uint64_t at = 0;
+  const auto next = [&]() -> Result<std::string> {
+    std::string piece(std::min<std::uint64_t>(kMessageBytes, blob.size - at), '\0');
+    const auto read =
+        (*file)->read_at(at, {reinterpret_cast<std::uint8_t*>(piece.data()), piece.size()});
+    if (!read) {
+      return read.error();
     }
-    const std::size_t length = std::min<std::size_t>(*read, blob.size - at);
-    request.set_data(buffer.data(), length);
-    open = writer->Write(request);
-    at += length;
-    progress.done += length;
+    if (*read != piece.size()) {
+      return Error{Error::Code::kSizeMismatch, blob.digest.to_string() + " is too short"};
+    }
+    at += piece.size();
+    progress.done += piece.size();
     invocation.console.progress("uploading", progress.done, progress.total);
-  }
-  writer->WritesDone();
-  const grpc::Status status = writer->Finish();
-  if (!stored) {
-    return stored;
-  }
-  if (!status.ok()) {
-    return to_error(status, connection.controller)
-        .with_context("uploading " + blob.digest.to_string());
-  }
-  return {};
+    return piece;
+  };
+  const auto pushed = connection.push_blob(header, next);
+  return pushed ? Result<void>{}
+                : pushed.error().with_context("uploading " + blob.digest.to_string());
 }
 
 Result<Progress> upload_missing(Invocation& invocation,
                                 const FleetConnection& connection,
-                                const Options& options,
+                                const FleetPushOptions& options,
                                 const registry::Manifest& manifest) {
   const std::vector<Blob> blobs = blobs_of(manifest);
   fleet::MissingBlobsRequest request;
   for (const Blob& blob : blobs) {
     request.add_digests(blob.digest.raw());
   }
-  const auto response = call(connection, &fleet::FleetService::Stub::MissingBlobs, request);
+  const auto response = connection.call(request);
   if (!response) {
     return response.error();
   }
@@ -126,7 +115,7 @@ Result<Progress> upload_missing(Invocation& invocation,
 
 Result<void> sign_and_publish(Invocation& invocation,
                               const FleetConnection& connection,
-                              const Options& options,
+                              const FleetPushOptions& options,
                               const ModelTarget& target) {
   if (auto pulled = pull_trust(invocation, connection, options.repository); !pulled) {
     return pulled;
@@ -159,7 +148,7 @@ Result<void> sign_and_publish(Invocation& invocation,
   return {};
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_fleet_push(Invocation& invocation, const FleetPushOptions& options) {
   if (options.sign && (options.repository.empty() || options.keys.empty())) {
     return Error{Error::Code::kInvalidArgument,
                  "--sign also needs --repo (the working copy) and at least one --signing-key"};
@@ -168,7 +157,7 @@ Result<int> run(Invocation& invocation, const Options& options) {
   if (!target) {
     return target.error();
   }
-  const auto connection = connect_fleet(invocation, *options.fleet);
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
     return connection.error();
   }
@@ -178,7 +167,7 @@ Result<int> run(Invocation& invocation, const Options& options) {
   }
   fleet::StageManifestRequest request;
   request.set_manifest(target->bytes);
-  const auto staged = call(*connection, &fleet::FleetService::Stub::StageManifest, request);
+  const auto staged = connection->call(request);
   if (!staged) {
     return staged.error();
   }
@@ -203,10 +192,11 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_fleet_push(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command =
+void add_fleet_push(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* command =
       app.add_subcommand("push", "upload a packed model; with --sign also sign and publish it");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
+  const auto options =
+      add_fleet_action<FleetPushOptions>(command, invocation, fleet, run_fleet_push);
   command->add_option("folder", options->folder, "made by skerry model pack")->required();
   command->add_flag("--sign", options->sign, "make it a target, sign it and publish");
   command->add_option("--signing-key", options->keys, "offline key, path or URI (repeatable)");

@@ -1,9 +1,12 @@
 // skerry fleet rollout start|list|status|watch|pause|resume|abort: a model to many gateways, a few
 // first.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "fleet.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
@@ -61,28 +64,21 @@ Result<int> watch(Invocation& invocation,
                   const std::string& rollout) {
   fleet::GetRolloutRequest request;
   request.set_rollout_id(rollout);
-  grpc::ClientContext context;
-  const auto reader = connection.stub->WatchRollout(&context, request);
   fleet::Rollout latest;
-  fleet::Rollout current;
-  while (reader->Read(&current)) {
+  const auto watched = connection.watch(request, [&](const fleet::Rollout& current) {
     latest = current;
-    std::uint64_t done = 0;
-    for (const auto& device : latest.devices()) {
-      done += device.status() == "committed" ? 1U : 0U;
-    }
-    const auto total = static_cast<std::uint64_t>(latest.devices_size());
-    invocation.console.progress(rollout_state(latest.state()), done, total);
-    if (ended(latest.state())) {
-      context.TryCancel();
-      break;
-    }
-  }
+    const auto& devices = latest.devices();
+    const auto done = std::count_if(devices.begin(), devices.end(), [](const auto& device) {
+      return device.status() == "committed";
+    });
+    invocation.console.progress(rollout_state(latest.state()),
+                                static_cast<std::uint64_t>(done),
+                                static_cast<std::uint64_t>(latest.devices_size()));
+    return !ended(latest.state());
+  });
   invocation.console.finish_progress();
-  const grpc::Status status = reader->Finish();
-  if (!ended(latest.state())) {
-    return status.ok() ? Error{Error::Code::kUnavailable, "the controller ended the watch"}
-                       : to_error(status, connection.controller);
+  if (!watched) {
+    return watched.error();
   }
   print_rollout(invocation, latest);
   return latest.state() == fleet::ROLLOUT_STATE_DONE ? kExitDone : kExitNo;
@@ -99,11 +95,11 @@ Result<int> run_start(Invocation& invocation, const StartOptions& options) {
   request.mutable_policy()->set_max_failures(options.max_failures);
   request.mutable_policy()->set_soak_seconds(options.soak_seconds);
   request.set_note(options.note);
-  const auto connection = connect_fleet(invocation, *options.fleet);
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
     return connection.error();
   }
-  const auto rollout = call(*connection, &fleet::FleetService::Stub::CreateRollout, request);
+  const auto rollout = connection->call(request);
   if (!rollout) {
     return rollout.error();
   }
@@ -114,11 +110,8 @@ Result<int> run_start(Invocation& invocation, const StartOptions& options) {
   return kExitDone;
 }
 
-Result<int> run_list(Invocation& invocation, const FleetOnly& options) {
-  const auto response = call_fleet(invocation,
-                                   *options.fleet,
-                                   &fleet::FleetService::Stub::ListRollouts,
-                                   fleet::ListRolloutsRequest{});
+Result<int> run_rollout_list(Invocation& invocation, const FleetOnly& options) {
+  const auto response = call_fleet(invocation, *options.fleet, fleet::ListRolloutsRequest{});
   if (!response) {
     return response.error();
   }
@@ -141,11 +134,10 @@ Result<int> run_list(Invocation& invocation, const FleetOnly& options) {
   return kExitDone;
 }
 
-Result<int> run_status(Invocation& invocation, const RolloutOption& options) {
+Result<int> run_rollout_status(Invocation& invocation, const RolloutOption& options) {
   fleet::GetRolloutRequest request;
   request.set_rollout_id(options.rollout);
-  const auto rollout =
-      call_fleet(invocation, *options.fleet, &fleet::FleetService::Stub::GetRollout, request);
+  const auto rollout = call_fleet(invocation, *options.fleet, request);
   if (!rollout) {
     return rollout.error();
   }
@@ -154,22 +146,25 @@ Result<int> run_status(Invocation& invocation, const RolloutOption& options) {
 }
 
 Result<int> run_watch(Invocation& invocation, const RolloutOption& options) {
-  const auto connection = connect_fleet(invocation, *options.fleet);
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
     return connection.error();
   }
   return watch(invocation, *connection, options.rollout);
 }
 
-using Action = grpc::Status (fleet::FleetService::Stub::*)(grpc::ClientContext*,
-                                                           const fleet::RolloutActionRequest&,
-                                                           fleet::Rollout*);
+using Action =
+    Result<fleet::Rollout> (FleetConnection::*)(const fleet::RolloutActionRequest&) const;
 
 template <Action action>
 Result<int> run_action(Invocation& invocation, const RolloutOption& options) {
   fleet::RolloutActionRequest request;
   request.set_rollout_id(options.rollout);
-  const auto rollout = call_fleet(invocation, *options.fleet, action, request);
+  const auto connection = FleetConnection::open(invocation, *options.fleet);
+  if (!connection) {
+    return connection.error();
+  }
+  const auto rollout = ((*connection).*action)(request);
   if (!rollout) {
     return rollout.error();
   }
@@ -177,51 +172,50 @@ Result<int> run_action(Invocation& invocation, const RolloutOption& options) {
   return kExitDone;
 }
 
-void add_one(CLI::App* parent,
+void add_one(Command* parent,
              Invocation& invocation,
              const std::shared_ptr<Fleet>& fleet,
              const char* name,
              const char* text,
              Result<int> (*run)(Invocation&, const RolloutOption&)) {
-  CLI::App* command = parent->add_subcommand(name, text);
-  const auto options = add_fleet_action<RolloutOption>(command, invocation, fleet, run);
+  Command* command = parent->add_subcommand(name, text);
+  const auto options =
+      add_fleet_action<RolloutOption>(command, invocation, fleet, run);
   command->add_option("rollout", options->rollout, "its id")->required();
 }
 
 }  // namespace
 
-void add_fleet_rollout(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  using Stub = fleet::FleetService::Stub;
-  CLI::App* rollout = app.add_subcommand("rollout", "a model to many gateways, a few first");
+void add_fleet_rollout(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* rollout = app.add_subcommand("rollout", "a model to many gateways, a few first");
   rollout->require_subcommand(1);
-  CLI::App* start = rollout->add_subcommand("start", "begin one");
+  Command* start = rollout->add_subcommand("start", "begin one");
   const auto options = add_fleet_action<StartOptions>(start, invocation, fleet, run_start);
   start->add_option("target", options->target, "models/team/name/version")->required();
-  start->add_option("--slot", options->slot, "")->capture_default_str();
+  start->add_option("--slot", options->slot, "")->show_default();
   start->add_option("--device", options->devices, "only these (repeatable); default: every device");
-  start->add_option("--canary", options->canary, "devices of the first wave")
-      ->capture_default_str();
-  start->add_option("--max-failures", options->max_failures, "halt at so many")
-      ->capture_default_str();
+  start->add_option("--canary", options->canary, "devices of the first wave")->show_default();
+  start->add_option("--max-failures", options->max_failures, "halt at so many")->show_default();
   start->add_option("--soak-seconds", options->soak_seconds, "wait after the first wave");
   start->add_option("--note", options->note, "");
   start->add_flag("--watch", options->watch, "wait for its end; exit code 3: halted or aborted");
-  add_fleet_action<FleetOnly>(rollout->add_subcommand("list", "all"), invocation, fleet, run_list);
-  add_one(rollout, invocation, fleet, "status", "one, with its devices", run_status);
+  add_fleet_action<FleetOnly>(
+      rollout->add_subcommand("list", "all"), invocation, fleet, run_rollout_list);
+  add_one(rollout, invocation, fleet, "status", "one, with its devices", run_rollout_status);
   add_one(rollout, invocation, fleet, "watch", "wait for its end; exit code 3: halted", run_watch);
   add_one(rollout,
           invocation,
           fleet,
           "pause",
           "offer it to no further device",
-          run_action<&Stub::PauseRollout>);
-  add_one(rollout, invocation, fleet, "resume", "go on", run_action<&Stub::ResumeRollout>);
+          run_action<&FleetConnection::pause>);
+  add_one(rollout, invocation, fleet, "resume", "go on", run_action<&FleetConnection::resume>);
   add_one(rollout,
           invocation,
           fleet,
           "abort",
           "end it; devices keep what they have committed",
-          run_action<&Stub::AbortRollout>);
+          run_action<&FleetConnection::abort>);
 }
 
 }  // namespace skerry::cli

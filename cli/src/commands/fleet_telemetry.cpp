@@ -3,24 +3,24 @@
 #include <fmt/format.h>
 
 #include "fleet.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct FleetTelemetryOptions {
   std::shared_ptr<Fleet> fleet;
   std::string device;
   std::string series;
   std::uint32_t limit = 100;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_fleet_telemetry(Invocation& invocation, const FleetTelemetryOptions& options) {
   fleet::QueryTelemetryRequest request;
   request.set_device_id(options.device);
   request.set_series(options.series);
   request.set_limit(options.limit);
-  const auto response =
-      call_fleet(invocation, *options.fleet, &fleet::FleetService::Stub::QueryTelemetry, request);
+  const auto response = call_fleet(invocation, *options.fleet, request);
   if (!response) {
     return response.error();
   }
@@ -59,14 +59,15 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_fleet_telemetry(CLI::App& app,
+void add_fleet_telemetry(Command& app,
                          Invocation& invocation,
                          const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command = app.add_subcommand("telemetry", "what the gateways reported");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
+  Command* command = app.add_subcommand("telemetry", "what the gateways reported");
+  const auto options =
+      add_fleet_action<FleetTelemetryOptions>(command, invocation, fleet, run_fleet_telemetry);
   command->add_option("--device", options->device, "only this one's");
   command->add_option("--series", options->series, "one series; default: their names");
-  command->add_option("--limit", options->limit, "points per series")->capture_default_str();
+  command->add_option("--limit", options->limit, "points per series")->show_default();
 }
 
 }  // namespace skerry::cli

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include "fleet.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct FleetTokenOptions {
   std::shared_ptr<Fleet> fleet;
   std::string site;
   std::string note;
@@ -15,14 +16,13 @@ struct Options {
   std::uint64_t ttl_minutes = 60;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_fleet_token(Invocation& invocation, const FleetTokenOptions& options) {
   constexpr std::uint64_t kSecondsPerMinute = 60;
   fleet::CreateEnrolmentTokenRequest request;
   request.set_ttl_seconds(options.ttl_minutes * kSecondsPerMinute);
   request.set_site_id(options.site);
   request.set_note(options.note);
-  const auto response = call_fleet(
-      invocation, *options.fleet, &fleet::FleetService::Stub::CreateEnrolmentToken, request);
+  const auto response = call_fleet(invocation, *options.fleet, request);
   if (!response) {
     return response.error();
   }
@@ -48,11 +48,12 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_fleet_token(CLI::App& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
-  CLI::App* command =
+void add_fleet_token(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet) {
+  Command* command =
       app.add_subcommand("token", "a single-use token with which one gateway enrols");
-  const auto options = add_fleet_action<Options>(command, invocation, fleet, run);
-  command->add_option("--ttl-minutes", options->ttl_minutes, "")->capture_default_str();
+  const auto options =
+      add_fleet_action<FleetTokenOptions>(command, invocation, fleet, run_fleet_token);
+  command->add_option("--ttl-minutes", options->ttl_minutes, "")->show_default();
   command->add_option("--site", options->site, "where the gateway stands");
   command->add_option("--note", options->note, "for people: \"gateway of hall 3\"");
   command->add_option("--out", options->out, "write the token to this file (mode 0600)");

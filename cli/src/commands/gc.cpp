@@ -2,19 +2,19 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct GcOptions {
   bool dry_run = false;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_gc(Invocation& invocation, const GcOptions& options) {
   admin::CollectRequest request;
   request.set_dry_run(options.dry_run);
-  const auto response = call_admin(
-      invocation, &admin::AdminService::Stub::Collect, request, std::chrono::minutes{10});
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -32,9 +32,9 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_gc_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = app.add_subcommand("gc", "remove blobs that nothing needs any more");
-  const auto options = add_action<Options>(command, invocation, run);
+void add_gc_command(Command& app, Invocation& invocation) {
+  Command* command = app.add_subcommand("gc", "remove blobs that nothing needs any more");
+  const auto options = add_action<GcOptions>(command, invocation, run_gc);
   command->add_flag("--dry-run", options->dry_run, "only say what would be removed and why not");
 }
 

@@ -12,6 +12,7 @@
 
 #include "commands.hpp"
 #include "invocation.hpp"
+#include "message_json.hpp"
 #include "remote.hpp"
 
 namespace skerry::cli {
@@ -21,7 +22,7 @@ namespace inference = ::skerry::inference::v1;
 
 constexpr std::size_t kMaxTensorFile = 64U << 20U;
 
-struct Options {
+struct InferOptions {
   std::string model;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
@@ -30,7 +31,7 @@ struct Options {
 };
 
 Result<TensorValue> load_input(Invocation& invocation,
-                               const Options& options,
+                               const InferOptions& options,
                                const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
@@ -54,7 +55,7 @@ Result<TensorValue> load_input(Invocation& invocation,
   return TensorValue{name, options.datatype, options.shape, std::move(*content)};
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_infer(Invocation& invocation, const InferOptions& options) {
   inference::InferRequest request;
   request.set_model(options.model);
   for (const std::string& text : options.inputs) {
@@ -113,16 +114,17 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_infer_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* command =
+void add_infer_command(Command& app, Invocation& invocation) {
+  Command* command =
       app.add_subcommand("infer", "give tensors to a model and print what comes out");
-  const auto options = add_action<Options>(command, invocation, run);
+  const auto options = add_action<InferOptions>(command, invocation, run_infer);
   command->add_option("model", options->model, "slot, team/name or team/name:version")->required();
   command->add_option("--input", options->inputs, "NAME=FILE, JSON or raw numbers (repeatable)")
       ->required();
   command->add_option("--output", options->outputs, "only these outputs (repeatable)");
-  command->add_option("--shape", options->shape, "shape of raw inputs: 1,1,1024")->delimiter(',');
-  command->add_option("--datatype", options->datatype, "type of raw inputs")->capture_default_str();
+  command->add_option("--shape", options->shape, "shape of raw inputs: 1,1,1024")
+      ->separated_by(',');
+  command->add_option("--datatype", options->datatype, "type of raw inputs")->show_default();
 }
 
 }  // namespace skerry::cli

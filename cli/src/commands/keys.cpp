@@ -13,7 +13,7 @@
 namespace skerry::cli {
 namespace {
 
-struct CreateOptions {
+struct KeyCreateOptions {
   std::string uri;
   std::string algorithm = "ed25519";
 };
@@ -25,7 +25,7 @@ Json describe(const std::string& where, const security::PublicKey& key) {
                            {"spki_sha256", key.spki_digest().hex()}}};
 }
 
-Result<int> run_create(Invocation& invocation, const CreateOptions& options) {
+Result<int> run_key_create(Invocation& invocation, const KeyCreateOptions& options) {
   const auto uri = key_uri(options.uri);
   if (!uri) {
     return uri.error();
@@ -60,7 +60,7 @@ struct ListOptions {
   std::string folder = ".";
 };
 
-Result<int> run_list(Invocation& invocation, const ListOptions& options) {
+Result<int> run_key_list(Invocation& invocation, const ListOptions& options) {
   const auto names = invocation.fs.list(options.folder);
   if (!names) {
     return names.error();
@@ -89,12 +89,12 @@ Result<int> run_list(Invocation& invocation, const ListOptions& options) {
   return kExitDone;
 }
 
-struct ExportOptions {
+struct KeyExportOptions {
   std::string uri;
   std::string format = "pem";
 };
 
-Result<int> run_export(Invocation& invocation, const ExportOptions& options) {
+Result<int> run_key_export(Invocation& invocation, const KeyExportOptions& options) {
   const auto key = load_public_key(invocation.fs, options.uri);
   if (!key) {
     return key.error();
@@ -111,27 +111,27 @@ Result<int> run_export(Invocation& invocation, const ExportOptions& options) {
 
 }  // namespace
 
-void add_keys_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* keys = app.add_subcommand("keys", "signing keys");
+void add_keys_command(Command& app, Invocation& invocation) {
+  Command* keys = app.add_subcommand("keys", "signing keys");
   keys->require_subcommand(1);
-  CLI::App* create = keys->add_subcommand("create", "make a key; never overwrites one");
-  const auto create_options = add_action<CreateOptions>(create, invocation, run_create);
+  Command* create = keys->add_subcommand("create", "make a key; never overwrites one");
+  const auto create_options = add_action<KeyCreateOptions>(create, invocation, run_key_create);
   create
       ->add_option("uri",
                    create_options->uri,
                    "a path, or file:/path[?passphrase-file=/path]; private half with mode 0600")
       ->required();
   create->add_option("--algorithm", create_options->algorithm, "ed25519 or ecdsa-p256")
-      ->capture_default_str();
-  CLI::App* list = keys->add_subcommand("list", "the .pem keys in a folder");
-  const auto list_options = add_action<ListOptions>(list, invocation, run_list);
-  list->add_option("folder", list_options->folder, "")->capture_default_str();
-  CLI::App* save = keys->add_subcommand("export", "print the public half");
-  const auto export_options = add_action<ExportOptions>(save, invocation, run_export);
+      ->show_default();
+  Command* list = keys->add_subcommand("list", "the .pem keys in a folder");
+  const auto list_options = add_action<ListOptions>(list, invocation, run_key_list);
+  list->add_option("folder", list_options->folder, "")->show_default();
+  Command* save = keys->add_subcommand("export", "print the public half");
+  const auto export_options = add_action<KeyExportOptions>(save, invocation, run_key_export);
   save->add_option("uri", export_options->uri, "key URI or path")->required();
   save->add_option("--format", export_options->format, "")
-      ->check(CLI::IsMember({"pem", "tuf", "id"}))
-      ->capture_default_str();
+      ->one_of({"pem", "tuf", "id"})
+      ->show_default();
 }
 
 }  // namespace skerry::cli

@@ -6,8 +6,8 @@
 
 namespace skerry::cli {
 
-void add_model_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* model = app.add_subcommand("model", "make a model ready: check, derive, measure, pack");
+void add_model_command(Command& app, Invocation& invocation) {
+  Command* model = app.add_subcommand("model", "make a model ready: check, derive, measure, pack");
   model->require_subcommand(1);
   add_model_check(*model, invocation);
   add_model_quantize(*model, invocation);

@@ -12,7 +12,7 @@
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct ModelCheckOptions {
   std::vector<std::string> files;
 };
 
@@ -20,7 +20,7 @@ bool refused(const Error& error) {
   return error.code() == Error::Code::kModelFormat || error.code() == Error::Code::kTooLarge;
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_model_check(Invocation& invocation, const ModelCheckOptions& options) {
   int code = kExitDone;
   for (const std::string& file : options.files) {
     const auto weights = inspect_weights(invocation.fs, file, {});
@@ -49,10 +49,10 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_model_check(CLI::App& model, Invocation& invocation) {
-  CLI::App* command = model.add_subcommand(
+void add_model_check(Command& model, Invocation& invocation) {
+  Command* command = model.add_subcommand(
       "check", "structure, bounds, sizes and types of GGUF and ONNX files; exit code 3: refused");
-  const auto options = add_action<Options>(command, invocation, run);
+  const auto options = add_action<ModelCheckOptions>(command, invocation, run_model_check);
   command->add_option("file", options->files, "")->required();
 }
 

@@ -16,7 +16,7 @@
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct ModelEvaluateOptions {
   std::string source;
   std::string derived;
   std::vector<std::string> variants;
@@ -77,7 +77,7 @@ Result<runtime::GoldenSet> load_set(Invocation& invocation, const std::filesyste
 }
 
 Result<Row> measure(Invocation& invocation,
-                    const Options& options,
+                    const ModelEvaluateOptions& options,
                     const ModelSource& source,
                     const SourceVariant& variant,
                     const runtime::GoldenSet& set) {
@@ -191,7 +191,9 @@ void print_rows(Invocation& invocation, const std::vector<Row>& rows) {
   invocation.console.print_json(Json{std::move(list)});
 }
 
-Result<void> save(Invocation& invocation, const Options& options, const std::vector<Row>& rows) {
+Result<void> save(Invocation& invocation,
+                  const ModelEvaluateOptions& options,
+                  const std::vector<Row>& rows) {
   const auto path = std::filesystem::path{options.derived} / "quality.json";
   auto figures = load_quality(invocation.fs, path);
   if (!figures) {
@@ -211,7 +213,7 @@ Result<void> save(Invocation& invocation, const Options& options, const std::vec
   return save_quality(invocation.fs, path, *figures);
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_model_evaluate(Invocation& invocation, const ModelEvaluateOptions& options) {
   const auto source = load_model_source(invocation.fs, options.source);
   if (!source) {
     return source.error();
@@ -260,17 +262,17 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_model_evaluate(CLI::App& model, Invocation& invocation) {
-  CLI::App* command =
+void add_model_evaluate(Command& model, Invocation& invocation) {
+  Command* command =
       model.add_subcommand("evaluate", "measure variants here and print the card's table");
-  const auto options = add_action<Options>(command, invocation, run);
+  const auto options = add_action<ModelEvaluateOptions>(command, invocation, run_model_evaluate);
   command->add_option("source", options->source, "folder with model.toml")->required();
   command->add_option("--derived", options->derived, "folder of the derived variants")->required();
   command->add_option("--variant", options->variants, "only these (repeatable)");
   command->add_option("--set", options->set, "another evaluation set than model.toml names");
   command->add_option("--limit", options->limit, "only the first so many cases");
   command->add_option("--threads", options->threads, "0: as many as there are cores");
-  command->add_option("--parallel", options->parallel, "requests at a time")->capture_default_str();
+  command->add_option("--parallel", options->parallel, "requests at a time")->show_default();
   command->add_option("--min-accuracy", options->min_accuracy, "exit code 3 below this, 0 to 1");
   command->add_flag("--save", options->save, "keep the figures in quality.json, which pack reads");
   add_worker_options(*command, options->worker);

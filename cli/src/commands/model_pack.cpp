@@ -11,7 +11,7 @@
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct ModelPackOptions {
   std::string source;
   std::string derived;
   std::string out;
@@ -20,7 +20,7 @@ struct Options {
   std::vector<std::string> variants;
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_model_pack(Invocation& invocation, const ModelPackOptions& options) {
   const auto source = load_model_source(invocation.fs, options.source);
   if (!source) {
     return source.error();
@@ -66,9 +66,9 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_model_pack(CLI::App& model, Invocation& invocation) {
-  CLI::App* command = model.add_subcommand("pack", "make manifest and blobs from a model's folder");
-  const auto options = add_action<Options>(command, invocation, run);
+void add_model_pack(Command& model, Invocation& invocation) {
+  Command* command = model.add_subcommand("pack", "make manifest and blobs from a model's folder");
+  const auto options = add_action<ModelPackOptions>(command, invocation, run_model_pack);
   command->add_option("source", options->source, "folder with model.toml")->required();
   command->add_option("--out", options->out, "folder to make")->required();
   command->add_option("--derived", options->derived, "folder of the derived variants");

@@ -18,7 +18,7 @@
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct ModelQuantizeOptions {
   std::string source;
   std::string out;
   std::string input;
@@ -38,7 +38,9 @@ struct Job {
   std::string type;
 };
 
-Result<std::uint64_t> derive(Invocation& invocation, const Options& options, const Job& job) {
+Result<std::uint64_t> derive(Invocation& invocation,
+                             const ModelQuantizeOptions& options,
+                             const Job& job) {
   auto supervisor = worker_setup(invocation, options.worker);
   if (!supervisor) {
     return supervisor.error();
@@ -94,7 +96,7 @@ Result<std::uint64_t> derive(Invocation& invocation, const Options& options, con
   return done->bytes;
 }
 
-Result<int> derive_all(Invocation& invocation, const Options& options) {
+Result<int> derive_all(Invocation& invocation, const ModelQuantizeOptions& options) {
   const auto source = load_model_source(invocation.fs, options.source);
   if (!source) {
     return source.error();
@@ -133,7 +135,7 @@ Result<int> derive_all(Invocation& invocation, const Options& options) {
   return kExitDone;
 }
 
-Result<int> derive_one(Invocation& invocation, const Options& options) {
+Result<int> derive_one(Invocation& invocation, const ModelQuantizeOptions& options) {
   if (options.type.empty() || options.output.empty()) {
     return Error{Error::Code::kInvalidArgument, "--input also needs --type and --output"};
   }
@@ -155,7 +157,7 @@ Result<int> derive_one(Invocation& invocation, const Options& options) {
   return kExitDone;
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_model_quantize(Invocation& invocation, const ModelQuantizeOptions& options) {
   if (options.source.empty() == options.input.empty()) {
     return Error{Error::Code::kInvalidArgument,
                  "give either a model's folder (with model.toml) or --input"};
@@ -165,10 +167,10 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_model_quantize(CLI::App& model, Invocation& invocation) {
-  CLI::App* command =
+void add_model_quantize(Command& model, Invocation& invocation) {
+  Command* command =
       model.add_subcommand("quantize", "derive smaller variants in a sandboxed worker");
-  const auto options = add_action<Options>(command, invocation, run);
+  const auto options = add_action<ModelQuantizeOptions>(command, invocation, run_model_quantize);
   command->add_option("source", options->source, "folder with model.toml: derive all it asks for");
   command->add_option("--out", options->out, "folder for the derived variants");
   command->add_flag("--force", options->force, "also those that are newer than their source");

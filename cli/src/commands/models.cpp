@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "invocation.hpp"
+#include "message_json.hpp"
 #include "remote.hpp"
 
 namespace skerry::cli {
@@ -13,7 +14,7 @@ namespace {
 
 namespace models = ::skerry::models::v1;
 
-Result<int> run_list(Invocation& invocation, const NoOptions& /*options*/) {
+Result<int> run_models_list(Invocation& invocation, const NoOptions& /*options*/) {
   auto channel = connect_socket(invocation.api_socket);
   if (!channel) {
     return channel.error();
@@ -102,15 +103,15 @@ Result<int> run_unload(Invocation& invocation, const ModelOption& options) {
 
 }  // namespace
 
-void add_models_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = app.add_subcommand("models", "models that apps can use on this gateway");
+void add_models_command(Command& app, Invocation& invocation) {
+  Command* command = app.add_subcommand("models", "models that apps can use on this gateway");
   command->require_subcommand(1);
   add_action<NoOptions>(
-      command->add_subcommand("list", "the models you may see"), invocation, run_list);
-  CLI::App* load = command->add_subcommand("load", "load a model ahead of its first request");
+      command->add_subcommand("list", "the models you may see"), invocation, run_models_list);
+  Command* load = command->add_subcommand("load", "load a model ahead of its first request");
   const auto load_options = add_action<ModelOption>(load, invocation, run_load);
   load->add_option("model", load_options->model, "model reference")->required();
-  CLI::App* unload = command->add_subcommand("unload", "stop the worker that holds a model");
+  Command* unload = command->add_subcommand("unload", "stop the worker that holds a model");
   const auto unload_options = add_action<ModelOption>(unload, invocation, run_unload);
   unload->add_option("model", unload_options->model, "model reference")->required();
 }

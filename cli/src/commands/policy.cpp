@@ -6,13 +6,13 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
 Result<int> run_get(Invocation& invocation, const NoOptions& /*options*/) {
-  const auto response =
-      call_admin(invocation, &admin::AdminService::Stub::GetPolicy, admin::GetPolicyRequest{});
+  const auto response = call_admin(invocation, admin::GetPolicyRequest{});
   if (!response) {
     return response.error();
   }
@@ -50,7 +50,7 @@ Result<int> run_set(Invocation& invocation, const FileOptions& options) {
   admin::SetPolicyRequest request;
   request.set_document(std::move(*document));
   request.set_dry_run(options.dry_run);
-  const auto response = call_admin(invocation, &admin::AdminService::Stub::SetPolicy, request);
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -125,16 +125,16 @@ Result<int> run_test(Invocation& invocation, const TestOptions& options) {
 
 }  // namespace
 
-void add_policy_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* policy = app.add_subcommand("policy", "who may do what on this gateway");
+void add_policy_command(Command& app, Invocation& invocation) {
+  Command* policy = app.add_subcommand("policy", "who may do what on this gateway");
   policy->require_subcommand(1);
   add_action<NoOptions>(
       policy->add_subcommand("get", "print the policy in force"), invocation, run_get);
-  CLI::App* set = policy->add_subcommand("set", "check a policy file and put it in force");
+  Command* set = policy->add_subcommand("set", "check a policy file and put it in force");
   const auto set_options = add_action<FileOptions>(set, invocation, run_set);
   set->add_option("file", set_options->file, "JSON, docs/formats/policy.md")->required();
   set->add_flag("--dry-run", set_options->dry_run, "let the daemon check it, change nothing");
-  CLI::App* test =
+  Command* test =
       policy->add_subcommand("test", "check a policy file without a daemon, or ask it a question");
   const auto test_options = add_action<TestOptions>(test, invocation, run_test);
   test->add_option("file", test_options->file, "")->required();

@@ -85,7 +85,7 @@ Json role_json(const tuf::RoleStatus& role) {
                    {"keys", std::move(keys)}}};
 }
 
-Result<int> run_status(Invocation& invocation, const FolderOption& options) {
+Result<int> run_repo_status(Invocation& invocation, const FolderOption& options) {
   const auto repository = tuf::Repository::open(invocation.fs, options.folder);
   if (!repository) {
     return repository.error();
@@ -287,8 +287,8 @@ Result<int> run_publish(Invocation& invocation, const PublishOptions& options) {
   return kExitDone;
 }
 
-void add_making(CLI::App* repo, Invocation& invocation) {
-  CLI::App* init = repo->add_subcommand("init", "make a repository and stage its first root");
+void add_making(Command* repo, Invocation& invocation) {
+  Command* init = repo->add_subcommand("init", "make a repository and stage its first root");
   const auto options = add_action<InitOptions>(init, invocation, run_init);
   init->add_option("folder", options->folder, "")->required();
   init->add_option("--root-key", options->root_keys, "offline key (repeatable)")->required();
@@ -300,12 +300,12 @@ void add_making(CLI::App* repo, Invocation& invocation) {
   init->add_option(
       "--root-threshold", options->root_threshold, "default: all but one of three or more");
   init->add_option("--targets-threshold", options->targets_threshold, "");
-  CLI::App* add = repo->add_subcommand("add", "stage models: their manifests become targets");
+  Command* add = repo->add_subcommand("add", "stage models: their manifests become targets");
   const auto add_options = add_action<AddOptions>(add, invocation, run_add);
   add->add_option("folder", add_options->folder, "")->required();
   add->add_option("manifest", add_options->manifests, "manifest.json of a packed model")
       ->required();
-  CLI::App* remove = repo->add_subcommand("remove", "stage the list without a target");
+  Command* remove = repo->add_subcommand("remove", "stage the list without a target");
   const auto remove_options = add_action<RemoveOptions>(remove, invocation, run_remove);
   remove->add_option("folder", remove_options->folder, "")->required();
   remove->add_option("target", remove_options->target, "models/team/name/version")->required();
@@ -313,28 +313,28 @@ void add_making(CLI::App* repo, Invocation& invocation) {
 
 }  // namespace
 
-void add_repo_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* repo = app.add_subcommand("repo", "the signed list of what may exist (TUF)");
+void add_repo_command(Command& app, Invocation& invocation) {
+  Command* repo = app.add_subcommand("repo", "the signed list of what may exist (TUF)");
   repo->require_subcommand(1);
   add_making(repo, invocation);
-  CLI::App* status = repo->add_subcommand("status", "versions, ends, and who has still to sign");
-  const auto status_options = add_action<FolderOption>(status, invocation, run_status);
+  Command* status = repo->add_subcommand("status", "versions, ends, and who has still to sign");
+  const auto status_options = add_action<FolderOption>(status, invocation, run_repo_status);
   status->add_option("folder", status_options->folder, "")->required();
-  CLI::App* sign = repo->add_subcommand(
+  Command* sign = repo->add_subcommand(
       "sign", "sign what is staged in a repository, or one metadata file on another machine");
   const auto sign_options = add_action<SignOptions>(sign, invocation, run_sign);
   sign->add_option("path", sign_options->path, "repository folder or metadata file")->required();
   sign->add_option("--key", sign_options->keys, "offline key (repeatable)")->required();
   sign->add_option(
       "--role", sign_options->role, "root or targets; default: whatever the key may sign");
-  CLI::App* show = repo->add_subcommand("show", "describe a metadata file before signing it");
+  Command* show = repo->add_subcommand("show", "describe a metadata file before signing it");
   const auto show_options = add_action<FolderOption>(show, invocation, run_show);
   show->add_option("file", show_options->folder, "")->required();
-  CLI::App* root = repo->add_subcommand("root", "print the root that devices are provisioned with");
+  Command* root = repo->add_subcommand("root", "print the root that devices are provisioned with");
   const auto root_options = add_action<RootOptions>(root, invocation, run_root);
   root->add_option("folder", root_options->folder, "")->required();
   root->add_option("--out", root_options->out, "write it to this file");
-  CLI::App* publish =
+  Command* publish =
       repo->add_subcommand("publish", "make snapshot and timestamp here, without a controller");
   const auto publish_options = add_action<PublishOptions>(publish, invocation, run_publish);
   publish->add_option("folder", publish_options->folder, "")->required();

@@ -4,19 +4,19 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct Options {
+struct RollbackOptions {
   std::string slot = "default";
 };
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_rollback(Invocation& invocation, const RollbackOptions& options) {
   admin::RollbackRequest request;
   request.set_slot(options.slot);
-  const auto response = call_admin(
-      invocation, &admin::AdminService::Stub::Rollback, request, std::chrono::minutes{5});
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -33,11 +33,11 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_rollback_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* command =
+void add_rollback_command(Command& app, Invocation& invocation) {
+  Command* command =
       app.add_subcommand("rollback", "make a slot's previous generation active again");
-  const auto options = add_action<Options>(command, invocation, run);
-  command->add_option("slot", options->slot, "the slot")->capture_default_str();
+  const auto options = add_action<RollbackOptions>(command, invocation, run_rollback);
+  command->add_option("slot", options->slot, "the slot")->show_default();
 }
 
 }  // namespace skerry::cli

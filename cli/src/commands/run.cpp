@@ -18,7 +18,7 @@ namespace {
 
 namespace inference = ::skerry::inference::v1;
 
-struct Options {
+struct RunOptions {
   std::string model;
   std::optional<std::string> prompt;
   bool raw = false;
@@ -33,7 +33,7 @@ struct Options {
 };
 
 template <class Request>
-void fill(Request& request, const Options& options) {
+void fill(Request& request, const RunOptions& options) {
   request.set_model(options.model);
   request.set_max_tokens(options.max_tokens);
   if (options.temperature) {
@@ -54,7 +54,7 @@ void fill(Request& request, const Options& options) {
 std::unique_ptr<grpc::ClientReader<inference::GenerateEvent>> start(
     inference::InferenceService::Stub& stub,
     grpc::ClientContext& context,
-    const Options& options,
+    const RunOptions& options,
     const std::string& prompt) {
   if (options.raw) {
     inference::GenerateRequest request;
@@ -83,7 +83,7 @@ struct Answer {
 
 Result<Answer> ask(Invocation& invocation,
                    inference::InferenceService::Stub& stub,
-                   const Options& options,
+                   const RunOptions& options,
                    const std::string& prompt) {
   grpc::ClientContext context;
   set_deadline(context, std::chrono::seconds{options.timeout_seconds});
@@ -116,7 +116,7 @@ Result<Answer> ask(Invocation& invocation,
   return answer;
 }
 
-void report(Invocation& invocation, const Options& options, const Answer& answer) {
+void report(Invocation& invocation, const RunOptions& options, const Answer& answer) {
   const auto& started = answer.started;
   const auto& done = answer.done;
   if (invocation.json) {
@@ -150,7 +150,7 @@ void report(Invocation& invocation, const Options& options, const Answer& answer
   }
 }
 
-Result<int> run(Invocation& invocation, const Options& options) {
+Result<int> run_run(Invocation& invocation, const RunOptions& options) {
   auto channel = connect_socket(invocation.api_socket);
   if (!channel) {
     return channel.error();
@@ -180,9 +180,9 @@ Result<int> run(Invocation& invocation, const Options& options) {
 
 }  // namespace
 
-void add_run_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = app.add_subcommand("run", "ask a model and print the answer as it comes");
-  const auto options = add_action<Options>(command, invocation, run);
+void add_run_command(Command& app, Invocation& invocation) {
+  Command* command = app.add_subcommand("run", "ask a model and print the answer as it comes");
+  const auto options = add_action<RunOptions>(command, invocation, run_run);
   command->add_option("model", options->model, "slot, team/name or team/name:version")->required();
   command->add_option(
       "prompt", options->prompt, "what to ask; without it each line of standard input is a prompt");
@@ -194,9 +194,9 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   command->add_option("--seed", options->seed, "same seed, same answer when nothing else runs");
   command->add_option("--stop", options->stop, "end the answer before this text (repeatable)");
   command->add_option("--priority", options->priority, "")
-      ->check(CLI::IsMember({"interactive", "normal", "batch"}))
-      ->capture_default_str();
-  command->add_option("--timeout", options->timeout_seconds, "seconds")->capture_default_str();
+      ->one_of({"interactive", "normal", "batch"})
+      ->show_default();
+  command->add_option("--timeout", options->timeout_seconds, "seconds")->show_default();
   command->add_flag("-v,--verbose", options->verbose, "also say what answered and how fast");
 }
 

@@ -4,13 +4,13 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-Result<int> run_list(Invocation& invocation) {
-  const auto response =
-      call_admin(invocation, &admin::AdminService::Stub::ListSlots, admin::ListSlotsRequest{});
+Result<int> run_slots_list(Invocation& invocation, const NoOptions& /*options*/) {
+  const auto response = call_admin(invocation, admin::ListSlotsRequest{});
   if (!response) {
     return response.error();
   }
@@ -51,8 +51,7 @@ struct ClearOptions {
 Result<int> run_clear(Invocation& invocation, const ClearOptions& options) {
   admin::ClearQuarantineRequest request;
   request.set_digest(options.digest);
-  const auto response =
-      call_admin(invocation, &admin::AdminService::Stub::ClearQuarantine, request);
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -65,16 +64,11 @@ Result<int> run_clear(Invocation& invocation, const ClearOptions& options) {
 
 }  // namespace
 
-void add_slots_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* slots = app.add_subcommand("slots", "what each slot runs and what is being installed");
+void add_slots_command(Command& app, Invocation& invocation) {
+  Command* slots = app.add_subcommand("slots", "what each slot runs and what is being installed");
   slots->require_subcommand(0, 1);
-  // CLI11 calls a parent's callback after its subcommand's.
-  slots->callback([slots, &invocation] {
-    if (slots->get_subcommands().empty()) {
-      invocation.action = [&invocation] { return run_list(invocation); };
-    }
-  });
-  CLI::App* clear =
+  add_action<NoOptions>(slots, invocation, run_slots_list);
+  Command* clear =
       slots->add_subcommand("clear-quarantine", "forget that a digest was marked bad here");
   const auto options = add_action<ClearOptions>(clear, invocation, run_clear);
   clear->add_option("digest", options->digest, "sha256:…, as `skerry slots` shows it")->required();

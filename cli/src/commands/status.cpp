@@ -4,6 +4,7 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 
@@ -84,8 +85,7 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
 }
 
 Result<int> run_status(Invocation& invocation, const NoOptions& /*options*/) {
-  const auto status =
-      call_admin(invocation, &admin::AdminService::Stub::GetStatus, admin::GetStatusRequest{});
+  const auto status = call_admin(invocation, admin::GetStatusRequest{});
   if (!status) {
     return status.error();
   }
@@ -99,7 +99,7 @@ Result<int> run_status(Invocation& invocation, const NoOptions& /*options*/) {
 
 }  // namespace
 
-void add_status_command(CLI::App& app, Invocation& invocation) {
+void add_status_command(Command& app, Invocation& invocation) {
   add_action<NoOptions>(
       app.add_subcommand("status", "slots, workers, controller, outbox and audit of this gateway"),
       invocation,

@@ -4,22 +4,23 @@
 
 #include "admin.hpp"
 #include "commands.hpp"
+#include "message_json.hpp"
 
 namespace skerry::cli {
 namespace {
 
-struct CreateOptions {
+struct TokenCreateOptions {
   std::string name;
   std::uint64_t ttl_days = 0;
   std::string out;
 };
 
-Result<int> run_create(Invocation& invocation, const CreateOptions& options) {
+Result<int> run_token_create(Invocation& invocation, const TokenCreateOptions& options) {
   constexpr std::uint64_t kSecondsPerDay = 86'400;
   admin::CreateTokenRequest request;
   request.set_name(options.name);
   request.set_ttl_seconds(options.ttl_days * kSecondsPerDay);
-  const auto response = call_admin(invocation, &admin::AdminService::Stub::CreateToken, request);
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -41,9 +42,8 @@ Result<int> run_create(Invocation& invocation, const CreateOptions& options) {
   return kExitDone;
 }
 
-Result<int> run_list(Invocation& invocation, const NoOptions& /*options*/) {
-  const auto response =
-      call_admin(invocation, &admin::AdminService::Stub::ListTokens, admin::ListTokensRequest{});
+Result<int> run_token_list(Invocation& invocation, const NoOptions& /*options*/) {
+  const auto response = call_admin(invocation, admin::ListTokensRequest{});
   if (!response) {
     return response.error();
   }
@@ -68,7 +68,7 @@ struct RevokeOptions {
 Result<int> run_revoke(Invocation& invocation, const RevokeOptions& options) {
   admin::RevokeTokenRequest request;
   request.set_name(options.name);
-  const auto response = call_admin(invocation, &admin::AdminService::Stub::RevokeToken, request);
+  const auto response = call_admin(invocation, request);
   if (!response) {
     return response.error();
   }
@@ -81,17 +81,17 @@ Result<int> run_revoke(Invocation& invocation, const RevokeOptions& options) {
 
 }  // namespace
 
-void add_token_command(CLI::App& app, Invocation& invocation) {
-  CLI::App* token = app.add_subcommand("token", "bearer tokens for apps that use TCP");
+void add_token_command(Command& app, Invocation& invocation) {
+  Command* token = app.add_subcommand("token", "bearer tokens for apps that use TCP");
   token->require_subcommand(1);
-  CLI::App* create = token->add_subcommand("create", "make a token; its secret is shown once");
-  const auto create_options = add_action<CreateOptions>(create, invocation, run_create);
+  Command* create = token->add_subcommand("create", "make a token; its secret is shown once");
+  const auto create_options = add_action<TokenCreateOptions>(create, invocation, run_token_create);
   create->add_option("name", create_options->name, "how policies call it: token:NAME")->required();
   create->add_option("--days", create_options->ttl_days, "valid for so many days; 0: always");
   create->add_option("--out", create_options->out, "write the secret to this file (mode 0600)");
   add_action<NoOptions>(
-      token->add_subcommand("list", "names and ends of the tokens"), invocation, run_list);
-  CLI::App* revoke = token->add_subcommand("revoke", "refuse a token from now on");
+      token->add_subcommand("list", "names and ends of the tokens"), invocation, run_token_list);
+  Command* revoke = token->add_subcommand("revoke", "refuse a token from now on");
   const auto revoke_options = add_action<RevokeOptions>(revoke, invocation, run_revoke);
   revoke->add_option("name", revoke_options->name, "")->required();
 }
