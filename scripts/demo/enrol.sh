@@ -3,7 +3,7 @@
 
 step "gateways enrol"
 write_gateway large 1GiB
-write_gateway small "${SKERRY_DEMO_SMALL:-24MiB}"
+write_gateway small "${SKERRY_DEMO_SMALL:-41000000}"
 write_gateway stranger 1GiB
 for name in large small; do
   fleet token --note "$name" --out "$work/$name/token" 2>/dev/null

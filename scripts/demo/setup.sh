@@ -7,7 +7,8 @@ gateway_port=$controller_port
 mkdir -p "$work/controller"
 write_controller() {
   cat >"$work/controller.toml" <<TOML
-state_directory = "$work/controller"
+[state]
+directory = "$work/controller"
 [server]
 listen = "127.0.0.1:$1"
 names = ["localhost", "127.0.0.1"]
