@@ -166,7 +166,7 @@ void SlotManager::Driver::start(Action action) {
     push(make(EventKind::kWindowOpen));
     return;
   }
-  owner.core_.tasks.spawn("slot." + slot, work(action, id));
+  owner.tasks_.spawn("slot." + slot, work(action, id));
 }
 
 Task<void> SlotManager::Driver::work(Action action, std::uint64_t id) {

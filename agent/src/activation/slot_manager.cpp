@@ -79,7 +79,10 @@ SlotManager::SlotManager(Core& core, Installer& installer, ModelHost& host, Audi
       installer_(installer),
       host_(host),
       audit_(audit),
-      source_changed_(core.control) {}
+      source_changed_(core.control),
+      tasks_(core.control, [log = core.log](const std::string& task, const std::string& what) {
+        log.error("task.failed", {{"task", task}, {"error", what}});
+      }) {}
 
 SlotManager::~SlotManager() = default;
 
@@ -109,7 +112,7 @@ Task<Result<void>> SlotManager::restore() {
                                " times during probation");
       driver.push(std::move(breach));
     }
-    core_.tasks.spawn("slot." + item.slot, driver.run());
+    tasks_.spawn("slot." + item.slot, driver.run());
   }
   co_return Result<void>();
 }
@@ -123,7 +126,7 @@ SlotManager::Driver& SlotManager::driver(const std::string& slot) {
       std::make_unique<Driver>(*this, slot, activation::Machine{limits_of(*core_.settings)});
   Driver& driver = *made;
   drivers_.emplace(slot, std::move(made));
-  core_.tasks.spawn("slot." + slot, driver.run());
+  tasks_.spawn("slot." + slot, driver.run());
   return driver;
 }
 
@@ -138,10 +141,11 @@ void SlotManager::offer(const std::string& slot, const activation::Offer& offer)
   target.push(std::move(event));
 }
 
-void SlotManager::cancel_work() {
+Task<void> SlotManager::stop() {
   for (const auto& [slot, driver] : drivers_) {
     driver->cancel_work();
   }
+  co_await tasks_.stop();
 }
 
 void SlotManager::served(const std::string& slot, const Digest& weights) {

@@ -296,16 +296,17 @@ class Daemon {
 
   Task<void> stop() {
     notify_stopping();
+    // No new calls from here on; those that run may end, then they are cancelled.
+    core_.tasks.spawn("grpc.stop", grpc_.stop(kDrainGrace));
     const BootTime deadline = core_.clock.boot_now() + kDrainGrace;
-    while (inference_.running() > 0 && core_.clock.boot_now() < deadline) {
+    do {
       co_await async::sleep_for(kDrainStep);
-    }
-    slots_.cancel_work();
+    } while (inference_.running() > 0 && core_.clock.boot_now() < deadline);
     co_await sync_.close();
+    co_await slots_.stop();
     co_await http_.stop();
-    co_await core_.tasks.stop();
     co_await supervisor_->stop(std::chrono::milliseconds(0));
-    co_await grpc_.stop(std::chrono::milliseconds(500));
+    co_await core_.tasks.stop();
     co_await audit_.flush();
     core_.log.info("daemon.stopped");
   }

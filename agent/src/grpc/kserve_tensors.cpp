@@ -41,7 +41,9 @@ Result<std::string> typed_data(const std::string& name, DataType type, const Con
   bool fits = true;
   switch (type) {
     case DataType::kBool:
-      fits = pack<std::uint8_t>(in.bool_contents(), out);
+      for (const bool value : in.bool_contents()) {
+        out += value ? '\1' : '\0';
+      }
       break;
     case DataType::kInt8:
       fits = pack<std::int8_t>(in.int_contents(), out);

@@ -132,7 +132,13 @@ Task<void> ModelsGrpc::load(Caller caller,
     co_return;
   }
   reactor->begin();
-  Result<ModelHost::Lease> lease = co_await host_.acquire(*model);
+  Result<ModelHost::Lease> lease = Error(Error::Code::kCancelled, "the daemon is stopping");
+  try {
+    lease = co_await host_.acquire(*model);
+  } catch (...) {
+    reactor->fail(to_status(lease.error()));
+    throw;
+  }
   if (!lease) {
     reactor->fail(to_status(lease.error()));
     co_return;

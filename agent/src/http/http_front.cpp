@@ -1,5 +1,6 @@
 #include "skerry/agent/http_front.hpp"
 
+#include <fcntl.h>
 #include <utility>
 
 #include <boost/asio/ip/address.hpp>
@@ -66,6 +67,8 @@ struct HttpFront::Impl {
         co_await async::sleep_for(kExhaustedPause);
         continue;
       }
+      // Asio accepts without it, and workers must not inherit connections.
+      ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
       admit(make_connection(std::move(socket), parts.core.settings->http()), std::nullopt);
     }
   }
@@ -124,6 +127,7 @@ Result<void> HttpFront::start() {
       acceptor->open(endpoint.protocol(), ec);
     }
     if (!ec) {
+      ::fcntl(acceptor->native_handle(), F_SETFD, FD_CLOEXEC);
       acceptor->set_option(asio::ip::tcp::acceptor::reuse_address{true}, ec);
     }
     if (!ec) {

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <fcntl.h>
 #include <unistd.h>
 #include <utility>
 
@@ -86,7 +87,7 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, const SocketOwne
 Task<void> UnixListener::run() {
   namespace asio = boost::asio;
   asio::posix::stream_descriptor ready(co_await asio::this_coro::executor);
-  ready.assign(::dup(listening_.get()));
+  ready.assign(::fcntl(listening_.get(), F_DUPFD_CLOEXEC, 0));
   while (true) {
     co_await ready.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
     while (true) {

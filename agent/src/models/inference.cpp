@@ -212,6 +212,16 @@ void Inference::settle(Ticket& ticket, const Error& error) {
 }
 
 Task<void> Inference::generate(Caller caller, TextJob job, std::shared_ptr<TextSink> sink) {
+  try {
+    co_await begin_text(std::move(caller), std::move(job), sink);
+  } catch (...) {
+    // Cancelled while loading: whoever waits for the answer is told.
+    sink->failed(Error(Error::Code::kCancelled, "the daemon is stopping"), true);
+    throw;
+  }
+}
+
+Task<void> Inference::begin_text(Caller caller, TextJob job, std::shared_ptr<TextSink> sink) {
   const bool chat = std::holds_alternative<runtime::PromptChat>(job.prompt);
   Result<std::shared_ptr<Ticket>> admitted =
       co_await admit(std::move(caller),

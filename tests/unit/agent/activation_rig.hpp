@@ -3,21 +3,22 @@
 // A slot manager with everything real but the engine: a signed repository in a folder, the registry
 // on disk, and a supervisor that answers as the test says. Used by slot_manager_test.cpp.
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "registry_fixtures.hpp"
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <gtest/gtest.h>
+
 #include "skerry/agent/slot_manager.hpp"
 #include "skerry/security/tuf/repository.hpp"
+
+#include "registry_fixtures.hpp"
 #include "temp_dir.hpp"
 
 namespace skerry::test {
@@ -55,8 +56,7 @@ class FakeModel final : public runtime::LoadedModel {
 
 class FakeSupervisor final : public runtime::Supervisor {
  public:
-  explicit FakeSupervisor(boost::asio::any_io_executor executor)
-      : executor_(std::move(executor)) {}
+  explicit FakeSupervisor(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
   Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(runtime::LoadSpec spec) override {
     ++loads;
     if (load_error) {
@@ -197,13 +197,10 @@ class Node {
     slots = std::make_unique<agent::SlotManager>(core_, *installer, *host, *writer_);
     source = agent::make_folder_source(fs_, publisher.folder());
   }
-  ~Node() {
-    pool_.join();
-  }
+  ~Node() { pool_.join(); }
 
   // Runs until `done` says so (asked at each report), then stops everything as a restart would.
-  void run(std::function<void(Node&)> start,
-           std::function<bool(const agent::SlotView&)> done) {
+  void run(std::function<void(Node&)> start, std::function<bool(const agent::SlotView&)> done) {
     slots->on_report([this, done](const agent::SlotView& view) {
       seen.push_back(view.record.state);
       if (done(view)) {
@@ -211,9 +208,8 @@ class Node {
         io_.stop();
       }
     });
-    boost::asio::co_spawn(io_, begin(std::move(start)), [](std::exception_ptr error) {
-      EXPECT_FALSE(error);
-    });
+    boost::asio::co_spawn(
+        io_, begin(std::move(start)), [](std::exception_ptr error) { EXPECT_FALSE(error); });
     io_.run_for(std::chrono::seconds{60});
     EXPECT_TRUE(stopping_) << "the expected state was not reached";
     slots->on_report({});
@@ -233,14 +229,14 @@ class Node {
 
  private:
   static std::shared_ptr<const agent::Settings> settings(const std::filesystem::path& state) {
-    auto config = agent::parse_config("state_dir = \"" + state.string() +
-                                          "\"\n[runtime]\nplugin_dir = \"" +
-                                          (state / "plugins").string() +
-                                          "\"\n[activation]\ndisk_reserve = 0\n"
-                                          "probation_seconds = 0\nprobation_requests = 0\n"
-                                          "[sync]\nbackoff_first = \"10ms\"\n"
-                                          "backoff_longest = \"20ms\"\n",
-                                      "test.toml");
+    auto config =
+        agent::parse_config("state_dir = \"" + state.string() + "\"\n[runtime]\nplugin_dir = \"" +
+                                (state / "plugins").string() +
+                                "\"\n[activation]\ndisk_reserve = 0\n"
+                                "probation_seconds = 0\nprobation_requests = 0\n"
+                                "[sync]\nbackoff_first = \"10ms\"\n"
+                                "backoff_longest = \"20ms\"\n",
+                            "test.toml");
     EXPECT_TRUE(config) << config.error().to_string();
     auto made = agent::finalize(*config, agent::Environment{"/nowhere", "test", false});
     EXPECT_TRUE(made) << made.error().to_string();
@@ -256,7 +252,7 @@ class Node {
     start(*this);
   }
   Task<void> finish() {
-    slots->cancel_work();
+    co_await slots->stop();
     co_await tasks_.stop();
   }
 

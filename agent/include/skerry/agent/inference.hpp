@@ -111,6 +111,7 @@ class Inference {
                                               CallOptions call,
                                               security::Verb verb,
                                               std::string action);
+  Task<void> begin_text(Caller caller, TextJob job, std::shared_ptr<TextSink> sink);
   void settle(Ticket& ticket, const runtime::Usage& usage, std::string_view finish);
   void settle(Ticket& ticket, const Error& error);
 

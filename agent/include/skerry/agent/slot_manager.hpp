@@ -41,14 +41,15 @@ class SlotManager {
   void set_source(std::shared_ptr<ModelSource> source);
 
   // Reads the journal and continues every slot where it was. Call once, before any offer; the
-  // drivers run in the core's task group from then on.
+  // drivers run until `stop`.
   Task<Result<void>> restore();
 
   // From the controller, a bundle or an administrator; an old generation is ignored.
   void offer(const std::string& slot, const activation::Offer& offer);
 
-  // Makes running fetches end soon; for the end of the daemon. They resume at the next start.
-  void cancel_work();
+  // Ends every driver and its work; for the end of the daemon, before workers are stopped (a gate
+  // that loses its worker would blame the model). The next start resumes.
+  Task<void> stop();
 
   // The slot's model answered a request; its worker died.
   void served(const std::string& slot, const Digest& weights);
@@ -76,6 +77,8 @@ class SlotManager {
   std::shared_ptr<ModelSource> source_;
   std::map<std::string, std::unique_ptr<Driver>> drivers_;
   Notifier source_changed_;
+  // The drivers and their work.
+  async::TaskGroup tasks_;
 };
 
 }  // namespace skerry::agent
