@@ -8,6 +8,7 @@ function(skerry_module name)
   target_include_directories(skerry_${name} PRIVATE src)
   target_link_libraries(skerry_${name} PUBLIC ${arg_PUBLIC} PRIVATE skerry_flags ${arg_PRIVATE})
   skerry_pch(skerry_${name} "${arg_PCH}")
+  skerry_unity(skerry_${name})
 endfunction()
 
 # skerry_executable(<name> SOURCES … LINK <targets> PCH std|asio|grpc): a program under bin/.
@@ -16,6 +17,17 @@ function(skerry_executable name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE skerry_flags ${arg_LINK})
   skerry_pch(${name} "${arg_PCH}")
+  skerry_unity(${name})
+endfunction()
+
+# Most of a compilation is the parsing of headers: with SKERRY_UNITY (presets release, asan, tsan) up to eight files are
+# compiled as one, which makes a build from nothing several times faster. Preset dev compiles them one by one.
+function(skerry_unity target)
+  if(SKERRY_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # Types of an anonymous namespace are used across the files of one batch.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
 endfunction()
 
 # skerry_test(<name> SOURCES … LINK <targets> LABELS <labels> PCH …): a GoogleTest program under ctest,
@@ -25,6 +37,7 @@ function(skerry_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE skerry_flags ${arg_LINK} GTest::gmock_main)
   skerry_pch(${name} "${arg_PCH}")
+  target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   if(NOT arg_LABELS)
     set(arg_LABELS unit)

@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Error invalid(std::string message) {
+Error invalid_setting(std::string message) {
   return Error{Error::Code::kConfigInvalid, std::move(message)};
 }
 
@@ -102,7 +102,7 @@ Result<void> check_listen(const std::string& listen) {
                                   [](char c) { return c >= '0' && c <= '9'; }) &&
                       listen.size() - colon <= 6 && std::stoi(listen.substr(colon + 1)) <= 65535;
   if (!digits) {
-    return invalid("server.listen is \"" + listen +
+    return invalid_setting("server.listen is \"" + listen +
                    "\"; write host:port, as in \"0.0.0.0:8443\" or \"[::]:8443\"");
   }
   return {};
@@ -113,7 +113,7 @@ Result<void> check_range(std::string_view key,
                          std::chrono::milliseconds min,
                          std::chrono::milliseconds max) {
   if (value < min || value > max) {
-    return invalid(std::string{key} + " is " + std::to_string(value.count()) +
+    return invalid_setting(std::string{key} + " is " + std::to_string(value.count()) +
                    " ms; it must be from " + std::to_string(min.count()) + " to " +
                    std::to_string(max.count()) + " ms");
   }
@@ -126,13 +126,13 @@ Result<void> check_identity(const IdentityConfig& identity) {
   };
   const auto& domain = identity.trust_domain;
   if (domain.empty() || domain.size() > 200 || !std::all_of(domain.begin(), domain.end(), ok)) {
-    return invalid("identity.trust_domain is \"" + domain +
+    return invalid_setting("identity.trust_domain is \"" + domain +
                    "\"; use lower-case letters, digits, '.', '-' and '_'");
   }
   for (const auto& [name, key] : {std::pair{&identity.tenant, "identity.tenant"},
                                   std::pair{&identity.site, "identity.site"}}) {
     if (const auto named = check_name(*name, key); !named) {
-      return invalid(named.error().message());
+      return invalid_setting(named.error().message());
     }
   }
   return {};
@@ -191,21 +191,21 @@ Result<Config> load_config(FileSystem& fs, const std::filesystem::path& path) {
 
 Result<Settings> Settings::finalize(Config config) {
   if (!config.state_directory.is_absolute()) {
-    return invalid("state.directory is \"" + config.state_directory.string() +
+    return invalid_setting("state.directory is \"" + config.state_directory.string() +
                    "\"; it must be an absolute path");
   }
   if (auto checked = check_listen(config.server.listen); !checked) {
     return checked.error();
   }
   if (config.server.names.empty() || config.server.names.size() > 64) {
-    return invalid("server.names must list 1 to 64 names or addresses of this controller");
+    return invalid_setting("server.names must list 1 to 64 names or addresses of this controller");
   }
   if (config.store.backend == "postgresql") {
-    return invalid(
+    return invalid_setting(
         "store.backend \"postgresql\" is not supported by this release; use \"sqlite3\"");
   }
   if (config.store.backend != "sqlite3") {
-    return invalid("store.backend is \"" + config.store.backend + "\"; use \"sqlite3\"");
+    return invalid_setting("store.backend is \"" + config.store.backend + "\"; use \"sqlite3\"");
   }
   if (auto checked = check_identity(config.identity); !checked) {
     return checked.error();
@@ -215,10 +215,10 @@ Result<Settings> Settings::finalize(Config config) {
   }
   constexpr std::uint64_t kKiB = 1024;
   if (config.blobs.message_size < 64 * kKiB || config.blobs.message_size > 2048 * kKiB) {
-    return invalid("blobs.message_size must be from \"64KiB\" to \"2MiB\"");
+    return invalid_setting("blobs.message_size must be from \"64KiB\" to \"2MiB\"");
   }
   if (config.blobs.max_size < kKiB * kKiB || config.blobs.max_size > (1ULL << 40U)) {
-    return invalid("blobs.max_size must be from \"1MiB\" to \"1TiB\"");
+    return invalid_setting("blobs.max_size must be from \"1MiB\" to \"1TiB\"");
   }
   const auto fill = [&config](std::string& uri, std::string_view name) {
     if (uri.empty()) {

@@ -14,9 +14,6 @@
 namespace skerry::registry {
 namespace {
 
-constexpr std::uint32_t kStagedMode = 0600;
-constexpr std::uint64_t kSyncEvery = 64U << 20U;
-
 class StagedIngest final : public BlobIngest {
  public:
   StagedIngest(BlobStore::Impl& store, const Digest& digest, const ChunkIndex& index)

@@ -6,11 +6,7 @@
 namespace skerry::registry {
 namespace {
 
-constexpr std::uint32_t kStagedMode = 0600;
 constexpr std::size_t kWriteQueue = 8;
-// Written bytes are pushed to the disk this often, so that the last sync is short and the page
-// cache stays small.
-constexpr std::uint64_t kSyncEvery = 64U << 20U;
 
 }  // namespace
 

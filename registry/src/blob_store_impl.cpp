@@ -13,7 +13,6 @@ namespace skerry::registry {
 namespace {
 
 constexpr std::uint32_t kBlobMode = 0440;
-constexpr std::uint32_t kStagedMode = 0600;
 constexpr std::uint32_t kFolderMode = 0750;
 
 }  // namespace

@@ -13,6 +13,12 @@
 
 namespace skerry::registry {
 
+// Mode of a file until its bytes are verified.
+inline constexpr std::uint32_t kStagedMode = 0600;
+// Written bytes are pushed to the disk this often, so that the last sync is short and the page
+// cache stays small.
+inline constexpr std::uint64_t kSyncEvery = 64U << 20U;
+
 struct BlobStore::Impl {
   FileSystem& fs;
   BlobRecords& records;

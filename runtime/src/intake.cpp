@@ -10,14 +10,14 @@ namespace {
 
 using AnyPrompt = std::variant<Prompt, PromptTokens, PromptChat>;
 
-Error invalid(std::string message) {
+Error invalid_intake(std::string message) {
   return Error{Error::Code::kInvalidArgument, std::move(message)};
 }
 
 Result<void> check_tokens(const std::vector<std::int32_t>& tokens, std::uint32_t vocabulary) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i] < 0 || static_cast<std::uint32_t>(tokens[i]) >= vocabulary) {
-      return invalid("token " + std::to_string(i) + " is " + std::to_string(tokens[i]) +
+      return invalid_intake("token " + std::to_string(i) + " is " + std::to_string(tokens[i]) +
                      ", the vocabulary has " + std::to_string(vocabulary));
     }
   }
@@ -38,7 +38,7 @@ Result<std::vector<std::int32_t>> prompt_tokens(StepEngine& engine,
   }
   const auto& chat = std::get<PromptChat>(prompt);
   if (chat.messages.empty()) {
-    return invalid("a chat needs at least one message");
+    return invalid_intake("a chat needs at least one message");
   }
   auto rendered = engine.apply_template(chat.messages);
   if (!rendered) {
@@ -49,11 +49,11 @@ Result<std::vector<std::int32_t>> prompt_tokens(StepEngine& engine,
 
 Result<void> check_stop(const std::vector<std::string>& stop) {
   if (stop.size() > kMaxStopStrings) {
-    return invalid(std::to_string(stop.size()) + " stop strings are given, at most 16 are allowed");
+    return invalid_intake(std::to_string(stop.size()) + " stop strings are given, at most 16 are allowed");
   }
   for (const std::string& one : stop) {
     if (one.empty() || one.size() > kMaxStopBytes || !is_utf8(one)) {
-      return invalid("a stop string must be UTF-8 of 1 to 256 bytes");
+      return invalid_intake("a stop string must be UTF-8 of 1 to 256 bytes");
     }
   }
   return {};
@@ -63,7 +63,7 @@ Result<void> check_length(const std::vector<std::int32_t>& tokens,
                           std::uint32_t limit,
                           std::uint32_t context) {
   if (tokens.empty()) {
-    return invalid("the prompt is empty");
+    return invalid_intake("the prompt is empty");
   }
   if (tokens.size() > limit) {
     return Error{Error::Code::kContextTooLong,
@@ -129,7 +129,7 @@ Result<Sequence> make_embedding(StepEngine& engine,
     return cannot("embed");
   }
   if (request.texts.empty() || request.texts.size() > kMaxEmbedTexts) {
-    return invalid("an embedding request takes 1 to 1024 texts, " +
+    return invalid_intake("an embedding request takes 1 to 1024 texts, " +
                    std::to_string(request.texts.size()) + " are given");
   }
   Sequence sequence{.key = 0, .meta = std::move(request.meta), .work = Embedding{}, .prompts = {}};
@@ -157,7 +157,7 @@ Result<Sequence> make_scoring(StepEngine& engine,
     return cannot("score");
   }
   if (request.top > kMaxTopLogProbs) {
-    return invalid("top is " + std::to_string(request.top) + ", at most 64 is allowed");
+    return invalid_intake("top is " + std::to_string(request.top) + ", at most 64 is allowed");
   }
   const AnyPrompt prompt =
       std::visit([](auto& one) -> AnyPrompt { return std::move(one); }, request.prompt);

@@ -16,7 +16,7 @@ namespace skerry::security {
 
 namespace {
 
-constexpr std::size_t kMaxPem = 64U << 10U;
+constexpr std::size_t kMaxChainPem = 64U << 10U;
 constexpr long kX509Version3 = 2;
 // A clock a few minutes behind the issuer's must not refuse a fresh certificate.
 constexpr std::chrono::minutes kBackdate{5};
@@ -113,7 +113,7 @@ struct CertificateRequest::Impl {
 };
 
 Result<CertificateRequest> CertificateRequest::from_pem(std::string_view pem) {
-  if (pem.size() > kMaxPem) {
+  if (pem.size() > kMaxChainPem) {
     return Error{Error::Code::kCertificateInvalid, "a certificate request of more than 64 KiB"};
   }
   const BioPtr bio = read_bio(pem);

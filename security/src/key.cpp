@@ -16,7 +16,7 @@ namespace skerry::security {
 
 namespace {
 
-constexpr std::size_t kMaxPem = 16U << 10U;
+constexpr std::size_t kMaxKeyText = 16U << 10U;
 constexpr std::size_t kMaxSignature = 2048;
 constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 8192;
@@ -135,7 +135,7 @@ Result<PublicKey> PublicKeyAccess::from_native(EVP_PKEY* key) {
 }
 
 Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
-  if (pem.size() > kMaxPem) {
+  if (pem.size() > kMaxKeyText) {
     return Error{Error::Code::kKeyInvalid, "a public key PEM of more than 16 KiB"};
   }
   const BioPtr bio = read_bio(pem);
@@ -147,7 +147,7 @@ Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
 }
 
 Result<PublicKey> PublicKey::from_der(ByteView spki) {
-  if (spki.size() > kMaxPem) {
+  if (spki.size() > kMaxKeyText) {
     return Error{Error::Code::kKeyInvalid, "a public key of more than 16 KiB"};
   }
   const unsigned char* cursor = spki.data();
@@ -215,7 +215,7 @@ Result<PublicKey> PublicKey::from_text(std::string_view text) {
     return from_pem(text);
   }
   if (text.starts_with('{')) {
-    auto json = Json::parse(text, JsonLimits{kMaxPem, 4});
+    auto json = Json::parse(text, JsonLimits{kMaxKeyText, 4});
     if (!json) {
       return std::move(json).error();
     }

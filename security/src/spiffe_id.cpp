@@ -6,7 +6,7 @@ namespace skerry::security {
 
 namespace {
 
-constexpr std::string_view kPrefix = "spiffe://";
+constexpr std::string_view kScheme = "spiffe://";
 constexpr std::size_t kMaxUri = 255;
 constexpr std::array kKinds{
     SpiffeId::Kind::kDevice, SpiffeId::Kind::kOperator, SpiffeId::Kind::kController};
@@ -38,10 +38,10 @@ Result<SpiffeId> SpiffeId::parse(std::string_view uri) {
   if (uri.size() > kMaxUri) {
     return bad_id(uri, "longer than 255 characters");
   }
-  if (!uri.starts_with(kPrefix)) {
+  if (!uri.starts_with(kScheme)) {
     return bad_id(uri, "does not begin with spiffe://");
   }
-  std::string_view rest = uri.substr(kPrefix.size());
+  std::string_view rest = uri.substr(kScheme.size());
   const std::size_t slash = rest.find('/');
   SpiffeId id;
   id.trust_domain = std::string{rest.substr(0, slash)};
@@ -70,7 +70,7 @@ Result<SpiffeId> SpiffeId::parse(std::string_view uri) {
 }
 
 std::string SpiffeId::to_string() const {
-  return std::string{kPrefix} + trust_domain + "/" + std::string{security::to_string(kind)} + "/" +
+  return std::string{kScheme} + trust_domain + "/" + std::string{security::to_string(kind)} + "/" +
          name;
 }
 

@@ -8,11 +8,11 @@ namespace skerry::security {
 namespace {
 
 constexpr std::string_view kFormat = "skerry-tokens/1";
-constexpr std::string_view kPrefix = "skt_";
+constexpr std::string_view kSecretPrefix = "skt_";
 constexpr std::size_t kSecretBytes = 32;
 constexpr std::size_t kMaxTokens = 4096;
 constexpr std::size_t kMaxFile = 4U << 20U;
-constexpr std::uint32_t kOthersMayRead = 0077;
+constexpr std::uint32_t kSecretModeMask = 0077;
 
 std::string encode(const std::vector<TokenRecord>& records) {
   Json::Array tokens;
@@ -85,7 +85,7 @@ Result<std::vector<TokenRecord>> load(FileSystem& fs, const std::filesystem::pat
     }
     return status.error();
   }
-  if ((status->mode & kOthersMayRead) != 0) {
+  if ((status->mode & kSecretModeMask) != 0) {
     return Error{Error::Code::kPermissionDenied,
                  path.string() + " may be read by others; chmod 600 it"};
   }
@@ -163,7 +163,7 @@ Result<NewToken> TokenStore::create(std::string_view name,
     return Error{Error::Code::kResourceExhausted, "4096 tokens exist; revoke some first"};
   }
   NewToken token;
-  token.secret = std::string{kPrefix} + random.hex(kSecretBytes);
+  token.secret = std::string{kSecretPrefix} + random.hex(kSecretBytes);
   token.record.name = std::string{name};
   token.record.tenant = tenant;
   token.record.created = clock.wall_now();

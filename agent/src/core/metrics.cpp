@@ -16,7 +16,7 @@ std::string number(double value) {
 }
 
 // A label value: backslash, quote and line feed are escaped.
-std::string quoted(std::string_view value) {
+std::string label_value(std::string_view value) {
   std::string text{"\""};
   for (const char c : value) {
     if (c == '\\' || c == '"') {
@@ -109,7 +109,7 @@ std::string Metrics::render(const Gauges& gauges) const {
   Page page;
   const auto each = [this, &page](const auto& write) {
     for (const auto& [name, model] : models_) {
-      write(page, "model_name=" + quoted(name), model);
+      write(page, "model_name=" + label_value(name), model);
     }
   };
   page.family(metric::kRequestsRunning, "gauge", "Requests that a model is answering.");
@@ -120,14 +120,14 @@ std::string Metrics::render(const Gauges& gauges) const {
   each([](Page& out, const std::string& labels, const ModelMetrics& model) {
     for (const auto& [reason, count] : model.success) {
       out.line(metric::kRequestSuccess,
-               labels + ",finished_reason=" + quoted(reason),
+               labels + ",finished_reason=" + label_value(reason),
                std::to_string(count));
     }
   });
   page.family(metric::kRequestFailure, "counter", "Requests that failed.");
   each([](Page& out, const std::string& labels, const ModelMetrics& model) {
     for (const auto& [code, count] : model.failure) {
-      out.line(metric::kRequestFailure, labels + ",code=" + quoted(code), std::to_string(count));
+      out.line(metric::kRequestFailure, labels + ",code=" + label_value(code), std::to_string(count));
     }
   });
   page.family(metric::kPromptTokens, "counter", "Prompt tokens read.");

@@ -9,7 +9,7 @@ namespace skerry::security::tuf {
 namespace {
 
 constexpr std::string_view kSpecVersion = "1.0.34";
-constexpr std::size_t kDepth = 24;
+constexpr std::size_t kRepositoryDepth = 24;
 
 template <class T>
 Result<AnyMetadata> any_of(Result<Envelope<T>> envelope) {
@@ -23,7 +23,7 @@ Result<AnyMetadata> any_of(Result<Envelope<T>> envelope) {
 }
 
 Result<Json> parse_file(std::string_view bytes) {
-  return Json::parse(bytes, JsonLimits{MetadataLimits::kTargetsBytes, kDepth});
+  return Json::parse(bytes, JsonLimits{MetadataLimits::kTargetsBytes, kRepositoryDepth});
 }
 
 Result<Json> encode_role(const RoleSetup& setup, Role role, Json::Object& keys) {
