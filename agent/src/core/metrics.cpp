@@ -127,7 +127,8 @@ std::string Metrics::render(const Gauges& gauges) const {
   page.family(metric::kRequestFailure, "counter", "Requests that failed.");
   each([](Page& out, const std::string& labels, const ModelMetrics& model) {
     for (const auto& [code, count] : model.failure) {
-      out.line(metric::kRequestFailure, labels + ",code=" + label_value(code), std::to_string(count));
+      out.line(
+          metric::kRequestFailure, labels + ",code=" + label_value(code), std::to_string(count));
     }
   });
   page.family(metric::kPromptTokens, "counter", "Prompt tokens read.");

@@ -36,7 +36,7 @@ constexpr std::chrono::milliseconds kDrainStep{20};
 constexpr double kDefaultMemoryShare = 0.8;
 
 // Everything on disk, opened in this order.
-struct State {
+struct StoredState {
   std::optional<StateDir> dir;
   std::shared_ptr<const security::Signer> audit_key;
   std::unique_ptr<registry::Catalogue> catalogue;
@@ -73,8 +73,8 @@ Result<void> load_policy_file(FileSystem& fs,
   return {};
 }
 
-Result<State> open_state(Core& core) {
-  State state;
+Result<StoredState> open_state(Core& core) {
+  StoredState state;
   const Settings& settings = *core.settings;
   Result<StateDir> dir = StateDir::open(core.fs, settings.state_dir());
   if (!dir) {
@@ -171,7 +171,7 @@ runtime::SupervisorOptions supervisor_options(const Settings& settings) {
 class Daemon {
  public:
   Daemon(Core& core,
-         State& state,
+         StoredState& state,
          std::filesystem::path config,
          const Environment& environment,
          BootTime began)
@@ -373,7 +373,7 @@ class Daemon {
   }
 
   Core& core_;
-  State& state_;
+  StoredState& state_;
   std::filesystem::path config_;
   const Environment& environment_;
   BootTime began_;
@@ -428,7 +428,7 @@ Result<void> run_daemon(const std::filesystem::path& config,
             log,
             std::make_shared<const Settings>(std::move(settings)),
             tasks};
-  Result<State> state = open_state(core);
+  Result<StoredState> state = open_state(core);
   if (!state) {
     return state.error();
   }

@@ -9,7 +9,7 @@
 #include "model_text.hpp"
 
 namespace skerry::agent {
-namespace pb = skerry::admin::v1;
+namespace admin_pb = skerry::admin::v1;
 using security::Verb;
 
 Result<security::Principal> parse_subject(std::string_view text) {
@@ -32,7 +32,8 @@ Result<security::Principal> parse_subject(std::string_view text) {
                    "\" is none of uid:<n>, token:<name>, spiffe://…, system:<component>"};
 }
 
-Task<grpc::Status> AdminGrpc::fill_slots(google::protobuf::RepeatedPtrField<pb::SlotStatus>* out) {
+Task<grpc::Status> AdminGrpc::fill_slots(
+    google::protobuf::RepeatedPtrField<admin_pb::SlotStatus>* out) {
   registry::Catalogue& catalogue = administration_.parts().catalogue;
   auto read = [&catalogue] { return catalogue.list_slots(); };
   Result<std::vector<registry::Slot>> stored = co_await async::offload(core_.disk, std::move(read));
@@ -52,8 +53,8 @@ Task<grpc::Status> AdminGrpc::fill_slots(google::protobuf::RepeatedPtrField<pb::
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* context,
-                                               const pb::GetStatusRequest*,
-                                               pb::GetStatusResponse* response) {
+                                               const admin_pb::GetStatusRequest*,
+                                               admin_pb::GetStatusResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -73,7 +74,7 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                        co_return filled;
                      }
                      for (const ModelHost::Loaded& loaded : parts.host.loaded()) {
-                       pb::WorkerStatus& out = *response->add_workers();
+                       admin_pb::WorkerStatus& out = *response->add_workers();
                        const runtime::WorkerStatus status = loaded.model->status();
                        const runtime::ModelInfo& info = loaded.model->info();
                        out.set_model(loaded.served->name());
@@ -93,7 +94,7 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                      }
                      const SyncState sync = sources_.sync();
                      const OutboxStatus outbox = sources_.outbox();
-                     pb::SyncStatus& out = *response->mutable_sync();
+                     admin_pb::SyncStatus& out = *response->mutable_sync();
                      out.set_enrolled(sync.enrolled);
                      out.set_device_id(sync.device_id);
                      out.set_controller(sync.controller);
@@ -117,8 +118,8 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::ListSlots(grpc::CallbackServerContext* context,
-                                               const pb::ListSlotsRequest*,
-                                               pb::ListSlotsResponse* response) {
+                                               const admin_pb::ListSlotsRequest*,
+                                               admin_pb::ListSlotsResponse* response) {
   return run_unary(
       core_, peers_, context, "admin.slots", [this, response](Caller caller) -> Task<grpc::Status> {
         Administration::Parts& parts = administration_.parts();
@@ -138,7 +139,7 @@ grpc::ServerUnaryReactor* AdminGrpc::ListSlots(grpc::CallbackServerContext* cont
           co_return to_status(bad.error());
         }
         for (const registry::KnownBad& entry : *bad) {
-          pb::QuarantineEntry& out = *response->add_quarantine();
+          admin_pb::QuarantineEntry& out = *response->add_quarantine();
           out.set_digest(entry.manifest.to_string());
           out.set_reason(entry.variant.empty() ? entry.reason
                                                : entry.variant + ": " + entry.reason);
@@ -149,8 +150,8 @@ grpc::ServerUnaryReactor* AdminGrpc::ListSlots(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::Rollback(grpc::CallbackServerContext* context,
-                                              const pb::RollbackRequest* request,
-                                              pb::RollbackResponse* response) {
+                                              const admin_pb::RollbackRequest* request,
+                                              admin_pb::RollbackResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -169,12 +170,12 @@ grpc::ServerUnaryReactor* AdminGrpc::Rollback(grpc::CallbackServerContext* conte
                        co_return to_status(done.error());
                      }
                      response->set_commit_us(static_cast<std::uint64_t>(done->commit.count()));
-                     google::protobuf::RepeatedPtrField<pb::SlotStatus> slots;
+                     google::protobuf::RepeatedPtrField<admin_pb::SlotStatus> slots;
                      grpc::Status filled = co_await fill_slots(&slots);
                      if (!filled.ok()) {
                        co_return filled;
                      }
-                     for (pb::SlotStatus& slot : slots) {
+                     for (admin_pb::SlotStatus& slot : slots) {
                        if (slot.slot() == request->slot()) {
                          *response->mutable_slot() = std::move(slot);
                        }
@@ -183,9 +184,10 @@ grpc::ServerUnaryReactor* AdminGrpc::Rollback(grpc::CallbackServerContext* conte
                    });
 }
 
-grpc::ServerUnaryReactor* AdminGrpc::ClearQuarantine(grpc::CallbackServerContext* context,
-                                                     const pb::ClearQuarantineRequest* request,
-                                                     pb::ClearQuarantineResponse* response) {
+grpc::ServerUnaryReactor* AdminGrpc::ClearQuarantine(
+    grpc::CallbackServerContext* context,
+    const admin_pb::ClearQuarantineRequest* request,
+    admin_pb::ClearQuarantineResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -202,8 +204,8 @@ grpc::ServerUnaryReactor* AdminGrpc::ClearQuarantine(grpc::CallbackServerContext
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::CanI(grpc::CallbackServerContext* context,
-                                          const pb::CanIRequest* request,
-                                          pb::CanIResponse* response) {
+                                          const admin_pb::CanIRequest* request,
+                                          admin_pb::CanIResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -247,8 +249,8 @@ grpc::ServerUnaryReactor* AdminGrpc::CanI(grpc::CallbackServerContext* context,
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::SetPolicy(grpc::CallbackServerContext* context,
-                                               const pb::SetPolicyRequest* request,
-                                               pb::SetPolicyResponse* response) {
+                                               const admin_pb::SetPolicyRequest* request,
+                                               admin_pb::SetPolicyResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -266,8 +268,8 @@ grpc::ServerUnaryReactor* AdminGrpc::SetPolicy(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::GetPolicy(grpc::CallbackServerContext* context,
-                                               const pb::GetPolicyRequest*,
-                                               pb::GetPolicyResponse* response) {
+                                               const admin_pb::GetPolicyRequest*,
+                                               admin_pb::GetPolicyResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -286,8 +288,8 @@ grpc::ServerUnaryReactor* AdminGrpc::GetPolicy(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::CreateToken(grpc::CallbackServerContext* context,
-                                                 const pb::CreateTokenRequest* request,
-                                                 pb::CreateTokenResponse* response) {
+                                                 const admin_pb::CreateTokenRequest* request,
+                                                 admin_pb::CreateTokenResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -307,8 +309,8 @@ grpc::ServerUnaryReactor* AdminGrpc::CreateToken(grpc::CallbackServerContext* co
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::ListTokens(grpc::CallbackServerContext* context,
-                                                const pb::ListTokensRequest*,
-                                                pb::ListTokensResponse* response) {
+                                                const admin_pb::ListTokensRequest*,
+                                                admin_pb::ListTokensResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -320,7 +322,7 @@ grpc::ServerUnaryReactor* AdminGrpc::ListTokens(grpc::CallbackServerContext* con
                        co_return to_status(tokens.error());
                      }
                      for (const security::TokenRecord& token : *tokens) {
-                       pb::TokenInfo& out = *response->add_tokens();
+                       admin_pb::TokenInfo& out = *response->add_tokens();
                        out.set_name(token.name);
                        out.set_created_unix_ms(unix_ms(token.created));
                        if (token.expires) {
@@ -332,8 +334,8 @@ grpc::ServerUnaryReactor* AdminGrpc::ListTokens(grpc::CallbackServerContext* con
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::RevokeToken(grpc::CallbackServerContext* context,
-                                                 const pb::RevokeTokenRequest* request,
-                                                 pb::RevokeTokenResponse* response) {
+                                                 const admin_pb::RevokeTokenRequest* request,
+                                                 admin_pb::RevokeTokenResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -350,8 +352,8 @@ grpc::ServerUnaryReactor* AdminGrpc::RevokeToken(grpc::CallbackServerContext* co
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::VerifyAudit(grpc::CallbackServerContext* context,
-                                                 const pb::VerifyAuditRequest*,
-                                                 pb::VerifyAuditResponse* response) {
+                                                 const admin_pb::VerifyAuditRequest*,
+                                                 admin_pb::VerifyAuditResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -376,8 +378,8 @@ grpc::ServerUnaryReactor* AdminGrpc::VerifyAudit(grpc::CallbackServerContext* co
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::Collect(grpc::CallbackServerContext* context,
-                                             const pb::CollectRequest* request,
-                                             pb::CollectResponse* response) {
+                                             const admin_pb::CollectRequest* request,
+                                             admin_pb::CollectResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,

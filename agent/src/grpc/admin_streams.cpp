@@ -10,7 +10,7 @@
 #include "stream_writer.hpp"
 
 namespace skerry::agent {
-namespace pb = skerry::admin::v1;
+namespace admin_pb = skerry::admin::v1;
 using security::Verb;
 namespace {
 
@@ -20,8 +20,8 @@ constexpr std::size_t kExportPiece = 256U << 10U;
 constexpr std::chrono::milliseconds kFollowInterval{500};
 
 Task<grpc::Status> tail(Administration& administration,
-                        pb::TailAuditRequest request,
-                        std::shared_ptr<StreamWriter<pb::AuditRecord>> writer) {
+                        admin_pb::TailAuditRequest request,
+                        std::shared_ptr<StreamWriter<admin_pb::AuditRecord>> writer) {
   security::AuditLog& log = administration.parts().audit.log();
   const std::uint64_t size = log.status().size;
   std::uint64_t next = request.from_seq();
@@ -36,7 +36,7 @@ Task<grpc::Status> tail(Administration& administration,
     }
     for (security::AuditEntry& entry : *entries) {
       next = entry.seq + 1;
-      pb::AuditRecord record;
+      admin_pb::AuditRecord record;
       record.set_seq(entry.seq);
       record.set_json(std::move(entry.record));
       if (!co_await writer->write(std::move(record))) {
@@ -55,7 +55,7 @@ Task<grpc::Status> tail(Administration& administration,
 
 Task<grpc::Status> send_file(Core& core,
                              std::filesystem::path path,
-                             std::shared_ptr<StreamWriter<pb::ExportAuditChunk>> writer) {
+                             std::shared_ptr<StreamWriter<admin_pb::ExportAuditChunk>> writer) {
   auto open = [&core, path] { return core.fs.open(path, OpenMode::kRead); };
   Result<std::unique_ptr<File>> opened = co_await async::offload(core.disk, std::move(open));
   if (!opened) {
@@ -82,7 +82,7 @@ Task<grpc::Status> send_file(Core& core,
       co_return grpc::Status::OK;
     }
     offset += piece->size();
-    pb::ExportAuditChunk chunk;
+    admin_pb::ExportAuditChunk chunk;
     chunk.set_data(*std::move(piece));
     if (!co_await writer->write(std::move(chunk))) {
       co_return grpc::Status::CANCELLED;
@@ -92,8 +92,8 @@ Task<grpc::Status> send_file(Core& core,
 
 Task<void> run_tail(Administration& administration,
                     Caller caller,
-                    pb::TailAuditRequest request,
-                    std::shared_ptr<StreamWriter<pb::AuditRecord>> writer) {
+                    admin_pb::TailAuditRequest request,
+                    std::shared_ptr<StreamWriter<admin_pb::AuditRecord>> writer) {
   grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
   try {
     Result<void> allowed = co_await administration.parts().access.authorise_read(
@@ -112,7 +112,7 @@ Task<void> run_tail(Administration& administration,
 Task<void> run_export(Core& core,
                       Administration& administration,
                       Caller caller,
-                      std::shared_ptr<StreamWriter<pb::ExportAuditChunk>> writer) {
+                      std::shared_ptr<StreamWriter<admin_pb::ExportAuditChunk>> writer) {
   grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
   std::filesystem::path path;
   try {
@@ -137,9 +137,9 @@ Task<void> run_export(Core& core,
 
 }  // namespace
 
-grpc::ServerWriteReactor<pb::AuditRecord>* AdminGrpc::TailAudit(
-    grpc::CallbackServerContext* context, const pb::TailAuditRequest* request) {
-  auto writer = StreamWriter<pb::AuditRecord>::make(core_);
+grpc::ServerWriteReactor<admin_pb::AuditRecord>* AdminGrpc::TailAudit(
+    grpc::CallbackServerContext* context, const admin_pb::TailAuditRequest* request) {
+  auto writer = StreamWriter<admin_pb::AuditRecord>::make(core_);
   Result<Caller> caller = peers_.find(context->peer());
   if (!caller) {
     writer->end(to_status(caller.error()));
@@ -153,9 +153,9 @@ grpc::ServerWriteReactor<pb::AuditRecord>* AdminGrpc::TailAudit(
   return writer.get();
 }
 
-grpc::ServerWriteReactor<pb::ExportAuditChunk>* AdminGrpc::ExportAudit(
-    grpc::CallbackServerContext* context, const pb::ExportAuditRequest*) {
-  auto writer = StreamWriter<pb::ExportAuditChunk>::make(core_);
+grpc::ServerWriteReactor<admin_pb::ExportAuditChunk>* AdminGrpc::ExportAudit(
+    grpc::CallbackServerContext* context, const admin_pb::ExportAuditRequest*) {
+  auto writer = StreamWriter<admin_pb::ExportAuditChunk>::make(core_);
   Result<Caller> caller = peers_.find(context->peer());
   if (!caller) {
     writer->end(to_status(caller.error()));

@@ -6,18 +6,18 @@
 #include "text_reactor.hpp"
 
 namespace skerry::agent {
-namespace pb = skerry::inference::v1;
+namespace inference_pb = skerry::inference::v1;
 namespace {
 
 constexpr int kMaxMessages = 2048;
 constexpr int kMaxTexts = 1024;
 constexpr int kMaxTensors = 256;
 
-runtime::PriorityClass priority_of(pb::Priority priority) {
+runtime::PriorityClass priority_of(inference_pb::Priority priority) {
   switch (priority) {
-    case pb::PRIORITY_INTERACTIVE:
+    case inference_pb::PRIORITY_INTERACTIVE:
       return runtime::PriorityClass::kInteractive;
-    case pb::PRIORITY_BATCH:
+    case inference_pb::PRIORITY_BATCH:
       return runtime::PriorityClass::kBatch;
     default:
       return runtime::PriorityClass::kNormal;
@@ -25,7 +25,7 @@ runtime::PriorityClass priority_of(pb::Priority priority) {
 }
 
 // Absent temperature means greedy here, unlike in OpenAI's dialect.
-runtime::SamplingParams sampling_of(const pb::Sampling& in) {
+runtime::SamplingParams sampling_of(const inference_pb::Sampling& in) {
   runtime::SamplingParams out;
   out.temperature = in.has_temperature() ? in.temperature() : 0.0F;
   out.top_k = in.has_top_k() ? in.top_k() : 0;
@@ -38,7 +38,7 @@ runtime::SamplingParams sampling_of(const pb::Sampling& in) {
   return out;
 }
 
-Result<void> check_penalties(const pb::Sampling& in) {
+Result<void> check_penalties(const inference_pb::Sampling& in) {
   for (const float value : {in.frequency_penalty(), in.presence_penalty()}) {
     if (value != 0.0F) {
       return Error{Error::Code::kUnimplemented,
@@ -76,7 +76,7 @@ Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Reque
 
 }  // namespace
 
-grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::start_text(
+grpc::ServerWriteReactor<inference_pb::GenerateEvent>* InferenceGrpc::start_text(
     grpc::CallbackServerContext* context, Result<TextJob> job) {
   const std::shared_ptr<TextReactor> reactor = TextReactor::make(core_);
   Result<Caller> caller = peers_.find(context->peer());
@@ -92,8 +92,8 @@ grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::start_text(
   return reactor.get();
 }
 
-grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::Generate(
-    grpc::CallbackServerContext* context, const pb::GenerateRequest* request) {
+grpc::ServerWriteReactor<inference_pb::GenerateEvent>* InferenceGrpc::Generate(
+    grpc::CallbackServerContext* context, const inference_pb::GenerateRequest* request) {
   Result<TextJob> job = text_job(*context, *request);
   if (job) {
     job->prompt = runtime::Prompt{request->prompt()};
@@ -101,15 +101,15 @@ grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::Generate(
   return start_text(context, std::move(job));
 }
 
-grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::Chat(
-    grpc::CallbackServerContext* context, const pb::ChatRequest* request) {
+grpc::ServerWriteReactor<inference_pb::GenerateEvent>* InferenceGrpc::Chat(
+    grpc::CallbackServerContext* context, const inference_pb::ChatRequest* request) {
   Result<TextJob> job = text_job(*context, *request);
   if (job && (request->messages().empty() || request->messages_size() > kMaxMessages)) {
     job = Error{Error::Code::kInvalidArgument, "messages: 1 to 2048 are taken"};
   }
   if (job) {
     runtime::PromptChat chat;
-    for (const pb::Message& message : request->messages()) {
+    for (const inference_pb::Message& message : request->messages()) {
       chat.messages.push_back({message.role(), message.content()});
     }
     job->prompt = std::move(chat);
@@ -118,8 +118,8 @@ grpc::ServerWriteReactor<pb::GenerateEvent>* InferenceGrpc::Chat(
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* context,
-                                               const pb::EmbedRequest* request,
-                                               pb::EmbedResponse* response) {
+                                               const inference_pb::EmbedRequest* request,
+                                               inference_pb::EmbedResponse* response) {
   CallOptions call = options_of(*context, *request);
   return run_unary(
       core_,
@@ -146,8 +146,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Score(grpc::CallbackServerContext* context,
-                                               const pb::ScoreRequest* request,
-                                               pb::ScoreResponse* response) {
+                                               const inference_pb::ScoreRequest* request,
+                                               inference_pb::ScoreResponse* response) {
   CallOptions call = options_of(*context, *request);
   return run_unary(
       core_,
@@ -170,8 +170,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Score(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* context,
-                                                  const pb::TokenizeRequest* request,
-                                                  pb::TokenizeResponse* response) {
+                                                  const inference_pb::TokenizeRequest* request,
+                                                  inference_pb::TokenizeResponse* response) {
   CallOptions call;
   call.reference = request->model();
   call.timeout = time_left(*context);
@@ -192,8 +192,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* context,
-                                               const pb::InferRequest* request,
-                                               pb::InferResponse* response) {
+                                               const inference_pb::InferRequest* request,
+                                               inference_pb::InferResponse* response) {
   CallOptions call = options_of(*context, *request);
   call.request_id = request->request_id();
   return run_unary(
@@ -207,7 +207,7 @@ grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* cont
           co_return to_status(bad);
         }
         std::vector<runtime::Tensor> inputs;
-        for (const pb::Tensor& in : request->inputs()) {
+        for (const inference_pb::Tensor& in : request->inputs()) {
           Result<runtime::DataType> type = runtime::parse_data_type(in.datatype());
           if (!type) {
             co_return to_status(type.error().with_context("input " + in.name()));
@@ -226,7 +226,7 @@ grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* cont
           co_return to_status(answer.error());
         }
         for (runtime::Tensor& tensor : answer->tensors.outputs) {
-          pb::Tensor& out = *response->add_outputs();
+          inference_pb::Tensor& out = *response->add_outputs();
           out.set_name(tensor.name);
           out.set_datatype(std::string(to_string(tensor.type)));
           out.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
@@ -243,8 +243,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* cont
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Cancel(grpc::CallbackServerContext* context,
-                                                const pb::CancelRequest* request,
-                                                pb::CancelResponse* response) {
+                                                const inference_pb::CancelRequest* request,
+                                                inference_pb::CancelResponse* response) {
   return run_unary(core_,
                    peers_,
                    context,

@@ -6,10 +6,10 @@
 #include "model_text.hpp"
 
 namespace skerry::agent {
-namespace pb = skerry::models::v1;
+namespace models_pb = skerry::models::v1;
 
 // Two messages at most: that loading began, and the loaded model.
-class ModelsGrpc::LoadReactor final : public grpc::ServerWriteReactor<pb::LoadProgress>,
+class ModelsGrpc::LoadReactor final : public grpc::ServerWriteReactor<models_pb::LoadProgress>,
                                       public std::enable_shared_from_this<LoadReactor> {
  public:
   explicit LoadReactor(Core& core) : core_(core) {}
@@ -20,7 +20,7 @@ class ModelsGrpc::LoadReactor final : public grpc::ServerWriteReactor<pb::LoadPr
     writing_ = true;
     StartWrite(&progress_);
   }
-  void end(pb::LoadProgress last) {
+  void end(models_pb::LoadProgress last) {
     last_ = std::move(last);
     has_last_ = true;
     next();
@@ -61,8 +61,8 @@ class ModelsGrpc::LoadReactor final : public grpc::ServerWriteReactor<pb::LoadPr
 
   Core& core_;
   std::shared_ptr<LoadReactor> self_;
-  pb::LoadProgress progress_;
-  pb::LoadProgress last_;
+  models_pb::LoadProgress progress_;
+  models_pb::LoadProgress last_;
   grpc::Status status_;
   bool writing_ = false;
   bool has_last_ = false;
@@ -71,8 +71,8 @@ class ModelsGrpc::LoadReactor final : public grpc::ServerWriteReactor<pb::LoadPr
 };
 
 grpc::ServerUnaryReactor* ModelsGrpc::ListModels(grpc::CallbackServerContext* context,
-                                                 const pb::ListModelsRequest*,
-                                                 pb::ListModelsResponse* response) {
+                                                 const models_pb::ListModelsRequest*,
+                                                 models_pb::ListModelsResponse* response) {
   return run_unary(
       core_, peers_, context, "list_models", [this, response](Caller caller) -> Task<grpc::Status> {
         for (const ServedModelPtr& model : host_.served()) {
@@ -88,8 +88,8 @@ grpc::ServerUnaryReactor* ModelsGrpc::ListModels(grpc::CallbackServerContext* co
 }
 
 grpc::ServerUnaryReactor* ModelsGrpc::GetModel(grpc::CallbackServerContext* context,
-                                               const pb::GetModelRequest* request,
-                                               pb::Model* response) {
+                                               const models_pb::GetModelRequest* request,
+                                               models_pb::Model* response) {
   return run_unary(core_,
                    peers_,
                    context,
@@ -105,8 +105,8 @@ grpc::ServerUnaryReactor* ModelsGrpc::GetModel(grpc::CallbackServerContext* cont
                    });
 }
 
-grpc::ServerWriteReactor<pb::LoadProgress>* ModelsGrpc::LoadModel(
-    grpc::CallbackServerContext* context, const pb::LoadModelRequest* request) {
+grpc::ServerWriteReactor<models_pb::LoadProgress>* ModelsGrpc::LoadModel(
+    grpc::CallbackServerContext* context, const models_pb::LoadModelRequest* request) {
   auto reactor = std::make_shared<LoadReactor>(core_);
   reactor->keep();
   Result<Caller> caller = peers_.find(context->peer());
@@ -143,7 +143,7 @@ Task<void> ModelsGrpc::load(Caller caller,
     reactor->fail(to_status(lease.error()));
     co_return;
   }
-  pb::LoadProgress last;
+  models_pb::LoadProgress last;
   last.set_phase("ready");
   last.set_fraction(1.0);
   fill_model(host_, **model, last.mutable_model());
@@ -151,8 +151,8 @@ Task<void> ModelsGrpc::load(Caller caller,
 }
 
 grpc::ServerUnaryReactor* ModelsGrpc::UnloadModel(grpc::CallbackServerContext* context,
-                                                  const pb::UnloadModelRequest* request,
-                                                  pb::UnloadModelResponse* response) {
+                                                  const models_pb::UnloadModelRequest* request,
+                                                  models_pb::UnloadModelResponse* response) {
   return run_unary(
       core_,
       peers_,

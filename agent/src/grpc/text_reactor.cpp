@@ -7,7 +7,7 @@
 #include "status.hpp"
 
 namespace skerry::agent {
-namespace pb = skerry::inference::v1;
+namespace inference_pb = skerry::inference::v1;
 namespace {
 
 std::uint64_t microseconds(std::chrono::nanoseconds time) {
@@ -15,16 +15,16 @@ std::uint64_t microseconds(std::chrono::nanoseconds time) {
       std::chrono::duration_cast<std::chrono::microseconds>(time).count());
 }
 
-pb::FinishReason reason_of(runtime::FinishReason reason) {
+inference_pb::FinishReason reason_of(runtime::FinishReason reason) {
   switch (reason) {
     case runtime::FinishReason::kStop:
-      return pb::FINISH_REASON_STOP;
+      return inference_pb::FINISH_REASON_STOP;
     case runtime::FinishReason::kLength:
-      return pb::FINISH_REASON_LENGTH;
+      return inference_pb::FINISH_REASON_LENGTH;
     case runtime::FinishReason::kCancelled:
-      return pb::FINISH_REASON_CANCELLED;
+      return inference_pb::FINISH_REASON_CANCELLED;
   }
-  return pb::FINISH_REASON_UNSPECIFIED;
+  return inference_pb::FINISH_REASON_UNSPECIFIED;
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ void TextReactor::started(const ServedModel& model,
                           const std::string& request_id,
                           const runtime::Started& facts) {
   Event event;
-  pb::Started& started = *event.mutable_started();
+  inference_pb::Started& started = *event.mutable_started();
   started.set_request_id(request_id);
   started.set_model(model.name());
   started.set_version(model.version());
@@ -87,7 +87,7 @@ void TextReactor::started(const ServedModel& model,
 
 void TextReactor::delta(std::string text, std::size_t tokens) {
   if (!queue_.empty() && queue_.back().has_delta()) {
-    pb::TextDelta& last = *queue_.back().mutable_delta();
+    inference_pb::TextDelta& last = *queue_.back().mutable_delta();
     last.mutable_text()->append(text);
     last.set_tokens(last.tokens() + static_cast<std::uint32_t>(tokens));
     return;
@@ -100,7 +100,7 @@ void TextReactor::delta(std::string text, std::size_t tokens) {
 
 void TextReactor::done(const runtime::Done& done, std::chrono::nanoseconds first_token) {
   Event event;
-  pb::Done& out = *event.mutable_done();
+  inference_pb::Done& out = *event.mutable_done();
   out.set_reason(reason_of(done.reason));
   out.set_stop(done.stop_match);
   out.mutable_usage()->set_prompt_tokens(done.usage.prompt_tokens);
@@ -122,7 +122,7 @@ void TextReactor::failed(const Error& error, bool retryable) {
     return;
   }
   Event event;
-  pb::Failure& failure = *event.mutable_failure();
+  inference_pb::Failure& failure = *event.mutable_failure();
   failure.set_code(std::string{to_string(error.code())});
   failure.set_message(error.message());
   failure.set_retryable(retryable);

@@ -18,7 +18,7 @@ namespace skerry::agent {
 namespace asio = boost::asio;
 namespace {
 
-constexpr std::chrono::milliseconds kExhaustedPause{200};
+constexpr std::chrono::milliseconds kAcceptPause{200};
 
 }  // namespace
 
@@ -64,7 +64,7 @@ struct HttpFront::Impl {
       }
       if (ec) {
         parts.core.log.warning("listen.exhausted", {{"socket", "http"}, {"error", ec.message()}});
-        co_await async::sleep_for(kExhaustedPause);
+        co_await async::sleep_for(kAcceptPause);
         continue;
       }
       // Asio accepts without it, and workers must not inherit connections.

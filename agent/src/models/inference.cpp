@@ -21,6 +21,17 @@ std::optional<Error> check_request_id(const std::string& id) {
   return std::nullopt;
 }
 
+security::AuditObject object_of(const ServedModel& model) {
+  security::AuditObject object;
+  object.model = model.name();
+  object.version = model.version();
+  object.variant = model.variant.name;
+  object.slot = model.slot;
+  object.manifest_digest = model.generation.manifest.to_string();
+  object.blob_digest = model.weights.to_string();
+  return object;
+}
+
 }  // namespace
 
 // One admitted call, from the decision to its audit record.
@@ -130,6 +141,8 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
   }
   Result<ModelHost::Lease> lease = co_await host_.acquire(*model);
   if (!lease) {
+    ++metrics_.model((*model)->name()).failure[std::string(to_string(lease.error().code()))];
+    record_failure(*ticket, **model, call.request_id, lease.error());
     co_return lease.error();
   }
   ticket->lease = *std::move(lease);
@@ -159,18 +172,11 @@ void Inference::settle(Ticket& ticket, const runtime::Usage& usage, std::string_
   model.generation_tokens += usage.completion_tokens;
   model.latency.observe(
       std::chrono::duration<double>(core_.clock.boot_now() - ticket.began).count());
-  security::AuditObject object;
-  object.model = ticket.model().name();
-  object.version = ticket.model().version();
-  object.variant = ticket.model().variant.name;
-  object.slot = ticket.model().slot;
-  object.manifest_digest = ticket.model().generation.manifest.to_string();
-  object.blob_digest = ticket.model().weights.to_string();
   security::AuditEvent event = security::AuditEvent::inference(ticket.caller.principal,
                                                                ticket.caller.authn_method,
                                                                ticket.action,
                                                                ticket.decision,
-                                                               std::move(object),
+                                                               object_of(ticket.model()),
                                                                security::AuditOutcome::kSuccess);
   event.correlation_id = ticket.meta.id.str();
   Json::Object details;
@@ -192,22 +198,22 @@ void Inference::settle(Ticket& ticket, const Error& error) {
   ModelMetrics& model = metrics_.model(ticket.model().name());
   --model.running;
   ++model.failure[std::string{to_string(error.code())}];
-  security::AuditObject object;
-  object.model = ticket.model().name();
-  object.version = ticket.model().version();
-  object.variant = ticket.model().variant.name;
-  object.slot = ticket.model().slot;
-  object.manifest_digest = ticket.model().generation.manifest.to_string();
-  object.blob_digest = ticket.model().weights.to_string();
+  record_failure(ticket, ticket.model(), ticket.meta.id.str(), error);
+}
+
+void Inference::record_failure(const Ticket& ticket,
+                               const ServedModel& model,
+                               const std::string& request_id,
+                               const Error& error) {
   security::AuditEvent event = security::AuditEvent::inference(ticket.caller.principal,
                                                                ticket.caller.authn_method,
                                                                ticket.action,
                                                                ticket.decision,
-                                                               std::move(object),
+                                                               object_of(model),
                                                                security::AuditOutcome::kFailure);
   // The code alone: an engine's message might quote the prompt.
   event.reason = std::string{to_string(error.code())};
-  event.correlation_id = ticket.meta.id.str();
+  event.correlation_id = request_id;
   audit_.record(std::move(event));
 }
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 namespace skerry::agent::sync {
-namespace pb = fleet::v1;
+namespace fleet_pb = fleet::v1;
 namespace {
 
 std::string range_of(std::uint32_t lowest, std::uint32_t newest) {
@@ -19,11 +19,12 @@ std::map<std::string, std::uint64_t> to_map(
 
 }  // namespace
 
-pb::DeviceMessage Session::hello(std::uint64_t wall_ms,
-                                 const std::map<std::string, std::uint64_t>& generations,
-                                 const std::optional<pb::AuditCheckpoint>& audit) const {
-  pb::DeviceMessage message;
-  pb::Hello& hello = *message.mutable_hello();
+fleet_pb::DeviceMessage Session::hello(
+    std::uint64_t wall_ms,
+    const std::map<std::string, std::uint64_t>& generations,
+    const std::optional<fleet_pb::AuditCheckpoint>& audit) const {
+  fleet_pb::DeviceMessage message;
+  fleet_pb::Hello& hello = *message.mutable_hello();
   hello.set_protocol_version(kProtocolVersion);
   hello.set_min_protocol_version(kMinProtocolVersion);
   hello.add_capabilities("outbox");
@@ -43,8 +44,8 @@ pb::DeviceMessage Session::hello(std::uint64_t wall_ms,
   return message;
 }
 
-Result<Session::Effects> Session::on_message(const pb::ControllerMessage& message) {
-  using Case = pb::ControllerMessage::MessageCase;
+Result<Session::Effects> Session::on_message(const fleet_pb::ControllerMessage& message) {
+  using Case = fleet_pb::ControllerMessage::MessageCase;
   const Case kind = message.message_case();
   if (!established_ && kind != Case::kHello) {
     return Error{Error::Code::kFailedPrecondition,
@@ -75,7 +76,7 @@ Result<Session::Effects> Session::on_message(const pb::ControllerMessage& messag
   }
 }
 
-Result<Session::Effects> Session::on_hello(const pb::ControllerHello& hello) {
+Result<Session::Effects> Session::on_hello(const fleet_pb::ControllerHello& hello) {
   const std::uint32_t theirs = hello.protocol_version();
   const std::uint32_t common = std::min(theirs, kProtocolVersion);
   if (common < kMinProtocolVersion || common < hello.min_protocol_version()) {
@@ -94,13 +95,13 @@ Result<Session::Effects> Session::on_hello(const pb::ControllerHello& hello) {
   return effects;
 }
 
-Result<Session::Effects> Session::on_desired(const pb::DesiredState& desired) {
+Result<Session::Effects> Session::on_desired(const fleet_pb::DesiredState& desired) {
   if (desired.slots_size() > kMaxSlots) {
     return Error{Error::Code::kInvalidArgument,
                  "a desired state of " + std::to_string(desired.slots_size()) + " slots"};
   }
   Effects effects;
-  for (const pb::DesiredSlot& slot : desired.slots()) {
+  for (const fleet_pb::DesiredSlot& slot : desired.slots()) {
     if (slot.slot().size() > kMaxText || slot.target().size() > kMaxText ||
         slot.manifest_digest().size() > kMaxText || slot.rollout_id().size() > kMaxText) {
       return Error{Error::Code::kInvalidArgument, "a desired slot with a text above 1 KiB"};
@@ -116,10 +117,10 @@ Result<Session::Effects> Session::on_desired(const pb::DesiredState& desired) {
   return effects;
 }
 
-pb::DeviceMessage Session::batch(const std::vector<OutboxEntry>& entries) {
-  pb::DeviceMessage message;
+fleet_pb::DeviceMessage Session::batch(const std::vector<OutboxEntry>& entries) {
+  fleet_pb::DeviceMessage message;
   for (const OutboxEntry& entry : entries) {
-    pb::OutboxRecord record;
+    fleet_pb::OutboxRecord record;
     if (entry.gap || !record.ParseFromString(entry.body)) {
       record.Clear();
       record.mutable_gap()->set_first_seq(entry.first_seq);

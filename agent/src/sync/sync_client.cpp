@@ -18,11 +18,11 @@
 #include "session.hpp"
 
 namespace skerry::agent {
-namespace pb = fleet::v1;
+namespace fleet_pb = fleet::v1;
 namespace asio = boost::asio;
 namespace {
 
-using Stream = async::BidiStream<pb::DeviceMessage, pb::ControllerMessage>;
+using Stream = async::BidiStream<fleet_pb::DeviceMessage, fleet_pb::ControllerMessage>;
 
 constexpr std::chrono::seconds kHelloDeadline{20};
 constexpr std::size_t kBatchBytes = 512U << 10U;
@@ -53,8 +53,8 @@ std::string os_name() {
   return "Linux";
 }
 
-pb::DeviceInfo device_info(const Settings& settings, const registry::DeviceProfile& profile) {
-  pb::DeviceInfo info;
+fleet_pb::DeviceInfo device_info(const Settings& settings, const registry::DeviceProfile& profile) {
+  fleet_pb::DeviceInfo info;
   info.set_hostname(settings.device().name);
   info.set_agent_version(SKERRY_VERSION);
   info.set_os(os_name());
@@ -105,9 +105,9 @@ struct SyncClient::Impl {
   Task<void> hello_timeout(std::shared_ptr<sync::Session> session);
   Task<void> apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream);
   Task<void> refresh_trust();
-  [[nodiscard]] pb::SlotReport to_report(const SlotView& view) const;
-  [[nodiscard]] std::optional<pb::AuditCheckpoint> checkpoint() const;
-  void put(std::string_view stream, const pb::OutboxRecord& record);
+  [[nodiscard]] fleet_pb::SlotReport to_report(const SlotView& view) const;
+  [[nodiscard]] std::optional<fleet_pb::AuditCheckpoint> checkpoint() const;
+  void put(std::string_view stream, const fleet_pb::OutboxRecord& record);
   void set_state(std::string_view name, const std::string& error = {});
 
   Core& core;
@@ -244,7 +244,7 @@ Task<Result<void>> SyncClient::Impl::ensure_enrolled() {
   key_pem = opened->key_pem;
   if (!opened->identity) {
     set_state("enrolling");
-    pb::DeviceInfo info = device_info(*core.settings, opened->profile);
+    fleet_pb::DeviceInfo info = device_info(*core.settings, opened->profile);
     Result<sync::DeviceIdentity> enrolled = co_await sync::enrol(core, key, std::move(info));
     if (!enrolled) {
       co_return enrolled.error();
@@ -278,7 +278,8 @@ Task<Result<void>> SyncClient::Impl::connect() {
   }
   auto session = std::make_shared<sync::Session>(std::move(hello));
   const std::shared_ptr<Stream> stream = Stream::create(core.control);
-  const std::unique_ptr<pb::DeviceService::Stub> stub = pb::DeviceService::NewStub(channel);
+  const std::unique_ptr<fleet_pb::DeviceService::Stub> stub =
+      fleet_pb::DeviceService::NewStub(channel);
   stub->async()->Connect(&stream->context(), stream->reactor());
   stream->start();
   live = stream;
@@ -318,7 +319,7 @@ Task<void> SyncClient::Impl::hello_timeout(std::shared_ptr<sync::Session> sessio
 Task<void> SyncClient::Impl::read_loop(std::shared_ptr<Stream> stream,
                                        std::shared_ptr<sync::Session> session) {
   while (true) {
-    std::optional<pb::ControllerMessage> message = co_await stream->read();
+    std::optional<fleet_pb::ControllerMessage> message = co_await stream->read();
     if (!message) {
       co_return;
     }
@@ -359,7 +360,7 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
   if (effects.established) {
     // What changed while we were away, and whoever waits for a source goes on.
     for (const SlotView& view : slots.views()) {
-      pb::DeviceMessage message;
+      fleet_pb::DeviceMessage message;
       *message.mutable_report() = to_report(view);
       stream->write(std::move(message));
     }
@@ -407,16 +408,16 @@ Task<void> SyncClient::Impl::write_loop(std::shared_ptr<Stream> stream,
     const BootTime now = core.clock.boot_now();
     if (session->established() && now - last_heartbeat >= core.settings->sync().heartbeat) {
       last_heartbeat = now;
-      pb::DeviceMessage message;
+      fleet_pb::DeviceMessage message;
       message.mutable_heartbeat()->set_wall_time_unix_ms(unix_ms(core.clock.wall_now()));
       stream->write(std::move(message));
     }
   }
 }
 
-pb::SlotReport SyncClient::Impl::to_report(const SlotView& view) const {
+fleet_pb::SlotReport SyncClient::Impl::to_report(const SlotView& view) const {
   const activation::Record& record = view.record;
-  pb::SlotReport report;
+  fleet_pb::SlotReport report;
   report.set_slot(view.slot);
   report.set_generation(record.offer.generation);
   report.set_state(std::string{activation::to_string(record.state)});
@@ -439,19 +440,19 @@ pb::SlotReport SyncClient::Impl::to_report(const SlotView& view) const {
   return report;
 }
 
-std::optional<pb::AuditCheckpoint> SyncClient::Impl::checkpoint() const {
+std::optional<fleet_pb::AuditCheckpoint> SyncClient::Impl::checkpoint() const {
   const security::Checkpoint sealed = audit.checkpoint();
   if (sealed.size == 0) {
     return std::nullopt;
   }
-  pb::AuditCheckpoint out;
+  fleet_pb::AuditCheckpoint out;
   out.set_note(audit.checkpoint_note());
   out.set_size(sealed.size);
   out.set_root(sealed.root.raw());
   return out;
 }
 
-void SyncClient::Impl::put(std::string_view stream, const pb::OutboxRecord& record) {
+void SyncClient::Impl::put(std::string_view stream, const fleet_pb::OutboxRecord& record) {
   asio::post(strand, [this, stream = std::string{stream}, body = record.SerializeAsString()] {
     if (Result<std::uint64_t> seq = outbox.append(stream, body); !seq) {
       core.log.error("outbox.append_failed", seq.error());
@@ -466,14 +467,14 @@ void SyncClient::report(const SlotView& view) {
   if (self.state.controller.empty()) {
     return;
   }
-  const pb::SlotReport report = self.to_report(view);
+  const fleet_pb::SlotReport report = self.to_report(view);
   if (self.live && self.state.state == "connected") {
-    pb::DeviceMessage message;
+    fleet_pb::DeviceMessage message;
     *message.mutable_report() = report;
     self.live->write(std::move(message));
   }
   if (is_lasting(view.record.state)) {
-    pb::OutboxRecord record;
+    fleet_pb::OutboxRecord record;
     *record.mutable_report() = report;
     self.put(kEventStream, record);
   }
@@ -484,7 +485,7 @@ void SyncClient::audit_checkpoint(const security::Checkpoint& checkpoint, const 
   if (self.state.controller.empty()) {
     return;
   }
-  pb::OutboxRecord record;
+  fleet_pb::OutboxRecord record;
   record.mutable_audit()->set_note(note);
   record.mutable_audit()->set_size(checkpoint.size);
   record.mutable_audit()->set_root(checkpoint.root.raw());

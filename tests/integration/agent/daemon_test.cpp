@@ -137,7 +137,7 @@ TEST_F(Daemon, StopsCleanlyOnSigterm) {
   EXPECT_TRUE(WIFEXITED(status)) << status;
   EXPECT_EQ(WEXITSTATUS(status), 0) << daemon_.log();
   EXPECT_THAT(daemon_.log(), HasSubstr("event=daemon.stopped"));
-  EXPECT_THAT(daemon_.log(), Not(HasSubstr("error event=")));
+  EXPECT_THAT(daemon_.log(), Not(HasSubstr("level=error")));
 }
 
 TEST_F(Daemon, AnswersOverGrpcAndNamesTheExactModel) {

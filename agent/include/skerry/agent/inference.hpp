@@ -114,6 +114,11 @@ class Inference {
   Task<void> begin_text(Caller caller, TextJob job, std::shared_ptr<TextSink> sink);
   void settle(Ticket& ticket, const runtime::Usage& usage, std::string_view finish);
   void settle(Ticket& ticket, const Error& error);
+  // An allowed call that was not answered.
+  void record_failure(const Ticket& ticket,
+                      const ServedModel& model,
+                      const std::string& request_id,
+                      const Error& error);
 
   Core& core_;
   Access& access_;
