@@ -122,7 +122,14 @@ print(v if isinstance(v, (str, int, float)) else json.dumps(v))' "$1"
 }
 
 fleet() {
-  "$skerry" fleet --controller "127.0.0.1:$controller_port" --operator "$work/controller/operator" "$@"
+  fleet_within 30 "$@"
+}
+
+# fleet_within SECONDS ARGUMENT…
+fleet_within() {
+  local limit=$1
+  shift
+  timeout "$limit" "$skerry" fleet --controller "127.0.0.1:$controller_port" --operator "$work/controller/operator" "$@"
 }
 
 # gateway NAME COMMAND…: `skerry` against that gateway.

@@ -34,7 +34,7 @@ controller_port=$gateway_port
 write_controller "$controller_port"
 start controller "$bin/skerry-controller" --config "$work/controller.toml"
 within 20 "the controller answers" fleet info
-fleet rollout watch "$rollout" >"$work/out" 2>&1 || fail "1.1.0 reaches both gateways: $(cat "$work/out")"
+fleet_within 60 rollout watch "$rollout" >"$work/out" 2>&1 || fail "1.1.0 reaches both gateways: $(cat "$work/out")"
 for name in large small; do
   within 10 "$name runs 1.1.0" slot_is "$name" default "['active']['version']" 1.1.0
 done

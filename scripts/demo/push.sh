@@ -11,7 +11,7 @@ pack() {
 
 # roll_out TARGET SLOT: must end with every gateway committed.
 roll_out() {
-  fleet rollout start "$1" --slot "$2" --canary 1 --watch >"$work/out" 2>&1 ||
+  fleet_within 60 rollout start "$1" --slot "$2" --canary 1 --watch >"$work/out" 2>&1 ||
     fail "the rollout of $1 ended: $(cat "$work/out")"
 }
 

@@ -3,7 +3,7 @@
 
 # refused_by_device TARGET PATTERN: the rollout halts, both gateways keep 1.1.0 and answer.
 refused_by_device() {
-  if fleet rollout start "$1" --slot default --canary 1 --watch >"$work/out" 2>&1; then
+  if fleet_within 60 rollout start "$1" --slot default --canary 1 --watch >"$work/out" 2>&1; then
     fail "$1 must not reach the fleet"
   fi
   want "$(cat "$work/out")" 'HALTED' "the rollout of $1 halts"

@@ -32,4 +32,4 @@ reused=$(slot large default "['reused_bytes']")
 total=$(slot large default "['total_bytes']")
 [ "$reused" -ge 1048576 ] || fail "what was verified before the kill is not fetched again; reused $reused of $total"
 note "kill -9 in mid-download" "killed at $fetched of $total bytes, $reused not fetched again, 1.4.0 runs"
-fleet rollout watch "$rollout" >"$work/out" 2>&1 || fail "the rollout ends well: $(cat "$work/out")"
+fleet_within 60 rollout watch "$rollout" >"$work/out" 2>&1 || fail "the rollout ends well: $(cat "$work/out")"

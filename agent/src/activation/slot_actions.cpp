@@ -162,8 +162,8 @@ Task<Result<void>> SlotManager::Driver::run_golden(const ServedModelPtr& candida
   const registry::ActivationOptions& options = manifest_->manifest.activation;
   const bool both_fit = owner.host_.used() + candidate->memory() <= owner.host_.budget();
   const bool swap = options.swap_mode == registry::SwapMode::kUnloadFirst || !both_fit;
-  Result<ModelHost::Lease> lease =
-      co_await owner.host_.acquire(candidate, swap ? slot : std::string());
+  std::string swap_out = swap ? slot : std::string();
+  Result<ModelHost::Lease> lease = co_await owner.host_.acquire(candidate, std::move(swap_out));
   if (!lease) {
     co_return lease.error();
   }

@@ -229,11 +229,9 @@ Task<void> Inference::generate(Caller caller, TextJob job, std::shared_ptr<TextS
 
 Task<void> Inference::begin_text(Caller caller, TextJob job, std::shared_ptr<TextSink> sink) {
   const bool chat = std::holds_alternative<runtime::PromptChat>(job.prompt);
+  const char* const what = chat ? "inference.chat" : "inference.generate";
   Result<std::shared_ptr<Ticket>> admitted =
-      co_await admit(std::move(caller),
-                     std::move(job.call),
-                     security::Verb::kInfer,
-                     chat ? "inference.chat" : "inference.generate");
+      co_await admit(std::move(caller), std::move(job.call), security::Verb::kInfer, what);
   if (!admitted) {
     sink->failed(admitted.error(), false);
     co_return;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "skerry/agent/core.hpp"
@@ -89,7 +90,10 @@ class ModelHost {
 
   // Loads if needed. kOutOfMemory if the ledger cannot hold it even after idle models were
   // unloaded; `swap_out` names a slot whose model may be drained to make room.
-  Task<Result<Lease>> acquire(ServedModelPtr model, std::string swap_out = {});
+  Task<Result<Lease>> acquire(ServedModelPtr model, std::string swap_out);
+  Task<Result<Lease>> acquire(ServedModelPtr model) {
+    return acquire(std::move(model), std::string());
+  }
 
   // True if it was loaded. Waits for its requests.
   Task<bool> unload(ServedModelPtr model);
