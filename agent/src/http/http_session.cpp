@@ -273,8 +273,13 @@ Task<bool> HttpSession::chat(Caller caller) {
   bool gone = false;
   try {
     co_await parts_.inference.generate(std::move(caller), std::move(job), stream);
-    gone = request->stream ? !co_await chat_events(stream, std::move(answer))
-                           : !co_await chat_whole(stream, std::move(answer));
+    bool answered = false;
+    if (request->stream) {
+      answered = co_await chat_events(stream, std::move(answer));
+    } else {
+      answered = co_await chat_whole(stream, std::move(answer));
+    }
+    gone = !answered;
   } catch (...) {
     stream->abandon();
     throw;

@@ -25,6 +25,8 @@ namespace {
 using Stream = async::BidiStream<fleet_pb::DeviceMessage, fleet_pb::ControllerMessage>;
 
 constexpr std::chrono::seconds kHelloDeadline{20};
+// A refusal seldom heals by itself: somebody has to bring a new token or a newer program.
+constexpr std::chrono::milliseconds kRefusedPause{5'000};
 constexpr std::size_t kBatchBytes = 512U << 10U;
 // Messages waiting to be sent before the outbox holds back.
 constexpr std::size_t kMaxBacklog = 64;
@@ -183,12 +185,17 @@ Task<void> SyncClient::Impl::run() {
       const bool refused = done.error().code() == Error::Code::kEnrolmentRefused ||
                            done.error().code() == Error::Code::kProtocolMismatch ||
                            done.error().code() == Error::Code::kNotEnrolled;
+      // Said once: it is tried again for months if need be.
+      const bool known = state.last_error == done.error().to_string();
       set_state(refused ? "refused" : "backing off", done.error().to_string());
-      if (refused) {
+      if (refused && !known) {
         core.log.error("sync.refused", done.error());
-      } else {
+      } else if (!known) {
         core.log.warning("sync.disconnected", done.error());
       }
+      const auto pause = backoff.next(refused ? kRefusedPause : std::chrono::milliseconds(0));
+      co_await async::sleep_for(pause);
+      continue;
     }
     co_await async::sleep_for(backoff.next());
   }
