@@ -4,7 +4,7 @@
 step "who may do what"
 gateway large token create triage-app --out "$work/triage-app.token" 2>/dev/null
 ask() {
-  curl -sS -o "$work/out" -w '%{http_code}' --unix-socket "$work/large/http.sock" "http://localhost/v1/chat/completions" \
+  curl -sS -o "$work/out" -w '%{http_code}' "http://127.0.0.1:$http_port/v1/chat/completions" \
     -H "authorization: Bearer $(cat "$work/triage-app.token")" -H 'content-type: application/json' \
     -d "{\"model\": \"$1\", \"messages\": [{\"role\": \"user\", \"content\": \"kernel: link is down\"}]}"
 }

@@ -1,8 +1,11 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # Two gateways enrol with single-use tokens; a third one with a used token stays out.
 
 step "gateways enrol"
-write_gateway large 1GiB
+http_port=$(free_port)
+write_gateway large 1GiB "[http]
+tcp = true
+tcp_address = \"127.0.0.1:$http_port\""
 write_gateway small "${SKERRY_DEMO_SMALL:-41000000}"
 write_gateway stranger 1GiB
 for name in large small; do

@@ -7,6 +7,7 @@ write_gateway large 1GiB 'max_bytes_per_second = "1MiB"'
 start large "$bin/skerryd" --config "$work/large/skerryd.toml"
 within 20 "large is back" sync_is large connected
 # Weights that no gateway holds: another quantization of the same model, and the float one.
+mkdir -p "$work/q6"
 "$skerry" model quantize --input examples/models/log-triage/log-triage-f16.gguf --type q6_k \
   --output "$work/q6/log-triage-q6_k.gguf" >/dev/null
 cp -r examples/models/log-triage "$work/new"
