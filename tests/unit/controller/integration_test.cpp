@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "skerry/controller/controller.hpp"
+#include "skerry/security/checkpoint.hpp"
 #include "skerry/security/tuf/client.hpp"
 
 #include "fleet_sim.hpp"
