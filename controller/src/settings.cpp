@@ -103,7 +103,7 @@ Result<void> check_listen(const std::string& listen) {
                       listen.size() - colon <= 6 && std::stoi(listen.substr(colon + 1)) <= 65535;
   if (!digits) {
     return invalid_setting("server.listen is \"" + listen +
-                   "\"; write host:port, as in \"0.0.0.0:8443\" or \"[::]:8443\"");
+                           "\"; write host:port, as in \"0.0.0.0:8443\" or \"[::]:8443\"");
   }
   return {};
 }
@@ -114,8 +114,8 @@ Result<void> check_range(std::string_view key,
                          std::chrono::milliseconds max) {
   if (value < min || value > max) {
     return invalid_setting(std::string{key} + " is " + std::to_string(value.count()) +
-                   " ms; it must be from " + std::to_string(min.count()) + " to " +
-                   std::to_string(max.count()) + " ms");
+                           " ms; it must be from " + std::to_string(min.count()) + " to " +
+                           std::to_string(max.count()) + " ms");
   }
   return {};
 }
@@ -127,7 +127,7 @@ Result<void> check_identity(const IdentityConfig& identity) {
   const auto& domain = identity.trust_domain;
   if (domain.empty() || domain.size() > 200 || !std::all_of(domain.begin(), domain.end(), ok)) {
     return invalid_setting("identity.trust_domain is \"" + domain +
-                   "\"; use lower-case letters, digits, '.', '-' and '_'");
+                           "\"; use lower-case letters, digits, '.', '-' and '_'");
   }
   for (const auto& [name, key] : {std::pair{&identity.tenant, "identity.tenant"},
                                   std::pair{&identity.site, "identity.site"}}) {
@@ -192,7 +192,7 @@ Result<Config> load_config(FileSystem& fs, const std::filesystem::path& path) {
 Result<Settings> Settings::finalize(Config config) {
   if (!config.state_directory.is_absolute()) {
     return invalid_setting("state.directory is \"" + config.state_directory.string() +
-                   "\"; it must be an absolute path");
+                           "\"; it must be an absolute path");
   }
   if (auto checked = check_listen(config.server.listen); !checked) {
     return checked.error();
