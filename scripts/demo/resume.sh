@@ -3,7 +3,7 @@
 
 step "kill -9 in mid-download"
 stop large TERM
-write_gateway large 1GiB 'max_bytes_per_second = "1MiB"'
+write_gateway large 1GiB 'max_bytes_per_second = "256KiB"'
 start large "$bin/skerryd" --config "$work/large/skerryd.toml"
 within 20 "large is back" sync_is large connected
 # Weights that no gateway holds: another quantization of the same model, and the float one.
