@@ -52,6 +52,11 @@ class AuditLog::Impl {
     return note_;
   }
 
+  [[nodiscard]] std::string verifier_key() const {
+    // Cannot fail: a log opens only with an Ed25519 key and a valid origin.
+    return note_verifier_key(options_.origin, key_->public_key()).value_or(std::string{});
+  }
+
   [[nodiscard]] const AuditOptions& options() const { return options_; }
 
  private:
@@ -516,6 +521,10 @@ Checkpoint AuditLog::checkpoint() const {
 
 std::string AuditLog::checkpoint_note() const {
   return impl_->note();
+}
+
+std::string AuditLog::verifier_key() const {
+  return impl_->verifier_key();
 }
 
 Result<std::vector<AuditEntry>> AuditLog::read(std::uint64_t from_seq, std::size_t max) const {

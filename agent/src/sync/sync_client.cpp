@@ -456,6 +456,7 @@ std::optional<fleet_pb::AuditCheckpoint> SyncClient::Impl::checkpoint() const {
   out.set_note(audit.checkpoint_note());
   out.set_size(sealed.size);
   out.set_root(sealed.root.raw());
+  out.set_verifier_key(audit.verifier_key());
   return out;
 }
 
@@ -496,6 +497,7 @@ void SyncClient::audit_checkpoint(const security::Checkpoint& checkpoint, const 
   record.mutable_audit()->set_note(note);
   record.mutable_audit()->set_size(checkpoint.size);
   record.mutable_audit()->set_root(checkpoint.root.raw());
+  record.mutable_audit()->set_verifier_key(self.audit.verifier_key());
   self.put(kAuditStream, record);
 }
 

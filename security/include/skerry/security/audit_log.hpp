@@ -87,6 +87,8 @@ class AuditLog {
   // The last sealed tree head and its note (with signatures).
   [[nodiscard]] Checkpoint checkpoint() const;
   [[nodiscard]] std::string checkpoint_note() const;
+  // The C2SP verifier key that checks the notes: what a witness pins.
+  [[nodiscard]] std::string verifier_key() const;
 
   // Up to `max` records from `from_seq` on, in order; unsealed ones too.
   [[nodiscard]] Result<std::vector<AuditEntry>> read(std::uint64_t from_seq, std::size_t max) const;
