@@ -18,4 +18,4 @@ if damage=$("$skerry" audit verify "$work/audit.tampered" --key "$key"); then
   fail "a flipped bit is found"
 fi
 want "$damage" 'DAMAGED' "the damage is named"
-note "audit" "${intact%%, root*}; tampered copy: ${damage:0:70}"
+note "audit" "${intact%%, root*}; tampered copy: ${damage%%:*} $(grep -o "at offset .*)" <<<"$damage" | head -n1)"

@@ -34,4 +34,5 @@ if [ -z "$small_variant" ] || [ "$small_variant" = "$large_variant" ]; then
 fi
 why=$(slot small default "['variant_reasons']")
 want "$why" "$large_variant.*(memory|RAM|ram|budget|MiB)" "the small gateway says why not $large_variant"
-note "variant choice" "large runs $large_variant, small runs $small_variant (memory)"
+reason=$(slot small default "['variant_reasons']" | json "next(r for r in d if '$large_variant' in r)")
+note "variant choice" "large runs $large_variant, small runs $small_variant: ${reason:0:90}"
