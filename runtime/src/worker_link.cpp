@@ -1,6 +1,5 @@
 #include "worker_link.hpp"
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -18,8 +17,6 @@ namespace skerry::runtime {
 namespace {
 
 namespace asio = boost::asio;
-
-constexpr std::size_t kReadSize = 64U << 10U;
 
 // Sends a part of the bytes, with the descriptors if any are left; -1 and errno like send(2).
 ssize_t send_part(int socket, std::string_view bytes, const std::vector<UniqueFd>& fds) {
@@ -110,7 +107,6 @@ void WorkerLink::flush() {
 }
 
 Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
-  std::array<std::uint8_t, kReadSize> buffer{};
   for (;;) {
     auto frame = decoder_.next();
     if (!frame) {
@@ -124,7 +120,7 @@ Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
       }
       co_return std::move(message);
     }
-    const auto space = asio::buffer(buffer);
+    const auto space = asio::buffer(read_buffer_);
     constexpr auto token = asio::as_tuple(asio::use_awaitable);
     const auto [ec, got] = co_await socket_.async_read_some(space, token);
     if (ec == asio::error::operation_aborted) {
@@ -133,7 +129,7 @@ Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
     if (ec) {
       co_return std::optional<worker::v1::FromWorker>();
     }
-    decoder_.feed(ByteView(buffer.data(), got));
+    decoder_.feed(ByteView(read_buffer_.data(), got));
   }
 }
 

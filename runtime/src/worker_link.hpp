@@ -3,6 +3,7 @@
 // One worker process and the socket to it, on the supervisor's executor: sends messages with
 // descriptors, receives messages, learns how the process ended. Private to the supervisor.
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -58,6 +59,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   boost::asio::posix::stream_descriptor socket_;
   boost::asio::posix::stream_descriptor exit_;
   FrameDecoder decoder_;
+  std::array<std::uint8_t, 64U << 10U> read_buffer_{};
   std::deque<Outgoing> outgoing_;
   bool writing_ = false;
   bool reaped_ = false;

@@ -1,5 +1,7 @@
 #include <cstring>
+#include <dlfcn.h>
 #include <exception>
+#include <filesystem>
 
 #include "llama_plugin.hpp"
 
@@ -62,6 +64,21 @@ void on_log(ggml_log_level level, const char* text, void*) {
   }
 }
 
+// Where the builds of the CPU backend lie: where the build found them, or, once installed
+// elsewhere, beside libllama.
+std::string backend_folder() {
+  std::error_code ec;
+  if (std::filesystem::is_directory(SKERRY_LLAMA_BACKENDS, ec)) {
+    return SKERRY_LLAMA_BACKENDS;
+  }
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&llama_backend_init), &info) != 0 &&
+      info.dli_fname != nullptr) {
+    return std::filesystem::path{info.dli_fname}.parent_path().string();
+  }
+  return SKERRY_LLAMA_BACKENDS;
+}
+
 std::uint32_t init(const skerry_host* host,
                    const skerry_option* options,
                    std::size_t option_count,
@@ -69,7 +86,7 @@ std::uint32_t init(const skerry_host* host,
                    skerry_error* error) try {
   log_state().host = host;
   llama_log_set(on_log, nullptr);
-  std::string backends = SKERRY_LLAMA_BACKENDS;
+  std::string backends = backend_folder();
   for (std::size_t i = 0; i < option_count; ++i) {
     if (view(options[i].key) == "engine_dir" && options[i].value.size > 0) {
       backends = view(options[i].value);
