@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "skerry/cli/program.hpp"
+#include "skerry/common/toml_reader.hpp"
 
 namespace skerry::cli {
 namespace {
@@ -141,6 +142,9 @@ class CommandLineImpl final : public CommandLine {
     } catch (const CLI::ParseError& error) {
       std::ostringstream out;
       std::ostringstream err;
+      if (const std::string unknown = unknown_command(); !unknown.empty()) {
+        return {false, kExitUsage, "", unknown};
+      }
       const int code = app_.exit(error, out, err);
       return {false, code == 0 ? kExitDone : kExitUsage, out.str(), err.str()};
     }
@@ -148,6 +152,28 @@ class CommandLineImpl final : public CommandLine {
   }
 
  private:
+  // CLI11 says only that a subcommand is required when a word is none.
+  [[nodiscard]] std::string unknown_command() const {
+    const CLI::App* app = &app_;
+    std::string path = app_.get_name();
+    while (!app->get_subcommands().empty()) {
+      app = app->get_subcommands().front();
+      path += " " + app->get_name();
+    }
+    std::vector<std::string> names;
+    for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(sub->get_name());
+    }
+    const std::vector<std::string> left = app_.remaining(true);
+    if (names.empty() || left.empty() || left.front().starts_with('-')) {
+      return "";
+    }
+    const std::string_view nearest = nearest_name(left.front(), names);
+    return path + " has no command '" + printable(left.front()) + "'" +
+           (nearest.empty() ? "" : "; did you mean '" + std::string{nearest} + "'?") + "\nRun '" +
+           path + " --help' for the list.\n";
+  }
+
   CLI::App app_;
   CommandNode root_;
 };

@@ -153,6 +153,10 @@ int main(int argc, char** argv) {
       ->check(CLI::ExistingFile);
   app.add_flag("--check-config", options.check, "check the configuration and exit");
   app.set_version_flag("--version", "skerry-controller 0.1.0");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   return skerry::controller::serve(options);
 }

@@ -32,7 +32,9 @@ TEST_F(ProgramTest, HelpNamesEveryCommand) {
 
 TEST_F(ProgramTest, UnknownCommandIsAUsageError) {
   EXPECT_EQ(run({"statsu"}), kExitUsage);
-  EXPECT_THAT(err(), HasSubstr("statsu"));
+  EXPECT_THAT(err(), HasSubstr("skerry has no command 'statsu'; did you mean 'status'?"));
+  EXPECT_EQ(run({"fleet", "rollout", "stat"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("skerry fleet rollout has no command 'stat'"));
 }
 
 TEST_F(ProgramTest, MissingArgumentIsAUsageErrorThatNamesIt) {
