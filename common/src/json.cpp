@@ -1,6 +1,7 @@
 #include "skerry/common/json.hpp"
 
 #include <array>
+#include <charconv>
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/serialize.hpp>
@@ -60,7 +61,13 @@ class Builder {
   bool on_uint64(std::uint64_t value, bj::string_view, bj::error_code& ec) {
     return add(Json{static_cast<double>(value)}, ec);
   }
-  bool on_double(double value, bj::string_view, bj::error_code& ec) { return add(Json{value}, ec); }
+  bool on_double(double value, bj::string_view text, bj::error_code& ec) {
+    // Boost 1.81 may be one unit in the last place off; what is written must read back the same.
+    double exact = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, exact);
+    return add(Json{error == std::errc{} && stop == end ? exact : value}, ec);
+  }
   bool on_bool(bool value, bj::error_code& ec) { return add(Json{value}, ec); }
   bool on_null(bj::error_code& ec) { return add(Json{}, ec); }
   bool on_comment_part(bj::string_view, bj::error_code&) { return true; }
