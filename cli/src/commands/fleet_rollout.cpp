@@ -179,8 +179,7 @@ void add_one(Command* parent,
              const char* text,
              Result<int> (*run)(Invocation&, const RolloutOption&)) {
   Command* command = parent->add_subcommand(name, text);
-  const auto options =
-      add_fleet_action<RolloutOption>(command, invocation, fleet, run);
+  const auto options = add_fleet_action<RolloutOption>(command, invocation, fleet, run);
   command->add_option("rollout", options->rollout, "its id")->required();
 }
 

@@ -70,7 +70,8 @@ TEST_F(ProgramTest, PolicyTestExplainsADecisionWithoutADaemon) {
 }
 
 TEST_F(ProgramTest, PolicyTestRefusesASubjectItDoesNotKnow) {
-  write("policy.json", R"({"format": "skerry-policy/1", "version": 1, "roles": [], "bindings": []})");
+  write("policy.json",
+        R"({"format": "skerry-policy/1", "version": 1, "roles": [], "bindings": []})");
   EXPECT_EQ(run({"policy", "test", path("policy.json"), "infer", "a/b", "--as", "alice"}),
             kExitFailed);
   EXPECT_THAT(err(), HasSubstr("'alice' is no subject"));

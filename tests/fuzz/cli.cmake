@@ -1,0 +1,4 @@
+# Compiled on its own: the command line's library needs gRPC, which is absent under libFuzzer.
+skerry_fuzz(tensor_text LINK skerry::common)
+target_sources(tensor_text_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/cli/src/tensor_text.cpp)
+target_include_directories(tensor_text_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/cli/include)
