@@ -87,7 +87,7 @@ class DaemonHarness {
                      const std::map<std::string, std::string>& options = {}) {
     SystemFileSystem fs;
     SystemClock clock;
-    ASSERT_TRUE(fs.create_directories(state()));
+    ASSERT_TRUE(fs.create_directories(state(), 0750));
     auto catalogue = registry::Catalogue::open(state() / "registry.db", clock);
     ASSERT_TRUE(catalogue) << catalogue.error().to_string();
     auto store = registry::BlobStore::open(fs, **catalogue, clock, state());

@@ -143,7 +143,7 @@ class Publisher {
   void put(const Bytes& bytes) {
     const std::string hex = Digest::of(bytes).hex();
     const auto path = folder_ / "blobs" / "sha256" / hex.substr(0, 2);
-    ASSERT_TRUE(fs_.create_directories(path));
+    ASSERT_TRUE(fs_.create_directories(path, 0750));
     ASSERT_TRUE(write_file_atomic(fs_, path / hex, as_text(bytes)));
   }
   void publish() {
@@ -180,7 +180,7 @@ class Node {
               Log{},
               settings(state),
               tasks_} {
-    EXPECT_TRUE(fs_.create_directories(state / "plugins"));
+    EXPECT_TRUE(fs_.create_directories(state / "plugins", 0750));
     EXPECT_TRUE(write_file_atomic(fs_, state / "plugins" / "skerry-null.so", "x"));
     catalogue_ = *registry::Catalogue::open(state / "registry.db", clock_);
     store_ = *registry::BlobStore::open(fs_, *catalogue_, clock_, state);

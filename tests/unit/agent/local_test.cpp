@@ -10,6 +10,7 @@
 #include "skerry/agent/caller.hpp"
 #include "skerry/agent/peer_table.hpp"
 #include "skerry/agent/unix_listener.hpp"
+#include "skerry/common/file_system.hpp"
 
 #include "grpc/status.hpp"
 #include "temp_dir.hpp"

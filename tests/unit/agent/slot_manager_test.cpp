@@ -8,6 +8,7 @@
 namespace skerry::agent {
 namespace {
 
+using activation::is_resting;
 using activation::Offer;
 using activation::State;
 using test::Node;
@@ -23,6 +24,8 @@ Offer offer_of(const std::string& target, std::uint64_t generation) {
 
 class SlotManagerTest : public ::testing::Test {
  protected:
+  using Record = activation::Record;
+
   // Runs a fresh node until the slot rests (or `until`), offering `target` first if given.
   Record run(const std::string& target,
              std::uint64_t generation,
@@ -54,7 +57,6 @@ class SlotManagerTest : public ::testing::Test {
     return slot && slot->active ? slot->active->version : "";
   }
 
-  using Record = activation::Record;
   test::TempDir dir_;
   Publisher publisher_{dir_ / "repo"};
   std::function<void(Node&)> prepare;
