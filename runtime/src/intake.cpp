@@ -18,7 +18,7 @@ Result<void> check_tokens(const std::vector<std::int32_t>& tokens, std::uint32_t
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i] < 0 || static_cast<std::uint32_t>(tokens[i]) >= vocabulary) {
       return invalid_intake("token " + std::to_string(i) + " is " + std::to_string(tokens[i]) +
-                     ", the vocabulary has " + std::to_string(vocabulary));
+                            ", the vocabulary has " + std::to_string(vocabulary));
     }
   }
   return {};
@@ -49,7 +49,8 @@ Result<std::vector<std::int32_t>> prompt_tokens(StepEngine& engine,
 
 Result<void> check_stop(const std::vector<std::string>& stop) {
   if (stop.size() > kMaxStopStrings) {
-    return invalid_intake(std::to_string(stop.size()) + " stop strings are given, at most 16 are allowed");
+    return invalid_intake(std::to_string(stop.size()) +
+                          " stop strings are given, at most 16 are allowed");
   }
   for (const std::string& one : stop) {
     if (one.empty() || one.size() > kMaxStopBytes || !is_utf8(one)) {
@@ -130,7 +131,7 @@ Result<Sequence> make_embedding(StepEngine& engine,
   }
   if (request.texts.empty() || request.texts.size() > kMaxEmbedTexts) {
     return invalid_intake("an embedding request takes 1 to 1024 texts, " +
-                   std::to_string(request.texts.size()) + " are given");
+                          std::to_string(request.texts.size()) + " are given");
   }
   Sequence sequence{.key = 0, .meta = std::move(request.meta), .work = Embedding{}, .prompts = {}};
   const std::uint32_t limit = options.whole_sequence

@@ -1,5 +1,6 @@
-// Replays a corpus through a fuzz target where libFuzzer is absent: every file of every folder named, once.
-// A crash or a sanitizer report fails the run; an empty corpus does too, since it would check nothing.
+// Replays a corpus through a fuzz target where libFuzzer is absent: every file of every folder
+// named, once. A crash or a sanitizer report fails the run; an empty corpus does too, since it
+// would check nothing.
 
 #include <cstddef>
 #include <cstdint>
