@@ -50,7 +50,8 @@ TEST(AuditRecord, HostileTextIsCleanedAndNeverRefused) {
   event.action = "inference.generate";
   event.actor = Principal::token(std::string(5000, 'x'));
   event.object.model = "a\n\"\\\x01\xff\xfe";
-  event.reason = std::string(511, 'a') + "\xc3\xa9\xc3\xa9";
+  event.reason = std::string(511, 'a');
+  event.reason += "\xc3\xa9\xc3\xa9";
   event.actor.gids.assign(1000, 4);
   const auto text = encode_audit_record(event, stamp());
   ASSERT_TRUE(text) << text.error().to_string();

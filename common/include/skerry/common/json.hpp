@@ -33,6 +33,8 @@ class Json {
   using Object = std::map<std::string, Json, std::less<>>;
 
   Json() = default;  // null
+  // Implicit, so that documents are written as they read: Json::Object{{"size", 3}}.
+  // NOLINTBEGIN(google-explicit-constructor)
   Json(std::nullptr_t) {}
   Json(bool value) : value_(value) {}
   Json(std::int64_t value) : value_(value) {}
@@ -45,6 +47,7 @@ class Json {
   Json(std::string_view value) : value_(std::string{value}) {}
   Json(Array value) : value_(std::move(value)) {}
   Json(Object value) : value_(std::move(value)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   static Result<Json> parse(std::string_view text, const JsonLimits& limits = {});
 
