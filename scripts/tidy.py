@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""clang-tidy 14 over `changed` or `all` C++ files, with the compile commands of build/release.
+"""clang-tidy 14 over `changed` or `all` C++ files.
 
-Those commands are GCC's, so what clang does not know (precompiled headers, ccache) is taken out of a copy first.
+build/release compiles in batches, so the commands come from a configuration of its own, file by file (build/tidy, never
+built), with the generated sources of build/release. They are GCC's: what clang does not know (precompiled headers,
+ccache) is taken out first.
 """
 import concurrent.futures
 import json
@@ -45,14 +47,19 @@ def clean(entry):
 
 def main():
     scope = sys.argv[1] if len(sys.argv) > 1 else "changed"
-    database = ROOT / "build/release/compile_commands.json"
-    if not database.exists():
-        print("clang-tidy needs build/release: run 'make build'")
+    if not (ROOT / "build/release/proto/gen").exists():
+        print("clang-tidy needs the generated sources: run 'make build'")
         return 1
     folder = ROOT / "build/tidy"
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = [clean(entry) for entry in json.loads(database.read_text())]
-    (folder / "compile_commands.json").write_text(json.dumps(entries))
+    configured = subprocess.run(["cmake", "--preset", "release", "-B", folder, "-DSKERRY_UNITY=OFF"],
+                                cwd=ROOT, capture_output=True, text=True)
+    if configured.returncode != 0:
+        print(configured.stderr)
+        return 1
+    database = folder / "compile_commands.json"
+    text = database.read_text().replace(str(folder), str(ROOT / "build/release"))
+    entries = [clean(entry) for entry in json.loads(text)]
+    database.write_text(json.dumps(entries))
     known = {os.path.relpath(entry["file"], ROOT) for entry in entries}
     wanted = known if scope == "all" else known & changed_files()
     wanted = sorted(name for name in wanted if name.startswith(MODULES) and (ROOT / name).exists())
