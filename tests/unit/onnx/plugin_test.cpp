@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "onnx_bytes.hpp"
+#include "onnx_engine_start.hpp"
 #include "plugin_under_test.hpp"
 
 namespace skerry::test {
