@@ -14,8 +14,8 @@ constexpr std::size_t kMaxQualityFile = 1U << 20U;
 
 class BlobFolder {
  public:
-  BlobFolder(FileSystem& fs, std::filesystem::path folder)
-      : fs_(fs), folder_(std::move(folder) / "blobs" / "sha256") {}
+  BlobFolder(FileSystem& fs, const std::filesystem::path& folder)
+      : fs_(fs), folder_(folder / "blobs" / "sha256") {}
 
   Result<void> prepare() { return fs_.create_directories(folder_, 0755); }
 
@@ -257,7 +257,7 @@ Result<QualityFigures> load_quality(FileSystem& fs, const std::filesystem::path&
     for (const auto& [name, value] : *values.object()) {
       const auto number = value.as_number();
       if (!number) {
-        return number.error().with_context(file.string() + ": " + variant + "." + name);
+        return number.error().with_context(name).with_context(variant).with_context(file.string());
       }
       figures[variant][name] = *number;
     }
