@@ -21,6 +21,7 @@
 #include "skerry/async/run_until_first_exit.hpp"
 #include "skerry/async/sleep.hpp"
 
+#include "memory_trim.hpp"
 #include "notify.hpp"
 #include "state_dir.hpp"
 
@@ -33,6 +34,7 @@ constexpr std::size_t kDiskThreads = 2;
 constexpr std::size_t kTransferThreads = 4;
 constexpr std::chrono::seconds kDrainGrace{10};
 constexpr std::chrono::milliseconds kDrainStep{20};
+constexpr std::chrono::seconds kTrimAfter{2};
 constexpr double kDefaultMemoryShare = 0.8;
 
 // Everything on disk, opened in this order.
@@ -291,7 +293,14 @@ class Daemon {
                     {"blobs", recovery.blobs},
                     {"resumable", recovery.staged}});
     notify_ready();
+    core_.tasks.spawn("memory.trim", trim_later());
     co_return Result<void>();
+  }
+
+  // Once starting is over and whoever waited for it was answered.
+  Task<void> trim_later() {
+    co_await async::sleep_for(kTrimAfter);
+    trim_memory(core_.log);
   }
 
   Task<void> stop() {
