@@ -51,7 +51,7 @@ def metadata(c, tokenizer):
         ("llama.attention.head_count_kv", U32, c["kv_heads"]),
         ("llama.rope.dimension_count", U32, c["embd"] // c["heads"]), ("llama.rope.freq_base", F32, c["rope_base"]),
         ("llama.attention.layer_norm_rms_epsilon", F32, c["eps"]),
-        ("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "smollm"),
+        ("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "gpt-2"),
         ("tokenizer.ggml.tokens", ARRAY, (STRING, tokenizer.tokens)), ("tokenizer.ggml.token_type", ARRAY, (I32, types)),
         ("tokenizer.ggml.merges", ARRAY, (STRING, [" ".join(pair) for pair in tokenizer.merges])),
         ("tokenizer.ggml.bos_token_id", U32, tokenizer.bos), ("tokenizer.ggml.eos_token_id", U32, tokenizer.eos),

@@ -64,12 +64,20 @@ class Generator:
         self.names_heldout = split != "train"
         self.names = lx.HELDOUT if self.names_heldout else lx.TRAIN
         self.causes = load_templates()
+        self.by_number = {}  # slot -> [(cause, training template)]
+        for cause in self.causes:
+            for fixed, text in cause.templates[""]:
+                if fixed is None:
+                    slot = next(s for s in SLOT.findall(text) if s in lx.NUMERIC or s == "att")
+                    self.by_number.setdefault(slot, []).append((cause, text))
+        self.focus = 0.0  # training sets it from 1 down to 0: more numbers and barer lines to begin with
 
     def clause(self, pair):
         return self.rng.choice(pair[1 if self.templates_heldout else 0])
 
-    def number(self, low, high):
-        """A number of [low, high] that belongs to this split."""
+    def number(self, slot, low, high):
+        """A number of [low, high] that belongs to this split: each slot holds out another seventh of all numbers."""
+        residue = list(lx.NUMERIC).index(slot) if slot in lx.NUMERIC else 3
         if high - low < 6:
             return self.rng.randint(low, high)
         while True:
@@ -78,7 +86,7 @@ class Generator:
                 value = round(max(low, 1) * (high / max(low, 1)) ** self.rng.random())
             else:
                 value = self.rng.randint(low, high)
-            if (value % lx.HELDOUT_MODULUS == 3) == self.names_heldout and low <= value <= high:
+            if ((value - residue) % lx.HELDOUT_MODULUS == 0) == self.names_heldout and low <= value <= high:
                 return value
 
     def fill(self, slot, state):
@@ -86,7 +94,7 @@ class Generator:
         if slot in lx.NUMERIC:
             ranges = lx.NUMERIC[slot]
             state["severity"] = rng.choice([s for s in SEVERITIES if s in ranges])
-            value = self.number(*ranges[state["severity"]])
+            value = self.number(slot, *ranges[state["severity"]])
             return f"{value / 10:.1f}" if slot == "volt" else str(value)
         if slot == "att":  # the last attempt of several is an error, an earlier one a warning
             last = rng.choice([3, 4, 5, 6, 8, 10] if not self.names_heldout else [3, 5, 7, 9, 12])
@@ -144,7 +152,7 @@ class Generator:
             message, level = self.wrap(lx.SIMULATED, message), 0
         elif draw < 0.36:
             many = rng.random() < 0.6
-            count = self.number(10, 400) if many else self.number(2, 9)
+            count = self.number("rep", 10, 400) if many else self.number("rep", 2, 9)
             message = self.clause(lx.REPEATED).replace("{m}", message).replace("{rep}", str(count))
             if many and level > 0:
                 level = min(level + 1, 3)
@@ -196,18 +204,21 @@ class Generator:
 
     def line(self):
         """One (log line, triage) pair."""
-        cause = self.rng.choice(self.causes)
-        templates = cause.templates[self.kind]
-        if self.kind == "" and self.rng.random() < 0.4:  # numbers take the most examples to learn
-            templates = [t for t in templates if t[0] is None] or templates
-        fixed, text = self.rng.choice(templates)
+        rng = self.rng
+        cause = rng.choice(self.causes)
+        fixed, text = rng.choice(cause.templates[self.kind])
+        if self.kind == "" and rng.random() < 0.3 + 0.5 * self.focus:  # numbers take the most examples to learn
+            cause, text = rng.choice(self.by_number[rng.choice(list(self.by_number))])
+            fixed = None
         state = {"severity": fixed}
         message = self.expand(text, state)
         severity = fixed or state["severity"]
         if not self.templates_heldout:
             message = self.weaken(message)
-        message, severity = self.modify(message, severity)
-        return self.style(message, cause, severity), {
+        if rng.random() >= 0.7 * self.focus:
+            message, severity = self.modify(message, severity)
+        line = message if rng.random() < 0.7 * self.focus else self.style(message, cause, severity)
+        return line, {
             "severity": severity, "component": cause.component, "cause": cause.name, "action": cause.action(severity)}
 
 

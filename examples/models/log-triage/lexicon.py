@@ -81,7 +81,7 @@ NUMERIC = {
     "sect": {"info": (0, 0), "warning": (1, 9), "error": (10, 99), "critical": (100, 4000)},
     "volt": {"info": (220, 252), "warning": (200, 219), "error": (180, 199), "critical": (90, 179)},  # tenths
 }
-HELDOUT_MODULUS = 7  # a number v with v % 7 == 3 (and a range wider than 5) is held out
+HELDOUT_MODULUS = 7  # for the i-th slot the numbers v with (v - i) % 7 == 0 are held out, where the range has 7 or more
 
 # Clauses that change the meaning of any message. {m} is the message. (train, held-out)
 RESOLVED = (

@@ -1,6 +1,6 @@
-"""Byte-level BPE tokenizer, equal to llama.cpp's tokenizer.ggml.model "gpt2" with pre-tokenizer "smollm".
+"""Byte-level BPE tokenizer, equal to llama.cpp's tokenizer.ggml.model "gpt2" with pre-tokenizer "gpt-2".
 
-Every digit is a token of its own; the special strings are cut out first (longest first), as llama.cpp does for
+All pairs of digits are tokens and no longer run of digits is: most numbers that matter have two. The special strings are cut out first (longest first), as llama.cpp does for
 USER_DEFINED tokens. Python's re has no \\p{L}: the classes used here agree with llama.cpp's on ASCII, Latin-1 letters
 and punctuation, which is all that the generator writes (verify.py compares the two).
 """
@@ -11,7 +11,7 @@ import re
 BOS, EOS = "<s>", "</s>"
 USER_DEFINED = ["[INST]", "[/INST]", '{"severity":"', '","component":"', '","cause":"', '","action":"', '"}']
 SPECIAL = [BOS, EOS] + USER_DEFINED
-PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?(?:_|[^\s\w])+|\s+(?!\S)|\s+")
+PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:_|[^\s\w])+|\s+(?!\S)|\s+")
 CUT = re.compile("(" + "|".join(re.escape(s) for s in sorted(USER_DEFINED, key=len, reverse=True)) + ")")
 
 
@@ -33,12 +33,8 @@ BYTE = byte_symbols()
 
 def pieces(text):
     """Pre-tokenized pieces of text that holds no special string, in byte symbols."""
-    for part in re.split(r"(\d)", text):
-        if part.isdigit():
-            yield part
-        else:
-            for match in PIECE.finditer(part):
-                yield "".join(BYTE[b] for b in match[0].encode())
+    for match in PIECE.finditer(text):
+        yield "".join(BYTE[b] for b in match[0].encode())
 
 
 class Tokenizer:
@@ -101,13 +97,15 @@ def learn(texts, vocab_size):
             if part not in USER_DEFINED:
                 words.update(pieces(part))
     split = {word: list(word) for word in words}
-    merges = []
+    merges = [(a, b) for a in "0123456789" for b in "0123456789"]
     counts = collections.Counter()
     where = collections.defaultdict(set)
 
     def count(word, sign):
         parts = split[word]
         for pair in zip(parts, parts[1:]):
+            if any(c.isdigit() for part in pair for c in part):
+                continue
             counts[pair] += sign * words[word]
             where[pair].add(word)
 

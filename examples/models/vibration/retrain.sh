@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes vibration again from nothing: data, training, ONNX, calibration, evaluation and golden files.
-# Needs the packages of ../packages.txt. About ten minutes of one core.
+# Needs the packages of ../packages.txt. About ten minutes of one idle core (estimated).
 set -eu
 cd "$(dirname "$0")/../../.."
 here=examples/models/vibration
