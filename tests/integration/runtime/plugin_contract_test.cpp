@@ -1,5 +1,7 @@
 #include "contracts/plugin_contract.hpp"
 
+#include "onnx_engine_start.hpp"
+
 namespace skerry::runtime::test {
 namespace {
 
