@@ -165,6 +165,10 @@ class Publisher {
 // One run of the daemon's activation half over a state folder; a second run over the same folder
 // is a restart.
 class Node {
+  // First, so that it outlives what waits on it.
+  boost::asio::io_context io_;
+  boost::asio::thread_pool pool_{2};
+
  public:
   Node(const std::filesystem::path& state, const Publisher& publisher)
       : tasks_(io_.get_executor(),
@@ -256,8 +260,6 @@ class Node {
     co_await tasks_.stop();
   }
 
-  boost::asio::io_context io_;
-  boost::asio::thread_pool pool_{2};
   SystemClock clock_;
   SystemFileSystem fs_;
   SystemRandom random_;
