@@ -12,8 +12,8 @@ constexpr std::uint64_t kBytesPerCacheValue = 2;  // F16
 constexpr std::uint64_t kFloat = 4;
 // Rows that may have logits at once (the llamacpp plugin's limit).
 constexpr std::uint64_t kOutputRows = 64;
-// Activations alive at a time in one layer, in multiples of the widest one: measured on llama-like
-// graphs and rounded up.
+// Activations alive at a time in one layer, in multiples of the widest one: an assumption on the
+// safe side, not yet compared with an engine's own figure.
 constexpr std::uint64_t kActivations = 6;
 
 }  // namespace
