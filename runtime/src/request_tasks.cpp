@@ -32,7 +32,7 @@ class CancelOnExit {
   RequestHandle handle_;
 };
 
-Task<std::vector<Event>> collect(LoadedModel& model, Request request) {
+Task<std::vector<Event>> collect(LoadedModel& model, Request request, OnSubmit on_submit) {
   const auto executor = co_await boost::asio::this_coro::executor;
   const auto collected = std::make_shared<Collected>(executor);
   EventSink sink = [collected](Event event) {
@@ -40,7 +40,11 @@ Task<std::vector<Event>> collect(LoadedModel& model, Request request) {
     collected->events.push_back(std::move(event));
     collected->changed.notify();
   };
-  const CancelOnExit guard(model.submit(std::move(request), std::move(sink)));
+  RequestHandle handle = model.submit(std::move(request), std::move(sink));
+  if (on_submit) {
+    on_submit(handle);
+  }
+  const CancelOnExit guard(std::move(handle));
   while (!collected->ended) {
     co_await collected->changed.wait();
   }
@@ -68,7 +72,7 @@ Result<Answer> pick(std::vector<Event> events) {
 }  // namespace
 
 Task<Result<Completion>> generate(LoadedModel& model, GenerateRequest request) {
-  std::vector<Event> events = co_await collect(model, std::move(request));
+  std::vector<Event> events = co_await collect(model, std::move(request), OnSubmit());
   Completion completion;
   for (Event& event : events) {
     if (auto* failed = std::get_if<Failure>(&event)) {
@@ -84,23 +88,23 @@ Task<Result<Completion>> generate(LoadedModel& model, GenerateRequest request) {
   co_return std::move(completion);
 }
 
-Task<Result<Embeddings>> embed(LoadedModel& model, EmbedRequest request) {
-  std::vector<Event> events = co_await collect(model, std::move(request));
+Task<Result<Embeddings>> embed(LoadedModel& model, EmbedRequest request, OnSubmit on_submit) {
+  std::vector<Event> events = co_await collect(model, std::move(request), std::move(on_submit));
   co_return pick<Embeddings>(std::move(events));
 }
 
-Task<Result<Scores>> score(LoadedModel& model, ScoreRequest request) {
-  std::vector<Event> events = co_await collect(model, std::move(request));
+Task<Result<Scores>> score(LoadedModel& model, ScoreRequest request, OnSubmit on_submit) {
+  std::vector<Event> events = co_await collect(model, std::move(request), std::move(on_submit));
   co_return pick<Scores>(std::move(events));
 }
 
-Task<Result<Tokens>> tokenize(LoadedModel& model, TokenizeRequest request) {
-  std::vector<Event> events = co_await collect(model, std::move(request));
+Task<Result<Tokens>> tokenize(LoadedModel& model, TokenizeRequest request, OnSubmit on_submit) {
+  std::vector<Event> events = co_await collect(model, std::move(request), std::move(on_submit));
   co_return pick<Tokens>(std::move(events));
 }
 
-Task<Result<Tensors>> infer(LoadedModel& model, InferRequest request) {
-  std::vector<Event> events = co_await collect(model, std::move(request));
+Task<Result<Tensors>> infer(LoadedModel& model, InferRequest request, OnSubmit on_submit) {
+  std::vector<Event> events = co_await collect(model, std::move(request), std::move(on_submit));
   co_return pick<Tensors>(std::move(events));
 }
 

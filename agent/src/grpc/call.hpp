@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include "skerry/agent/call_watch.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/peer_table.hpp"
 
@@ -33,15 +35,36 @@ Task<void> finish_unary(grpc::ServerUnaryReactor* reactor, Work work, Caller cal
   reactor->Finish(std::move(status));
 }
 
-// Runs `work(caller)` (a Task<grpc::Status>) on the control thread and finishes `context`'s default
-// reactor with what it returns. Request and response stay valid until then.
+// The reactor of a call that is worth ending early: `watch` is told, on the control thread, when
+// the client disconnects, cancels or its deadline passes.
+class WatchedReactor final : public grpc::ServerUnaryReactor {
+ public:
+  WatchedReactor(Core& core, std::shared_ptr<CallWatch> watch)
+      : core_(core), watch_(std::move(watch)) {}
+
+  void OnCancel() override {
+    boost::asio::post(core_.control, [watch = watch_] { watch->abandon(); });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  Core& core_;
+  std::shared_ptr<CallWatch> watch_;
+};
+
+// Runs `work(caller)` (a Task<grpc::Status>) on the control thread and finishes the call with what
+// it returns. Request and response stay valid until then. With a `watch`, the work is told when the
+// client goes; it is answered all the same, to nobody.
 template <class Work>
 grpc::ServerUnaryReactor* run_unary(Core& core,
                                     const PeerTable& peers,
                                     grpc::CallbackServerContext* context,
                                     const char* name,
-                                    Work work) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+                                    Work work,
+                                    std::shared_ptr<CallWatch> watch = nullptr) {
+  // gRPC owns the reactor from here to OnDone.
+  grpc::ServerUnaryReactor* reactor =
+      watch ? new WatchedReactor(core, std::move(watch)) : context->DefaultReactor();
   Result<Caller> caller = peers.find(context->peer());
   if (!caller) {
     reactor->Finish(to_status(caller.error()));

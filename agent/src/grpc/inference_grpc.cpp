@@ -54,6 +54,7 @@ CallOptions options_of(const grpc::CallbackServerContext& context, const Request
   call.reference = request.model();
   call.priority = priority_of(request.hints().priority());
   call.timeout = shorter(time_left(context), request.hints().deadline_ms());
+  call.watch = std::make_shared<CallWatch>();
   return call;
 }
 
@@ -126,7 +127,7 @@ grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* cont
       peers_,
       context,
       "embed",
-      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+      [this, request, response, call](Caller caller) -> Task<grpc::Status> {
         if (request->input().empty() || request->input_size() > kMaxTexts) {
           const Error bad(Error::Code::kInvalidArgument, "input: 1 to 1024 texts are taken");
           co_return to_status(bad);
@@ -142,7 +143,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* cont
         }
         response->set_model_digest(answer->model->weights.to_string());
         co_return grpc::Status::OK;
-      });
+      },
+      call.watch);
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Score(grpc::CallbackServerContext* context,
@@ -154,7 +156,7 @@ grpc::ServerUnaryReactor* InferenceGrpc::Score(grpc::CallbackServerContext* cont
       peers_,
       context,
       "score",
-      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+      [this, request, response, call](Caller caller) -> Task<grpc::Status> {
         Result<Inference::ScoreAnswer> answer = co_await inference_.score(
             std::move(caller), call, request->prompt(), request->continuation());
         if (!answer) {
@@ -166,7 +168,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Score(grpc::CallbackServerContext* cont
         }
         response->set_model_digest(answer->model->weights.to_string());
         co_return grpc::Status::OK;
-      });
+      },
+      call.watch);
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* context,
@@ -175,12 +178,13 @@ grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* c
   CallOptions call;
   call.reference = request->model();
   call.timeout = time_left(*context);
+  call.watch = std::make_shared<CallWatch>();
   return run_unary(
       core_,
       peers_,
       context,
       "tokenize",
-      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+      [this, request, response, call](Caller caller) -> Task<grpc::Status> {
         Result<runtime::Tokens> tokens =
             co_await inference_.tokenize(std::move(caller), call, request->text());
         if (!tokens) {
@@ -188,7 +192,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* c
         }
         response->mutable_tokens()->Add(tokens->tokens.begin(), tokens->tokens.end());
         co_return grpc::Status::OK;
-      });
+      },
+      call.watch);
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* context,
@@ -201,7 +206,7 @@ grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* cont
       peers_,
       context,
       "infer",
-      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+      [this, request, response, call](Caller caller) -> Task<grpc::Status> {
         if (request->inputs_size() > kMaxTensors || request->outputs_size() > kMaxTensors) {
           const Error bad(Error::Code::kInvalidArgument, "at most 256 tensors are taken");
           co_return to_status(bad);
@@ -239,7 +244,8 @@ grpc::ServerUnaryReactor* InferenceGrpc::Infer(grpc::CallbackServerContext* cont
         response->mutable_timing()->set_total_us(
             static_cast<std::uint64_t>(answer->total.count() / 1000));
         co_return grpc::Status::OK;
-      });
+      },
+      call.watch);
 }
 
 grpc::ServerUnaryReactor* InferenceGrpc::Cancel(grpc::CallbackServerContext* context,

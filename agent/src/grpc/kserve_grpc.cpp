@@ -119,12 +119,13 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelInfer(grpc::CallbackServerContext* co
   CallOptions call;
   call.reference = reference_of(request->model_name(), request->model_version());
   call.timeout = time_left(*context);
+  call.watch = std::make_shared<CallWatch>();
   return run_unary(
       core_,
       peers_,
       context,
       "oip.model_infer",
-      [this, request, response, call = std::move(call)](Caller caller) -> Task<grpc::Status> {
+      [this, request, response, call](Caller caller) -> Task<grpc::Status> {
         Result<std::vector<runtime::Tensor>> inputs = tensors_of(*request);
         if (!inputs) {
           co_return to_status(inputs.error());
@@ -143,7 +144,8 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelInfer(grpc::CallbackServerContext* co
         response->set_id(request->id());
         fill_outputs(answer->tensors.outputs, request->raw_input_contents_size() > 0, response);
         co_return grpc::Status::OK;
-      });
+      },
+      call.watch);
 }
 
 }  // namespace skerry::agent

@@ -41,6 +41,7 @@ struct Inference::Ticket {
   security::Decision decision;
   ModelHost::Lease lease;
   runtime::RequestMeta meta;
+  std::shared_ptr<CallWatch> watch;
   BootTime began{};
   bool settled = false;
 
@@ -139,6 +140,12 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
     co_return Error(Error::Code::kAlreadyExists,
                     "request_id: \"" + call.request_id + "\" is running already");
   }
+  if (call.watch && call.watch->abandoned()) {
+    // Nobody waits: no model is loaded for it.
+    const Error gone(Error::Code::kCancelled, "the client went away");
+    record_failure(*ticket, **model, call.request_id, gone);
+    co_return gone;
+  }
   Result<ModelHost::Lease> lease = co_await host_.acquire(*model);
   if (!lease) {
     ++metrics_.model((*model)->name()).failure[std::string(to_string(lease.error().code()))];
@@ -146,6 +153,7 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
     co_return lease.error();
   }
   ticket->lease = *std::move(lease);
+  ticket->watch = std::move(call.watch);
   ticket->meta.id = RequestId(call.request_id);
   ticket->meta.principal = ticket->caller.principal.to_string();
   ticket->meta.priority = call.priority;
@@ -158,6 +166,17 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
   running_.emplace(call.request_id, std::move(running));
   ++metrics_.model(ticket->model().name()).running;
   co_return ticket;
+}
+
+runtime::OnSubmit Inference::follow(const std::shared_ptr<Ticket>& ticket) {
+  return [this, ticket](const runtime::RequestHandle& handle) {
+    if (const auto running = running_.find(ticket->meta.id.str()); running != running_.end()) {
+      running->second.handle = handle;
+    }
+    if (ticket->watch) {
+      ticket->watch->running(handle);
+    }
+  };
 }
 
 void Inference::settle(Ticket& ticket, const runtime::Usage& usage, std::string_view finish) {
@@ -271,7 +290,7 @@ Task<Result<Inference::EmbedAnswer>> Inference::embed(Caller caller,
   request.meta = ticket->meta;
   request.texts = std::move(texts);
   Result<runtime::Embeddings> result =
-      co_await runtime::embed(ticket->lease.model(), std::move(request));
+      co_await runtime::embed(ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {
     settle(*ticket, result.error());
     co_return result.error();
@@ -300,7 +319,7 @@ Task<Result<Inference::ScoreAnswer>> Inference::score(Caller caller,
     count.meta = ticket->meta;
     count.input = runtime::Prompt{prompt};
     Result<runtime::Tokens> tokens =
-        co_await runtime::tokenize(ticket->lease.model(), std::move(count));
+        co_await runtime::tokenize(ticket->lease.model(), std::move(count), follow(ticket));
     if (!tokens) {
       settle(*ticket, tokens.error());
       co_return tokens.error();
@@ -311,7 +330,7 @@ Task<Result<Inference::ScoreAnswer>> Inference::score(Caller caller,
   request.meta = ticket->meta;
   request.prompt = runtime::Prompt{prompt + continuation};
   Result<runtime::Scores> result =
-      co_await runtime::score(ticket->lease.model(), std::move(request));
+      co_await runtime::score(ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {
     settle(*ticket, result.error());
     co_return result.error();
@@ -338,7 +357,7 @@ Task<Result<runtime::Tokens>> Inference::tokenize(Caller caller,
   request.meta = ticket->meta;
   request.input = runtime::Prompt{std::move(text)};
   Result<runtime::Tokens> result =
-      co_await runtime::tokenize(ticket->lease.model(), std::move(request));
+      co_await runtime::tokenize(ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {
     settle(*ticket, result.error());
     co_return result.error();
@@ -367,7 +386,7 @@ Task<Result<Inference::InferAnswer>> Inference::infer(Caller caller,
   request.inputs = std::move(inputs);
   request.outputs = std::move(outputs);
   Result<runtime::Tensors> result =
-      co_await runtime::infer(ticket->lease.model(), std::move(request));
+      co_await runtime::infer(ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {
     settle(*ticket, result.error());
     co_return result.error();

@@ -10,6 +10,7 @@
 #include <memory>
 #include <signal.h>
 #include <spawn.h>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -17,7 +18,9 @@
 
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "registry_fixtures.hpp"
@@ -70,6 +73,42 @@ class Process {
  private:
   pid_t pid_ = -1;
 };
+
+// One HTTP exchange over a Unix socket, read to the end.
+inline std::string http(const std::string& path, const std::string& request) {
+  const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return "cannot connect";
+  }
+  std::size_t sent = 0;
+  while (sent < request.size()) {
+    const ssize_t n =
+        ::send(socket.get(), request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+    if (n <= 0) {
+      break;
+    }
+    sent += static_cast<std::size_t>(n);
+  }
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t n = ::recv(socket.get(), buffer, sizeof buffer, 0); n > 0;
+       n = ::recv(socket.get(), buffer, sizeof buffer, 0)) {
+    answer.append(buffer, static_cast<std::size_t>(n));
+  }
+  return answer;
+}
+
+inline std::string post(const std::string& path, const std::string& body) {
+  return "POST " + path + " HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+inline std::string get(const std::string& path) {
+  return "GET " + path + " HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+}
 
 class DaemonHarness {
  public:
@@ -149,6 +188,19 @@ class DaemonHarness {
     return {std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
   }
   Process& process() { return *process_; }
+
+  // The sum of a metric's lines that contain `label`; 0 if there is none.
+  [[nodiscard]] double metric(const std::string& name, const std::string& label = {}) const {
+    std::istringstream page{http(socket("http"), get("/metrics"))};
+    double sum = 0;
+    for (std::string line; std::getline(page, line);) {
+      const bool named = line.starts_with(name + " ") || line.starts_with(name + "{");
+      if (named && line.find(label) != std::string::npos) {
+        sum += std::stod(line.substr(line.rfind(' ')));
+      }
+    }
+    return sum;
+  }
 
  private:
   TempDir dir_;

@@ -1,7 +1,7 @@
 // skerryd as a process, over its sockets, with the null engine in real workers.
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "skerry/admin/v1/admin.grpc.pb.h"
 #include "skerry/common/json.hpp"
@@ -16,6 +16,9 @@ namespace {
 
 namespace pb = inference::v1;
 using test::DaemonHarness;
+using test::get;
+using test::http;
+using test::post;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -60,42 +63,6 @@ pb::GenerateRequest prompt(const std::string& text, const std::string& model = "
   request.set_model(model);
   request.set_prompt(text);
   return request;
-}
-
-// One HTTP exchange over a Unix socket, read to the end.
-std::string http(const std::string& path, const std::string& request) {
-  const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return "cannot connect";
-  }
-  std::size_t sent = 0;
-  while (sent < request.size()) {
-    const ssize_t n =
-        ::send(socket.get(), request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
-    if (n <= 0) {
-      break;
-    }
-    sent += static_cast<std::size_t>(n);
-  }
-  std::string answer;
-  char buffer[4096];
-  for (ssize_t n = ::recv(socket.get(), buffer, sizeof buffer, 0); n > 0;
-       n = ::recv(socket.get(), buffer, sizeof buffer, 0)) {
-    answer.append(buffer, static_cast<std::size_t>(n));
-  }
-  return answer;
-}
-
-std::string post(const std::string& path, const std::string& body) {
-  return "POST " + path + " HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + body;
-}
-
-std::string get(const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 }
 
 class Daemon : public ::testing::Test {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "skerry/agent/access.hpp"
+#include "skerry/agent/call_watch.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/metrics.hpp"
 #include "skerry/agent/model_host.hpp"
@@ -29,6 +30,8 @@ struct CallOptions {
   runtime::PriorityClass priority = runtime::PriorityClass::kNormal;
   // From now; none: runtime.request_timeout.
   std::optional<std::chrono::nanoseconds> timeout;
+  // Told by the front end when the client of a call with one answer is gone; null: it cannot tell.
+  std::shared_ptr<CallWatch> watch;
 };
 
 struct TextJob {
@@ -112,6 +115,8 @@ class Inference {
                                               security::Verb verb,
                                               std::string action);
   Task<void> begin_text(Caller caller, TextJob job, std::shared_ptr<TextSink> sink);
+  // Lets Cancel and the front end's watch reach the request that the ticket's call waits for.
+  runtime::OnSubmit follow(const std::shared_ptr<Ticket>& ticket);
   void settle(Ticket& ticket, const runtime::Usage& usage, std::string_view finish);
   void settle(Ticket& ticket, const Error& error);
   // An allowed call that was not answered.

@@ -161,11 +161,14 @@ struct Completion {
 };
 
 // Each submits, waits for the last event and returns what came; Failure becomes the error.
-// Cancelling the coroutine cancels the request. Call on the supervisor's executor.
+// Cancelling the coroutine cancels the request. `on_submit`, if any, is called once with the handle
+// by which others may cancel it. Call on the supervisor's executor.
+using OnSubmit = std::function<void(const RequestHandle&)>;
+
 Task<Result<Completion>> generate(LoadedModel& model, GenerateRequest request);
-Task<Result<Embeddings>> embed(LoadedModel& model, EmbedRequest request);
-Task<Result<Scores>> score(LoadedModel& model, ScoreRequest request);
-Task<Result<Tokens>> tokenize(LoadedModel& model, TokenizeRequest request);
-Task<Result<Tensors>> infer(LoadedModel& model, InferRequest request);
+Task<Result<Embeddings>> embed(LoadedModel& model, EmbedRequest request, OnSubmit on_submit = nullptr);
+Task<Result<Scores>> score(LoadedModel& model, ScoreRequest request, OnSubmit on_submit = nullptr);
+Task<Result<Tokens>> tokenize(LoadedModel& model, TokenizeRequest request, OnSubmit on_submit = nullptr);
+Task<Result<Tensors>> infer(LoadedModel& model, InferRequest request, OnSubmit on_submit = nullptr);
 
 }  // namespace skerry::runtime
