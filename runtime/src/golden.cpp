@@ -113,8 +113,7 @@ Result<GoldenSet> parse_lines(std::string_view text) {
   return set;
 }
 
-// ---- Tensor documents
-// ----------------------------------------------------------------------------
+// Tensor documents.
 
 struct TensorDocument {
   std::string input;

@@ -63,18 +63,17 @@ class Catalogue final : public BlobRecords {
   Catalogue(const Catalogue&) = delete;
   Catalogue& operator=(const Catalogue&) = delete;
 
-  // -- blobs
-  // ---------------------------------------------------------------------------------------
+  // Blobs.
   Result<std::optional<BlobRecord>> find_blob(const Digest& digest) override;
   Result<void> put_blob(const BlobRecord& record) override;
   Result<void> erase_blob(const Digest& digest) override;
   Result<std::vector<BlobRecord>> list_blobs() override;
 
-  // -- manifests
-  // ----------------------------------------------------------------------------------- Call only
-  // with a manifest that TUF verified. Recording the same digest again refreshes the evidence.
-  // kDigestMismatch if `digest` is not that of `bytes`, kManifestInvalid if they do not parse,
-  // kAlreadyExists if the same model and version is known with other bytes.
+  // Manifests.
+
+  // Call only with a manifest that TUF verified. Recording the same digest again refreshes the
+  // evidence. kDigestMismatch if `digest` is not that of `bytes`, kManifestInvalid if they do not
+  // parse, kAlreadyExists if the same model and version is known with other bytes.
   Result<void> record_manifest(std::string_view bytes,
                                const Digest& digest,
                                std::string_view repository,
@@ -89,13 +88,13 @@ class Catalogue final : public BlobRecords {
   // kFailedPrecondition while a slot, a pin or the desired state refers to it.
   Result<void> forget_manifest(const Digest& digest);
 
-  // -- slots
-  // --------------------------------------------------------------------------------------- Makes a
-  // variant live in `request.slot`: the committed generation becomes previous, the new one is on
-  // trial (or active at once without probation). Checks, in the same transaction: the manifest was
-  // verified, every file of the variant is present, the digest is not known bad, the generation
-  // grows, the release counter does not go back. kNotFound, kFailedPrecondition, kQuarantined,
-  // kRollback.
+  // Slots.
+
+  // Makes a variant live in `request.slot`: the committed generation becomes previous, the new
+  // one is on trial (or active at once without probation). Checks, in the same transaction: the
+  // manifest was verified, every file of the variant is present, the digest is not known bad, the
+  // generation grows, the release counter does not go back. kNotFound, kFailedPrecondition,
+  // kQuarantined, kRollback.
   Result<Slot> activate(const ActivationRequest& request);
 
   // Ends the trial well: raises the model's release counter. kFailedPrecondition if `generation` is
@@ -123,16 +122,16 @@ class Catalogue final : public BlobRecords {
   // reverts a trial that was started too often. kFailedPrecondition without a trial.
   Result<std::uint32_t> count_trial_start(const SlotName& slot);
 
-  // -- desired state
-  // ------------------------------------------------------------------------------- Replaces the
-  // slot's wish; a generation lower than the stored one is kRollback.
+  // Desired state.
+
+  // Replaces the slot's wish; a generation lower than the stored one is kRollback.
   Result<void> set_desired(const DesiredSlot& desired);
   Result<std::vector<DesiredSlot>> list_desired();
   Result<void> clear_desired(const SlotName& slot);
 
-  // -- activation journal
-  // -------------------------------------------------------------------------- The activation
-  // machine writes each state before its side effect. Returns the row's sequence.
+  // Activation journal.
+
+  // The activation machine writes each state before its side effect. Returns the row's sequence.
   Result<std::uint64_t> journal(const ActivationStep& step);
   Result<std::optional<ActivationStep>> last_step(const SlotName& slot);
   // Rows after `sequence`, oldest first.
@@ -140,32 +139,31 @@ class Catalogue final : public BlobRecords {
   // Keeps the newest `keep` rows of each slot.
   Result<void> trim_journal(std::size_t keep);
 
-  // -- known bad
-  // ----------------------------------------------------------------------------------- `variant`
-  // empty: the whole manifest.
+  // Known bad.
+
+  // `variant` empty: the whole manifest.
   Result<void> mark_bad(const Digest& manifest, std::string_view variant, std::string_view reason);
   Result<void> forgive(const Digest& manifest, std::string_view variant);
   Result<std::optional<std::string>> bad_reason(const Digest& manifest, std::string_view variant);
   Result<std::vector<KnownBad>> list_bad();
 
-  // -- pins
-  // ----------------------------------------------------------------------------------------
+  // Pins.
   Result<void> pin(const Digest& manifest, std::string_view variant, std::string_view reason);
   Result<void> unpin(const Digest& manifest, std::string_view variant);
   Result<std::vector<Pin>> list_pins();
 
-  // -- garbage collection
-  // -------------------------------------------------------------------------- Every blob that a
-  // slot, a pin or the desired state needs, with the reason in words. A blob may appear several
-  // times.
+  // Garbage collection.
+
+  // Every blob that a slot, a pin or the desired state needs, with the reason in words. A blob
+  // may appear several times.
   Result<std::vector<BlobReference>> references();
   // Marks the blob as deleting unless something refers to it by now; false then, or if it is
   // unknown.
   Result<bool> claim_for_deletion(const Digest& blob);
 
-  // -- counters and floors
-  // ------------------------------------------------------------------------- The highest release
-  // counter that was committed for `model`; 0 if none.
+  // Counters and floors.
+
+  // The highest release counter that was committed for `model`; 0 if none.
   Result<std::uint64_t> release_counter(const ModelName& model);
   // A named value that never goes back: raises it to `value` and returns what is stored then.
   Result<std::uint64_t> raise_floor(std::string_view name, std::uint64_t value);

@@ -150,8 +150,7 @@ using Request =
 
 const RequestMeta& meta_of(const Request& request);
 
-// ---- Events
-// --------------------------------------------------------------------------------------
+// Events.
 
 enum class FinishReason : std::uint8_t { kStop = 1, kLength = 2, kCancelled = 3 };
 

@@ -151,8 +151,7 @@ class Supervisor {
   virtual Task<void> stop(std::chrono::milliseconds grace) = 0;
 };
 
-// ---- One request as one call
-// ---------------------------------------------------------------------
+// One request as one call.
 
 struct Completion {
   std::string text;
@@ -166,9 +165,13 @@ struct Completion {
 using OnSubmit = std::function<void(const RequestHandle&)>;
 
 Task<Result<Completion>> generate(LoadedModel& model, GenerateRequest request);
-Task<Result<Embeddings>> embed(LoadedModel& model, EmbedRequest request, OnSubmit on_submit = nullptr);
+Task<Result<Embeddings>> embed(LoadedModel& model,
+                               EmbedRequest request,
+                               OnSubmit on_submit = nullptr);
 Task<Result<Scores>> score(LoadedModel& model, ScoreRequest request, OnSubmit on_submit = nullptr);
-Task<Result<Tokens>> tokenize(LoadedModel& model, TokenizeRequest request, OnSubmit on_submit = nullptr);
+Task<Result<Tokens>> tokenize(LoadedModel& model,
+                              TokenizeRequest request,
+                              OnSubmit on_submit = nullptr);
 Task<Result<Tensors>> infer(LoadedModel& model, InferRequest request, OnSubmit on_submit = nullptr);
 
 }  // namespace skerry::runtime
