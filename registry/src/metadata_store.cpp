@@ -12,7 +12,7 @@ class CatalogueMetadataStore final : public tuf::MetadataStore {
   CatalogueMetadataStore(Catalogue& catalogue, std::string repository)
       : catalogue_(catalogue), repository_(std::move(repository)) {}
 
-  Result<std::optional<std::string>> load(tuf::Role role) override {
+  Result<std::optional<std::string>> load(const tuf::RoleName& role) override {
     std::optional<std::string> bytes;
     Digest digest;
     auto done = catalogue_.with_database([&](sqlite::Database& database) {
@@ -32,8 +32,8 @@ class CatalogueMetadataStore final : public tuf::MetadataStore {
     }
     if (bytes && Digest::of(*bytes) != digest) {
       return Error{Error::Code::kDatabase,
-                   "the stored " + std::string{to_string(role)} + " metadata of repository " +
-                       repository_ + " was changed; the catalogue is damaged"};
+                   "the stored " + role.text() + " metadata of repository " + repository_ +
+                       " was changed; the catalogue is damaged"};
     }
     return bytes;
   }
@@ -49,7 +49,7 @@ class CatalogueMetadataStore final : public tuf::MetadataStore {
           return ok;
         }
       }
-      for (const auto role : update.removed) {
+      for (const auto& role : update.removed) {
         if (auto ok = execute(
                 database, "DELETE FROM tuf_metadata WHERE repository = ? AND role = ?", bind(role));
             !ok) {
@@ -61,15 +61,15 @@ class CatalogueMetadataStore final : public tuf::MetadataStore {
   }
 
  private:
-  BindRow bind(tuf::Role role) const {
+  BindRow bind(const tuf::RoleName& role) const {
     return [this, role](sqlite::Statement& statement) {
-      statement.bind(1, repository_).bind(2, to_string(role));
+      statement.bind(1, repository_).bind(2, role.text());
     };
   }
 
   Result<void> put(sqlite::Database& database, const tuf::MetadataUpdate::File& file) {
     // TUF 5.3.8 keeps the chain of roots; of the other roles only the trusted file counts.
-    if (file.role != tuf::Role::kRoot) {
+    if (file.role != tuf::RoleName{tuf::Role::kRoot}) {
       if (auto ok = execute(database,
                             "DELETE FROM tuf_metadata WHERE repository = ? AND role = ?",
                             bind(file.role));

@@ -33,6 +33,7 @@ constexpr std::array kAlgorithms{
     AlgorithmNames{KeyAlgorithm::kEcdsaP256, "ecdsa-p256", "ecdsa", "ecdsa-sha2-nistp256"},
     AlgorithmNames{KeyAlgorithm::kEcdsaP384, "ecdsa-p384", "ecdsa", "ecdsa-sha2-nistp384"},
     AlgorithmNames{KeyAlgorithm::kRsaPss, "rsa-pss", "rsa", "rsassa-pss-sha256"},
+    AlgorithmNames{KeyAlgorithm::kRsaPkcs1, "rsa-pkcs1", "rsa", "rsa-pkcs1v15-sha256"},
 };
 
 const AlgorithmNames& names_of(KeyAlgorithm algorithm) {
@@ -100,7 +101,7 @@ Result<KeyAlgorithm> parse_key_algorithm(std::string_view name) {
   }
   return Error{Error::Code::kInvalidArgument,
                "unknown key algorithm '" + std::string{name} +
-                   "'; ed25519, ecdsa-p256, ecdsa-p384 or rsa-pss"};
+                   "'; ed25519, ecdsa-p256, ecdsa-p384, rsa-pss or rsa-pkcs1"};
 }
 
 struct PublicKey::Impl {
@@ -199,6 +200,15 @@ Result<PublicKey> PublicKey::from_tuf_json(const Json& key) {
                  "key type '" + *type + "' with scheme '" + *scheme + "' is not supported"};
   }
   auto parsed = from_pem(*text);
+  if (parsed && parsed->algorithm() == KeyAlgorithm::kRsaPss &&
+      scheme_fits(KeyAlgorithm::kRsaPkcs1, *type, *scheme)) {
+    // The same key, to be used in another way.
+    auto impl = std::make_shared<Impl>(
+        Impl{PkeyPtr{nullptr}, KeyAlgorithm::kRsaPkcs1, parsed->impl_->der, parsed->impl_->spki});
+    EVP_PKEY_up_ref(parsed->impl_->key.get());
+    impl->key.reset(parsed->impl_->key.get());
+    return PublicKey{std::move(impl)};
+  }
   if (parsed && !scheme_fits(parsed->algorithm(), *type, *scheme)) {
     return Error{Error::Code::kKeyInvalid,
                  "the key is " + std::string{to_string(parsed->algorithm())} +
@@ -295,6 +305,7 @@ Result<void> PublicKey::verify(ByteView message, ByteView signature) const {
       break;
     case KeyAlgorithm::kEcdsaP256:
     case KeyAlgorithm::kRsaPss:
+    case KeyAlgorithm::kRsaPkcs1:
       md = EVP_sha256();
       break;
   }
@@ -306,6 +317,10 @@ Result<void> PublicKey::verify(ByteView message, ByteView signature) const {
       (EVP_PKEY_CTX_set_rsa_padding(pkey_ctx, RSA_PKCS1_PSS_PADDING) != 1 ||
        EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey_ctx, RSA_PSS_SALTLEN_AUTO) != 1)) {
     return openssl_error(Error::Code::kInternal, "preparing an RSA-PSS check");
+  }
+  if (impl_->algorithm == KeyAlgorithm::kRsaPkcs1 &&
+      EVP_PKEY_CTX_set_rsa_padding(pkey_ctx, RSA_PKCS1_PADDING) != 1) {
+    return openssl_error(Error::Code::kInternal, "preparing an RSA PKCS #1 check");
   }
   const int ok = EVP_DigestVerify(
       ctx.get(), signature.data(), signature.size(), message.data(), message.size());

@@ -7,8 +7,9 @@ namespace skerry::test {
 
 using security::tuf::MetadataUpdate;
 using security::tuf::Role;
+using security::tuf::RoleName;
 
-Result<std::optional<std::string>> MemoryMetadataStore::load(Role role) {
+Result<std::optional<std::string>> MemoryMetadataStore::load(const RoleName& role) {
   const auto it = files.find(role);
   return it == files.end() ? std::optional<std::string>{} : std::optional<std::string>{it->second};
 }
@@ -17,7 +18,7 @@ Result<void> MemoryMetadataStore::commit(const MetadataUpdate& update) {
   if (std::exchange(fail_next_commit, false)) {
     return Error{Error::Code::kIo, "the store failed (injected)"};
   }
-  for (const Role role : update.removed) {
+  for (const RoleName& role : update.removed) {
     files.erase(role);
   }
   for (const MetadataUpdate::File& file : update.files) {
@@ -26,7 +27,7 @@ Result<void> MemoryMetadataStore::commit(const MetadataUpdate& update) {
   return {};
 }
 
-std::int64_t MemoryMetadataStore::version(Role role) const {
+std::int64_t MemoryMetadataStore::version(const RoleName& role) const {
   const auto it = files.find(role);
   if (it == files.end()) {
     return 0;

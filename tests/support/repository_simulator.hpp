@@ -20,15 +20,15 @@ namespace skerry::test {
 
 class MemoryMetadataStore final : public security::tuf::MetadataStore {
  public:
-  Result<std::optional<std::string>> load(security::tuf::Role role) override;
+  Result<std::optional<std::string>> load(const security::tuf::RoleName& role) override;
   Result<void> commit(const security::tuf::MetadataUpdate& update) override;
 
   // The trusted version of a role, 0 if none: what tests assert.
-  [[nodiscard]] std::int64_t version(security::tuf::Role role) const;
+  [[nodiscard]] std::int64_t version(const security::tuf::RoleName& role) const;
 
   // The next commit fails once.
   bool fail_next_commit = false;
-  std::map<security::tuf::Role, std::string> files;
+  std::map<security::tuf::RoleName, std::string> files;
 };
 
 class RepositorySimulator final : public security::tuf::Fetcher {

@@ -3,6 +3,8 @@
 #include <set>
 #include <utility>
 
+#include "served_file.hpp"
+
 namespace skerry::security::tuf {
 
 namespace {
@@ -20,17 +22,6 @@ std::set<Digest> key_set(const Root& root, Role role) {
 
 bool rotated(const Root& before, const Root& after, Role role) {
   return key_set(before, role) != key_set(after, role);
-}
-
-std::size_t limit_of(Role role, const MetaFile& meta) {
-  const std::size_t most = MetadataLimits::bytes(role);
-  return meta.length && *meta.length < most ? static_cast<std::size_t>(*meta.length) : most;
-}
-
-// TUF 3.6: with consistent snapshots, files are asked for by version.
-std::string served_name(const Root& root, Role role, std::int64_t version) {
-  const std::string plain = std::string{to_string(role)} + ".json";
-  return root.consistent_snapshot ? std::to_string(version) + "." + plain : plain;
 }
 
 }  // namespace
@@ -54,11 +45,11 @@ Result<void> Client::bootstrap(std::string_view root) {
   return keep(Role::kRoot, set->root().content.version, set->root().bytes);
 }
 
-Result<void> Client::keep(Role role, std::int64_t version, const std::string& bytes) {
+Result<void> Client::keep(const RoleName& role, std::int64_t version, const std::string& bytes) {
   MetadataUpdate update;
   update.files.push_back(MetadataUpdate::File{role, version, bytes});
   if (auto kept = store_.commit(update); !kept) {
-    return kept.error().with_context("keeping " + std::string{to_string(role)} + " metadata");
+    return kept.error().with_context("keeping " + role.text() + " metadata");
   }
   return {};
 }
@@ -228,6 +219,10 @@ const Targets* Client::targets() const {
   return trusted_ && trusted_->targets() != nullptr ? &trusted_->targets()->content : nullptr;
 }
 
+bool Client::consistent_snapshot() const {
+  return trusted_ && trusted_->root().content.consistent_snapshot;
+}
+
 const TargetFile* Client::find_target(std::string_view path) const {
   const Targets* all = targets();
   if (all == nullptr) {
@@ -241,7 +236,7 @@ DirectoryFetcher::DirectoryFetcher(FileSystem& fs, std::filesystem::path directo
     : fs_(fs), directory_(std::move(directory)) {}
 
 Result<std::string> DirectoryFetcher::fetch(std::string_view name, std::size_t limit) {
-  if (name.empty() || name.front() == '.' || name.find('/') != std::string_view::npos) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string_view::npos) {
     return Error{Error::Code::kInvalidArgument,
                  "'" + std::string{name} + "' is no metadata file name"};
   }

@@ -34,6 +34,24 @@ Result<Role> parse_role(std::string_view name) {
                    "'; root, targets, snapshot or timestamp"};
 }
 
+std::string encode_role_name(const RoleName& role) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : role.text()) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 0x0fU];
+    }
+  }
+  return out;
+}
+
 std::size_t MetadataLimits::bytes(Role role) noexcept {
   switch (role) {
     case Role::kTimestamp:
@@ -90,8 +108,9 @@ Result<void> TargetFile::check(std::string_view content) const {
                  "the target has " + std::to_string(content.size()) + " bytes, " +
                      std::to_string(length) + " were signed"};
   }
-  if (!hashes.contains("sha256")) {
-    return Error{Error::Code::kMetadataMismatch, "the target was signed without a sha256"};
+  if (!hashes.contains("sha256") && !hashes.contains("sha512")) {
+    return Error{Error::Code::kMetadataMismatch,
+                 "the target was signed without a sha256 or sha512; other hashes are not known"};
   }
   return check_hashes(hashes, content, "the target");
 }

@@ -6,8 +6,13 @@ namespace skerry::security::tuf {
 
 namespace {
 
-std::string file_name(Role role) {
-  return std::string{to_string(role)} + ".json";
+std::string file_name(const RoleName& role) {
+  return encode_role_name(role) + ".json";
+}
+
+std::size_t stored_limit(const RoleName& role) {
+  const auto top = parse_role(role.text());
+  return MetadataLimits::bytes(top ? *top : Role::kTargets);
 }
 
 }  // namespace
@@ -15,8 +20,8 @@ std::string file_name(Role role) {
 DirectoryMetadataStore::DirectoryMetadataStore(FileSystem& fs, std::filesystem::path directory)
     : fs_(fs), directory_(std::move(directory)) {}
 
-Result<std::optional<std::string>> DirectoryMetadataStore::load(Role role) {
-  auto bytes = read_file(fs_, directory_ / file_name(role), MetadataLimits::bytes(role));
+Result<std::optional<std::string>> DirectoryMetadataStore::load(const RoleName& role) {
+  auto bytes = read_file(fs_, directory_ / file_name(role), stored_limit(role));
   if (bytes) {
     return std::optional<std::string>{std::move(*bytes)};
   }
@@ -31,7 +36,7 @@ Result<void> DirectoryMetadataStore::commit(const MetadataUpdate& update) {
     return made;
   }
   bool removed = false;
-  for (const Role role : update.removed) {
+  for (const RoleName& role : update.removed) {
     if (!fs_.exists(directory_ / file_name(role))) {
       continue;
     }
@@ -47,9 +52,13 @@ Result<void> DirectoryMetadataStore::commit(const MetadataUpdate& update) {
   }
   for (const MetadataUpdate::File& file : update.files) {
     const std::string name = file_name(file.role);
-    if (file.role == Role::kRoot) {
+    if (file.role == RoleName{Role::kRoot}) {
       // Every root is kept under its number too: the chain is evidence.
-      const auto numbered = directory_ / (std::to_string(file.version) + "." + name);
+      const auto chain = directory_ / "root-chain";
+      if (auto made = fs_.create_directories(chain); !made) {
+        return made;
+      }
+      const auto numbered = chain / (std::to_string(file.version) + ".root");
       if (auto written = write_file_atomic(fs_, numbered, file.bytes); !written) {
         return written;
       }

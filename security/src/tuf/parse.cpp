@@ -4,71 +4,23 @@
 
 #include "skerry/security/tuf/metadata.hpp"
 
+#include "parse_fields.hpp"
+
 namespace skerry::security::tuf {
 
 namespace {
 
+using fields::bad;
+using fields::kMaxKeyId;
+using fields::member_array;
+using fields::member_object;
+using fields::parse_keys;
+using fields::parse_role_keys;
+using fields::positive;
+
 constexpr std::size_t kDepth = 24;
-constexpr std::size_t kMaxKeyId = 128;
 constexpr std::size_t kMaxHashes = 8;
-constexpr std::int64_t kMaxVersion = std::int64_t{1} << 53;
-
-Error bad(const std::string& path, const std::string& why) {
-  return Error{Error::Code::kParse, path + ": " + why};
-}
-
-Result<std::int64_t> positive(const Json& object, const std::string& path, std::string_view key) {
-  auto value = object.get_int(key);
-  if (!value || *value < 1 || *value > kMaxVersion) {
-    return bad(path + "." + std::string{key}, "expected a whole number from 1 on");
-  }
-  return value;
-}
-
-Result<const Json*> member_object(const Json& object,
-                                  const std::string& path,
-                                  std::string_view key) {
-  const Json* value = object.find(key);
-  if (value == nullptr || !value->is_object()) {
-    return bad(path + "." + std::string{key}, value == nullptr ? "missing" : "expected an object");
-  }
-  return value;
-}
-
-Result<const Json::Array*> member_array(const Json& object,
-                                        const std::string& path,
-                                        std::string_view key,
-                                        std::size_t most) {
-  const Json* value = object.find(key);
-  if (value == nullptr || !value->is_array()) {
-    return bad(path + "." + std::string{key}, value == nullptr ? "missing" : "expected an array");
-  }
-  if (value->array()->size() > most) {
-    return bad(path + "." + std::string{key}, "more than " + std::to_string(most) + " entries");
-  }
-  return value->array();
-}
-
-Result<std::vector<std::string>> strings(const Json& object,
-                                         const std::string& path,
-                                         std::string_view key,
-                                         std::size_t most,
-                                         std::size_t longest) {
-  auto array = member_array(object, path, key, most);
-  if (!array) {
-    return std::move(array).error();
-  }
-  std::vector<std::string> out;
-  for (const Json& element : **array) {
-    const std::string* text = element.string();
-    if (text == nullptr || text->empty() || text->size() > longest) {
-      return bad(path + "." + std::string{key} + "[" + std::to_string(out.size()) + "]",
-                 "expected a string of 1 to " + std::to_string(longest) + " bytes");
-    }
-    out.push_back(*text);
-  }
-  return out;
-}
+constexpr std::size_t kMaxTimestampMeta = 16;
 
 Result<std::vector<Signature>> parse_signatures(const Json& file) {
   auto array = member_array(file, "file", "signatures", MetadataLimits::kSignatures);
@@ -89,56 +41,12 @@ Result<std::vector<Signature>> parse_signatures(const Json& file) {
     }
     auto hex = element.get_string("sig");
     if (!hex) {
-      return bad(path + ".sig", "expected hexadecimal text");
+      return bad(path + ".sig", "expected a string");
     }
     auto value = from_hex(*hex);
-    if (!value) {
-      return bad(path + ".sig", value.error().message());
-    }
-    out.push_back(Signature{std::move(*keyid), std::move(*value)});
+    out.push_back(Signature{std::move(*keyid), value ? std::move(*value) : Bytes{}});
   }
   return out;
-}
-
-Result<KeyTable> parse_keys(const Json& object, const std::string& path) {
-  auto keys = member_object(object, path, "keys");
-  if (!keys) {
-    return std::move(keys).error();
-  }
-  KeyTable table;
-  if ((*keys)->object()->size() > MetadataLimits::kKeys) {
-    return bad(path + ".keys", "more than 256 keys");
-  }
-  for (const auto& [keyid, value] : *(*keys)->object()) {
-    if (keyid.empty() || keyid.size() > kMaxKeyId) {
-      return bad(path + ".keys", "a key id of 1 to 128 bytes is expected");
-    }
-    auto key = PublicKey::from_tuf_json(value);
-    if (key) {
-      table.usable.emplace(keyid, std::move(*key));
-    } else if (key.error().code() != Error::Code::kUnimplemented) {
-      return bad(path + ".keys." + keyid, key.error().message());
-    }
-    // A key of a kind that is not known here verifies nothing, but does not spoil the file.
-    table.all.emplace(keyid, value);
-  }
-  return table;
-}
-
-Result<RoleKeys> parse_role_keys(const Json& role, const std::string& path) {
-  auto keyids = strings(role, path, "keyids", MetadataLimits::kKeys, kMaxKeyId);
-  if (!keyids) {
-    return std::move(keyids).error();
-  }
-  auto threshold = positive(role, path, "threshold");
-  if (!threshold) {
-    return std::move(threshold).error();
-  }
-  std::set<std::string_view> unique(keyids->begin(), keyids->end());
-  if (unique.size() != keyids->size()) {
-    return bad(path + ".keyids", "a key id is listed twice");
-  }
-  return RoleKeys{std::move(*keyids), *threshold};
 }
 
 Result<std::map<std::string, std::string, std::less<>>> parse_hashes(const Json& object,
@@ -257,73 +165,16 @@ Result<TargetFile> parse_target(const Json& value, const std::string& path) {
   return target;
 }
 
-Result<Delegations> parse_delegations(const Json& value) {
-  const std::string path = "signed.delegations";
-  if (!value.is_object()) {
-    return bad(path, "expected an object");
-  }
-  Delegations out;
-  auto keys = parse_keys(value, path);
-  if (!keys) {
-    return std::move(keys).error();
-  }
-  out.keys = std::move(*keys);
-  // Succinct roles (TAP 15) have none of these; they are kept in the bytes.
-  if (value.find("roles") == nullptr) {
-    return out;
-  }
-  auto roles = member_array(value, path, "roles", MetadataLimits::kDelegations);
-  if (!roles) {
-    return std::move(roles).error();
-  }
-  std::set<std::string> names;
-  for (const Json& entry : **roles) {
-    const std::string where = path + ".roles[" + std::to_string(out.roles.size()) + "]";
-    DelegatedRole role;
-    auto name = entry.get_string("name");
-    if (!name || name->empty() || name->size() > MetadataLimits::kPathLength) {
-      return bad(where + ".name", "expected a role name");
-    }
-    if (!names.insert(*name).second || parse_role(*name)) {
-      return bad(where + ".name", "'" + *name + "' is used twice or is a top-level role");
-    }
-    role.name = std::move(*name);
-    auto role_keys = parse_role_keys(entry, where);
-    if (!role_keys) {
-      return std::move(role_keys).error();
-    }
-    role.keys = std::move(*role_keys);
-    auto terminating = entry.get_bool("terminating");
-    if (!terminating) {
-      return bad(where + ".terminating", "expected true or false");
-    }
-    role.terminating = *terminating;
-    for (const auto& [key, list] : {std::pair{"paths", &role.paths},
-                                    std::pair{"path_hash_prefixes", &role.path_hash_prefixes}}) {
-      if (entry.find(key) == nullptr) {
-        continue;
-      }
-      auto texts =
-          strings(entry, where, key, MetadataLimits::kTargets, MetadataLimits::kPathLength);
-      if (!texts) {
-        return std::move(texts).error();
-      }
-      *list = std::move(*texts);
-    }
-    if ((entry.find("paths") == nullptr) == (entry.find("path_hash_prefixes") == nullptr)) {
-      return bad(where, "expected either paths or path_hash_prefixes");
-    }
-    out.roles.push_back(std::move(role));
-  }
-  return out;
-}
-
 Result<void> parse_content(const Json& signed_part, Root& root) {
-  auto consistent = signed_part.get_bool("consistent_snapshot");
-  if (!consistent) {
-    return bad("signed.consistent_snapshot", "expected true or false");
+  // TUF 4.3: repositories of before consistent snapshots leave it out.
+  root.consistent_snapshot = false;
+  if (signed_part.find("consistent_snapshot") != nullptr) {
+    auto consistent = signed_part.get_bool("consistent_snapshot");
+    if (!consistent) {
+      return bad("signed.consistent_snapshot", "expected true or false");
+    }
+    root.consistent_snapshot = *consistent;
   }
-  root.consistent_snapshot = *consistent;
   auto keys = parse_keys(signed_part, "signed");
   if (!keys) {
     return std::move(keys).error();
@@ -354,7 +205,8 @@ Result<void> parse_content(const Json& signed_part, Root& root) {
 }
 
 Result<void> parse_content(const Json& signed_part, Timestamp& timestamp) {
-  auto meta = parse_meta(signed_part, 1);
+  // TUF 4.6: only the snapshot is used.
+  auto meta = parse_meta(signed_part, kMaxTimestampMeta);
   if (!meta) {
     return std::move(meta).error();
   }

@@ -11,16 +11,16 @@ Error out_of_order(std::string_view what) {
   return Error{Error::Code::kFailedPrecondition, std::string{what}};
 }
 
-Error rollback(Role role, std::int64_t version, std::int64_t trusted) {
+Error rollback(const RoleName& role, std::int64_t version, std::int64_t trusted) {
   return Error{Error::Code::kRollback,
-               std::string{to_string(role)} + " version " + std::to_string(version) +
+               role.text() + " version " + std::to_string(version) +
                    " is older than the trusted version " + std::to_string(trusted)};
 }
 
-Error wrong_version(Role role, std::int64_t version, std::int64_t expected) {
+Error wrong_version(const RoleName& role, std::int64_t version, std::int64_t expected) {
   return Error{Error::Code::kMetadataMismatch,
-               std::string{to_string(role)} + " has version " + std::to_string(version) +
-                   ", expected " + std::to_string(expected)};
+               role.text() + " has version " + std::to_string(version) + ", expected " +
+                   std::to_string(expected)};
 }
 
 }  // namespace
@@ -37,14 +37,14 @@ Result<void> TrustedSet::verify_role(const Envelope<T>& envelope) const {
                           to_string(T::kRole));
 }
 
-Result<void> TrustedSet::check_expiry(Role role, WallTime expires) {
+Result<void> TrustedSet::check_expiry(const RoleName& role, WallTime expires) {
   if (expires > time_.now) {
     return {};
   }
   if (time_.attested()) {
     return Error{Error::Code::kMetadataExpired,
-                 std::string{to_string(role)} + " metadata ended at " + to_rfc3339(expires) +
-                     "; it is now " + to_rfc3339(time_.now)};
+                 role.text() + " metadata ended at " + to_rfc3339(expires) + "; it is now " +
+                     to_rfc3339(time_.now)};
   }
   // Nobody vouches for the clock: a gateway with a flat battery must not be cut off, and one whose
   // clock was turned back gains nothing, since versions stay hard.
@@ -262,6 +262,43 @@ Result<void> TrustedSet::update_targets(std::string_view bytes) {
   return {};
 }
 
+Result<DelegatedTargets> TrustedSet::verify_delegated(const Delegations& by,
+                                                      const DelegatedRole& role,
+                                                      std::string_view bytes) {
+  if (!targets_current()) {
+    return out_of_order("a delegated role before the targets that the snapshot names");
+  }
+  const RoleName name{role.name};
+  const MetaFile* meta = meta_of(name);
+  if (meta == nullptr) {
+    return Error{Error::Code::kMetadataMismatch,
+                 "the snapshot does not list the delegated role '" + role.name + "'"};
+  }
+  // TUF 5.6.2.
+  if (auto same = check_meta_file(*meta, bytes, role.name); !same) {
+    return same.error();
+  }
+  auto fresh = parse_targets(bytes);
+  if (!fresh) {
+    return fresh.error().with_context("delegated role '" + role.name + "'");
+  }
+  // TUF 5.6.3: by the keys and the threshold that the delegating role gives, and no others.
+  if (auto verified =
+          verify_threshold(role.keys, by.keys, fresh->signatures, fresh->canonical, role.name);
+      !verified) {
+    return verified.error();
+  }
+  // TUF 5.6.4. No rollback: the snapshot's versions never go down (5.5.5).
+  if (fresh->content.version != meta->version) {
+    return wrong_version(name, fresh->content.version, meta->version);
+  }
+  // TUF 5.6.5.
+  if (auto live = check_expiry(name, fresh->content.expires); !live) {
+    return live.error();
+  }
+  return std::make_shared<const Envelope<Targets>>(std::move(*fresh));
+}
+
 bool TrustedSet::snapshot_current() const {
   return timestamp_ && snapshot_ &&
          snapshot_->content.version == timestamp_->content.snapshot.version &&
@@ -303,11 +340,15 @@ const Envelope<Targets>* TrustedSet::targets() const {
 }
 
 const MetaFile* TrustedSet::targets_meta() const {
+  return meta_of(Role::kTargets);
+}
+
+const MetaFile* TrustedSet::meta_of(const RoleName& role) const {
   if (!snapshot_) {
     return nullptr;
   }
-  // Parsing a snapshot guarantees the entry.
-  return &snapshot_->content.meta.find("targets.json")->second;
+  const auto entry = snapshot_->content.meta.find(role.text() + ".json");
+  return entry == snapshot_->content.meta.end() ? nullptr : &entry->second;
 }
 
 }  // namespace skerry::security::tuf

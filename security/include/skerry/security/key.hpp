@@ -15,10 +15,11 @@
 
 namespace skerry::security {
 
-// Keys are made for the first two; the others are only verified with.
-enum class KeyAlgorithm { kEd25519, kEcdsaP256, kEcdsaP384, kRsaPss };
+// Keys are made for the first two; the others are only verified with. The last one (PKCS #1 v1.5)
+// is met in TUF metadata of other makers alone: an RSA key read from elsewhere is kRsaPss.
+enum class KeyAlgorithm { kEd25519, kEcdsaP256, kEcdsaP384, kRsaPss, kRsaPkcs1 };
 
-// "ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-pss".
+// "ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-pss", "rsa-pkcs1".
 std::string_view to_string(KeyAlgorithm algorithm) noexcept;
 // The inverse; kInvalidArgument lists the accepted names.
 Result<KeyAlgorithm> parse_key_algorithm(std::string_view name);
@@ -49,7 +50,8 @@ class PublicKey {
   [[nodiscard]] Digest spki_digest() const;
 
   // kSignatureInvalid if `signature` is not by this key over `message`. ECDSA signatures are DER
-  // with SHA-256 (P-256) or SHA-384 (P-384); RSA is PSS with SHA-256 and any salt length.
+  // with SHA-256 (P-256) or SHA-384 (P-384); RSA is PSS with SHA-256 and any salt length, or
+  // PKCS #1 v1.5 with SHA-256.
   [[nodiscard]] Result<void> verify(ByteView message, ByteView signature) const;
 
   // The OpenSSL key (`EVP_PKEY*`), owned by this object; for security/ only.

@@ -22,7 +22,8 @@ namespace skerry::security::tuf {
 class Fetcher {
  public:
   virtual ~Fetcher() = default;
-  // The metadata file `name` ("7.root.json", "timestamp.json"), at most `limit` bytes: kTooLarge as
+  // The metadata file `name` ("7.root.json", "timestamp.json"; delegated roles percent-encoded:
+  // `encode_role_name`), at most `limit` bytes: kTooLarge as
   // soon as there are more, kNotFound if the source says that there is none. May block.
   virtual Result<std::string> fetch(std::string_view name, std::size_t limit) = 0;
 };
@@ -30,6 +31,16 @@ class Fetcher {
 struct ClientOptions {
   // TUF 5.3.3 (Y): root rotations taken in one refresh; the rest follows at the next one.
   std::uint32_t max_root_rotations = 1024;
+  // TUF 5.6.7.1: delegated roles visited, and delegations followed one from another, in one lookup.
+  std::uint32_t max_delegated_roles = 64;
+  std::uint32_t max_delegation_depth = 16;
+};
+
+// A target and who listed it.
+struct FoundTarget {
+  TargetFile file;
+  RoleName role = Role::kTargets;
+  std::int64_t role_version = 0;
 };
 
 struct RefreshOutcome {
@@ -64,9 +75,17 @@ class Client {
   // verified last. kFailedPrecondition if there are none.
   Result<void> load(TrustedTime time);
 
-  // After `refresh` or `load`. Null if there is none by that path.
+  // TUF 5.6.7, after `refresh` or `load`: the first role in a pre-order walk of the delegations
+  // that lists `path`. Fetches and keeps delegated metadata where the store has not what the
+  // snapshot names, so it may block. kNotFound if no role lists it, kTooLarge at the limits of the
+  // options; else what ended the search: a role on the way that could not be fetched or verified.
+  Result<FoundTarget> lookup(std::string_view path);
+
+  // Of the top-level role alone, after `refresh` or `load`. Null if there is none by that path.
   [[nodiscard]] const TargetFile* find_target(std::string_view path) const;
   [[nodiscard]] const Targets* targets() const;
+  // TUF 5.7.3: targets are served as "HASH.name". After `refresh` or `load`.
+  [[nodiscard]] bool consistent_snapshot() const;
 
  private:
   Result<TrustedSet> open_trusted(TrustedTime time);
@@ -75,7 +94,8 @@ class Client {
   Result<void> refresh_timestamp(TrustedSet& set);
   Result<void> refresh_snapshot(TrustedSet& set);
   Result<bool> refresh_targets(TrustedSet& set);
-  Result<void> keep(Role role, std::int64_t version, const std::string& bytes);
+  Result<DelegatedTargets> load_delegated(const Delegations& by, const DelegatedRole& role);
+  Result<void> keep(const RoleName& role, std::int64_t version, const std::string& bytes);
 
   MetadataStore& store_;
   Fetcher& fetcher_;

@@ -1,9 +1,9 @@
 #pragma once
 
-// The four top-level roles of The Update Framework (specification 1.0.34, section 4) as values, and
-// the parser that turns a file's bytes into one. Parsing checks form and limits, never trust: that
-// is `TrustedSet`. Unknown members are kept in the signed bytes and otherwise ignored, as the
-// specification asks.
+// The four top-level roles of The Update Framework (specification 1.0.34, section 4) and the
+// delegated ones as values, and the parser that turns a file's bytes into one. Parsing checks form
+// and limits, never trust: that is `TrustedSet`. Unknown members are kept in the signed bytes and
+// otherwise ignored, as the specification asks.
 
 #include <cstdint>
 #include <map>
@@ -25,6 +25,27 @@ enum class Role { kRoot, kTimestamp, kSnapshot, kTargets };
 std::string_view to_string(Role role) noexcept;
 Result<Role> parse_role(std::string_view name);
 
+// Any role by its name: a top-level one, or a delegated one under the name its delegator gave it.
+class RoleName {
+ public:
+  // Implicit: every top-level role is a role.
+  RoleName(Role role) : text_(to_string(role)) {}  // NOLINT(google-explicit-constructor)
+  // `name` is none of the top-level four; parsing a delegation guarantees that.
+  explicit RoleName(std::string name) : text_(std::move(name)) {}
+
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+  [[nodiscard]] bool is_delegated() const { return !parse_role(text_); }
+  friend bool operator==(const RoleName&, const RoleName&) = default;
+  friend auto operator<=>(const RoleName&, const RoleName&) = default;
+
+ private:
+  std::string text_;
+};
+
+// The name as part of a file name or of a URL path: all but letters, digits and "-._~" is
+// percent-encoded, so that "../x" or "a/b" stays one harmless component.
+std::string encode_role_name(const RoleName& role);
+
 // Limits on what is parsed; more is kTooLarge or kParse.
 struct MetadataLimits {
   static constexpr std::size_t kRootBytes = 512U << 10U;
@@ -35,10 +56,17 @@ struct MetadataLimits {
   static constexpr std::size_t kKeys = 256;
   static constexpr std::size_t kTargets = 100000;
   static constexpr std::size_t kDelegations = 1024;
+  // Of one delegated role: patterns, or hash prefixes (a hash bin of 2^14 has one per prefix).
+  static constexpr std::size_t kPathPatterns = 16384;
   static constexpr std::size_t kPathLength = 512;
+  // Percent-encoded, with a version in front and ".json" behind, it is still a file name.
+  static constexpr std::size_t kRoleName = 72;
   static std::size_t bytes(Role role) noexcept;
 };
 
+// `value` is empty where the file holds no hexadecimal text: a signer's place that is not signed
+// yet (other tools write ""), or rubbish. Neither verifies, and neither spoils the others'
+// signatures.
 struct Signature {
   std::string keyid;
   Bytes value;
@@ -70,7 +98,8 @@ struct TargetFile {
   // {"type": "model-manifest", "release_counter": 7, "min_agent": "0.1.0", "not_after"?: …}
   Json custom;
 
-  // kMetadataMismatch unless a sha256 is given and `content` has this length and these hashes.
+  // kMetadataMismatch unless `content` has this length and these hashes, of which at least one is a
+  // sha256 or sha512.
   [[nodiscard]] Result<void> check(std::string_view content) const;
   [[nodiscard]] Result<Digest> sha256() const;
   // Monotonic per model; 0 if absent.
@@ -79,7 +108,7 @@ struct TargetFile {
   [[nodiscard]] std::optional<WallTime> not_after() const;
 };
 
-// A delegated role: parsed and kept; traversal comes with the delegations issue.
+// A role that another one trusts with some target paths (TUF 4.5); which ones: delegation.hpp.
 struct DelegatedRole {
   std::string name;
   RoleKeys keys;
@@ -88,9 +117,19 @@ struct DelegatedRole {
   std::vector<std::string> path_hash_prefixes;
 };
 
+// Equal bins that share keys and are named by number (TAP 15): 2^bit_length roles, of which the
+// first bits of a path's SHA-256 choose one.
+struct SuccinctRoles {
+  RoleKeys keys;
+  std::uint32_t bit_length = 0;
+  std::string name_prefix;
+};
+
+// Either a list of roles or succinct ones; without both, nothing is delegated.
 struct Delegations {
   KeyTable keys;
   std::vector<DelegatedRole> roles;
+  std::optional<SuccinctRoles> succinct;
 };
 
 struct CommonSigned {

@@ -22,29 +22,30 @@ namespace skerry::security::tuf {
 // with a new root, and what must not be trusted any more must not stay), then the files in order.
 struct MetadataUpdate {
   struct File {
-    Role role = Role::kRoot;
+    RoleName role = Role::kRoot;
     std::int64_t version = 0;
     std::string bytes;
   };
   std::vector<File> files;
-  std::vector<Role> removed;
+  std::vector<RoleName> removed;
 };
 
 class MetadataStore {
  public:
   virtual ~MetadataStore() = default;
   // The trusted file of the role (of the highest version for root); none if there is none.
-  [[nodiscard]] virtual Result<std::optional<std::string>> load(Role role) = 0;
+  [[nodiscard]] virtual Result<std::optional<std::string>> load(const RoleName& role) = 0;
   // Durable on return.
   virtual Result<void> commit(const MetadataUpdate& update) = 0;
 };
 
-// `<directory>/<N>.root.json`, `root.json`, `timestamp.json`, `snapshot.json`, `targets.json`.
+// `<directory>/<role>.json` for the trusted file of each role, delegated ones percent-encoded, and
+// the chain of roots as `<directory>/root-chain/<N>.root`.
 class DirectoryMetadataStore final : public MetadataStore {
  public:
   // Makes the directory when the first file is committed.
   DirectoryMetadataStore(FileSystem& fs, std::filesystem::path directory);
-  [[nodiscard]] Result<std::optional<std::string>> load(Role role) override;
+  [[nodiscard]] Result<std::optional<std::string>> load(const RoleName& role) override;
   Result<void> commit(const MetadataUpdate& update) override;
 
  private:

@@ -1,10 +1,11 @@
 #pragma once
 
-// The rules of TUF 1.0.34, section 5, for the top-level roles, and nothing else: no files, no
-// network. Bytes go in, in the order root*, timestamp, snapshot, targets; what was refused leaves
-// the set as it was. Each rule is cited where it is enforced (src/tuf/trusted_set.cpp). `Client`
+// The rules of TUF 1.0.34, section 5, and nothing else: no files, no network. Bytes go in, in the
+// order root*, timestamp, snapshot, targets, delegated roles; what was refused leaves the set as it
+// was. Each rule is cited where it is enforced (src/tuf/trusted_set.cpp). `Client`
 // drives it; tests attack it. Not thread-safe.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,9 +19,12 @@ namespace skerry::security::tuf {
 
 // Expired metadata that was accepted because nobody vouches for the clock.
 struct ExpiryWarning {
-  Role role = Role::kRoot;
+  RoleName role = Role::kRoot;
   WallTime expires{};
 };
+
+// Metadata of a delegated role that was verified for the delegation it was reached by.
+using DelegatedTargets = std::shared_ptr<const Envelope<Targets>>;
 
 class TrustedSet {
  public:
@@ -48,6 +52,13 @@ class TrustedSet {
   // TUF 5.6 for the top-level targets role.
   Result<void> update_targets(std::string_view bytes);
 
+  // TUF 5.6 for the role that `by`, the delegations of a verified role, describe as `role`. The
+  // result is good for this delegation alone and nothing is remembered: two roles may delegate to a
+  // third one with different keys, and what one of them vouches for the other one may not.
+  Result<DelegatedTargets> verify_delegated(const Delegations& by,
+                                            const DelegatedRole& role,
+                                            std::string_view bytes);
+
   // The snapshot and targets that the trusted timestamp asks for are the trusted ones.
   [[nodiscard]] bool snapshot_current() const;
   [[nodiscard]] bool targets_current() const;
@@ -60,12 +71,14 @@ class TrustedSet {
   [[nodiscard]] const Envelope<Targets>* targets() const;
   // What the trusted snapshot says of targets.json; null before there is one.
   [[nodiscard]] const MetaFile* targets_meta() const;
+  // The same of any targets role; null if it lists none of that name.
+  [[nodiscard]] const MetaFile* meta_of(const RoleName& role) const;
   [[nodiscard]] const std::vector<ExpiryWarning>& warnings() const { return warnings_; }
   [[nodiscard]] const TrustedTime& time() const { return time_; }
 
  private:
   TrustedSet(Envelope<Root> root, TrustedTime time);
-  Result<void> check_expiry(Role role, WallTime expires);
+  Result<void> check_expiry(const RoleName& role, WallTime expires);
   template <class T>
   Result<void> verify_role(const Envelope<T>& envelope) const;
 
