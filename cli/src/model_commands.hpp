@@ -17,6 +17,8 @@ void add_model_check(Command& model, Invocation& invocation);
 void add_model_quantize(Command& model, Invocation& invocation);
 void add_model_evaluate(Command& model, Invocation& invocation);
 void add_model_pack(Command& model, Invocation& invocation);
+void add_model_sign(Command& model, Invocation& invocation);
+void add_model_verify(Command& model, Invocation& invocation);
 
 struct WorkerOptions {
   std::string worker;

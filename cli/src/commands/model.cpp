@@ -1,4 +1,5 @@
-// skerry model check|quantize|evaluate|pack: making a model ready for the fleet.
+// skerry model check|quantize|evaluate|pack|sign|verify: making a model ready for the fleet, and
+// who made it.
 
 #include "commands.hpp"
 #include "invocation.hpp"
@@ -7,12 +8,15 @@
 namespace skerry::cli {
 
 void add_model_command(Command& app, Invocation& invocation) {
-  Command* model = app.add_subcommand("model", "make a model ready: check, derive, measure, pack");
+  Command* model =
+      app.add_subcommand("model", "make a model ready: check, derive, measure, pack, sign");
   model->require_subcommand(1);
   add_model_check(*model, invocation);
   add_model_quantize(*model, invocation);
   add_model_evaluate(*model, invocation);
   add_model_pack(*model, invocation);
+  add_model_sign(*model, invocation);
+  add_model_verify(*model, invocation);
 }
 
 }  // namespace skerry::cli
