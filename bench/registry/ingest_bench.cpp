@@ -1,6 +1,7 @@
 // How fast a local file becomes a verified, durable blob, against doing the same with common tools:
-// copy
-// + sync, and copy + sync + `openssl dgst -sha256`. Runs alternate; medians of the paired ratios.
+// copy + sync, and copy + sync + `openssl dgst -sha256`. Two ways: named by a manifest (its chunk
+// index is the verification) and of unknown digest (whole and chunks are hashed). Runs alternate;
+// medians of the paired ratios.
 //
 //   ingest_bench [folder] [megabytes] [rounds]
 
@@ -68,6 +69,72 @@ void write_source(const std::filesystem::path& path, std::size_t megabytes) {
   }
 }
 
+struct Run {
+  double seconds = 0;
+  double cpu = 0;
+};
+
+// One ingest into a fresh store under `root`, which is removed again.
+Run ingest(const std::filesystem::path& root,
+           const std::filesystem::path& source,
+           const HashedFile* named) {
+  const SystemClock clock;
+  SystemFileSystem fs;
+  std::filesystem::create_directories(root);
+  Run run;
+  {
+    auto catalogue = Catalogue::open(root / "registry.db", clock);
+    if (!catalogue) {
+      fail(catalogue.error().to_string());
+    }
+    auto store = BlobStore::open(fs, **catalogue, clock, root);
+    if (!store) {
+      fail(store.error().to_string());
+    }
+    const double cpu_before = cpu_seconds();
+    run.seconds = seconds([&] {
+      const auto done = [&]() -> Result<void> {
+        if (named != nullptr) {
+          return (*store)->ingest_file(source, named->digest, named->index);
+        }
+        auto added = (*store)->ingest_file(source);
+        return added ? Result<void>{} : added.error();
+      }();
+      if (!done) {
+        fail(done.error().to_string());
+      }
+    });
+    run.cpu = cpu_seconds() - cpu_before;
+  }
+  std::filesystem::remove_all(root);
+  return run;
+}
+
+// The samples of one way, and what they are compared with.
+struct Way {
+  const char* name;
+  std::vector<double> speed;
+  std::vector<double> cpu;
+  std::vector<double> to_copy;
+  std::vector<double> to_checked;
+
+  void add(double gigabytes, const Run& run, double copied, double hashed) {
+    speed.push_back(gigabytes / run.seconds);
+    cpu.push_back(run.cpu / gigabytes);
+    to_copy.push_back(copied / run.seconds);
+    to_checked.push_back((copied + hashed) / run.seconds);
+  }
+
+  void print() const {
+    std::printf("%-32s %.2f GB/s, %.2f CPU s/GB, %.2fx cp+sync, %.2fx cp+sync+openssl\n",
+                name,
+                median(speed),
+                median(cpu),
+                median(to_copy),
+                median(to_checked));
+  }
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,56 +151,35 @@ int main(int argc, char** argv) {
   const std::filesystem::path folder = pattern;
   const auto source = folder / "source";
   write_source(source, megabytes);
-  const std::string copy = (folder / "copy").string();
-  std::vector<double> to_copy;
-  std::vector<double> to_checked;
-  std::vector<double> speed;
-  std::vector<double> cpu;
-  const SystemClock clock;
   SystemFileSystem fs;
+  const auto named = hash_file(fs, source);
+  if (!named) {
+    fail(named.error().to_string());
+  }
+  const std::string copy = (folder / "copy").string();
   const auto gigabytes = static_cast<double>(megabytes) * (1U << 20U) / 1e9;
+  Way by_index{"ingest, named by a manifest:", {}, {}, {}, {}};
+  Way unknown{"ingest, digest unknown:", {}, {}, {}, {}};
   for (int round = 0; round < rounds; ++round) {
     const double copied =
         seconds([&] { shell("cp " + source.string() + " " + copy + " && sync " + copy); });
     const double hashed = seconds([&] { shell("openssl dgst -sha256 " + copy + " > /dev/null"); });
     std::filesystem::remove(copy);
-    const auto root = folder / "store";
-    std::filesystem::create_directories(root);
-    double added = 0;
-    {
-      auto catalogue = Catalogue::open(root / "registry.db", clock);
-      if (!catalogue) {
-        fail(catalogue.error().to_string());
-      }
-      auto store = BlobStore::open(fs, **catalogue, clock, root);
-      if (!store) {
-        fail(store.error().to_string());
-      }
-      const double cpu_before = cpu_seconds();
-      added = seconds([&] {
-        if (auto ok = (*store)->ingest_file(source); !ok) {
-          fail(ok.error().to_string());
-        }
-      });
-      cpu.push_back((cpu_seconds() - cpu_before) / gigabytes);
-    }
-    std::filesystem::remove_all(root);
-    std::printf("round %d: cp+sync %.2f GB/s, cp+sync+openssl %.2f GB/s, ingest %.2f GB/s\n",
-                round + 1,
-                gigabytes / copied,
-                gigabytes / (copied + hashed),
-                gigabytes / added);
-    speed.push_back(gigabytes / added);
-    to_copy.push_back(copied / added);
-    to_checked.push_back((copied + hashed) / added);
+    const auto first = ingest(folder / "store", source, &*named);
+    const auto second = ingest(folder / "store", source, nullptr);
+    by_index.add(gigabytes, first, copied, hashed);
+    unknown.add(gigabytes, second, copied, hashed);
+    std::printf(
+        "round %d: cp+sync %.2f GB/s, cp+sync+openssl %.2f GB/s, ingest named %.2f GB/s, unknown "
+        "%.2f GB/s\n",
+        round + 1,
+        gigabytes / copied,
+        gigabytes / (copied + hashed),
+        gigabytes / first.seconds,
+        gigabytes / second.seconds);
   }
   std::filesystem::remove_all(folder);
-  std::printf(
-      "ingest (whole and chunk hashes, durable): %.2f GB/s, %.2f CPU s/GB, %.2fx cp+sync, %.2fx "
-      "cp+sync+openssl\n",
-      median(speed),
-      median(cpu),
-      median(to_copy),
-      median(to_checked));
+  by_index.print();
+  unknown.print();
   return 0;
 }

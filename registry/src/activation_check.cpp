@@ -40,13 +40,14 @@ class Check {
     bool found = false;
     auto done = for_each_row(
         database_,
-        "SELECT team, name, version, release_counter FROM manifest WHERE digest = ?",
+        "SELECT team, name, version, release_counter, bytes FROM manifest WHERE digest = ?",
         [&](sqlite::Statement& statement) { statement.bind_blob(1, request_.manifest.bytes()); },
         [&](sqlite::Statement& row) -> Result<void> {
           found = true;
           generation.model = ModelName{row.column_text(0), row.column_text(1)};
           generation.version = row.column_text(2);
           generation.release_counter = from_row(row.column_int(3));
+          manifest_bytes_ = std::string{as_text(row.column_blob(4))};
           return {};
         });
     if (done && !found) {
@@ -56,34 +57,34 @@ class Check {
     return done;
   }
 
+  // Each file must have been checked as this manifest names it: as a whole, or against the very
+  // chunk index that stands beside its digest here.
   Result<void> check_files(SlotGeneration& /*generation*/) {
-    const auto bind = [this](sqlite::Statement& statement) { bind_variant(statement); };
-    const auto files = find_integer(
-        database_,
-        "SELECT count(*) FROM manifest_blob WHERE manifest = ? AND variant = ? AND kind = 0",
-        bind);
-    if (!files) {
-      return files.error();
+    const auto manifest = Manifest::parse(manifest_bytes_);
+    if (!manifest) {
+      return manifest.error().with_context("stored manifest");
     }
-    if (request_.variant.empty() || files->value_or(0) == 0) {
+    const auto* variant = manifest->find_variant(request_.variant);
+    if (variant == nullptr) {
       return Error{Error::Code::kNotFound,
                    "the manifest has no variant \"" + request_.variant + "\""};
     }
-    std::optional<Digest> missing;
-    auto done = for_each_row(
-        database_,
-        "SELECT f.blob FROM manifest_blob f LEFT JOIN blob b ON b.digest = f.blob AND b.state = 0 "
-        "WHERE f.manifest = ? AND f.variant = ? AND f.kind = 0 AND b.digest IS NULL LIMIT 1",
-        bind,
-        [&](sqlite::Statement& row) -> Result<void> {
-          missing = digest_from_row(row, 0);
-          return {};
-        });
-    if (done && missing) {
-      return Error{Error::Code::kFailedPrecondition,
-                   "blob " + missing->to_string() + " of the variant is not in the store"};
+    for (const auto& file : manifest->files_for(*variant)) {
+      const auto held = find_integer(
+          database_,
+          "SELECT 1 FROM blob WHERE digest = ?1 AND state = 0 AND (chunks IS NULL OR chunks = ?2)",
+          [&](sqlite::Statement& statement) {
+            statement.bind_blob(1, file.digest.bytes()).bind_blob(2, file.chunks.bytes());
+          });
+      if (!held) {
+        return held.error();
+      }
+      if (!held->has_value()) {
+        return Error{Error::Code::kFailedPrecondition,
+                     "blob " + file.digest.to_string() + " of the variant is not in the store"};
+      }
     }
-    return done;
+    return {};
   }
 
   Result<void> check_bad(SlotGeneration& /*generation*/) {
@@ -140,6 +141,7 @@ class Check {
 
   sqlite::Database& database_;
   const ActivationRequest& request_;
+  std::string manifest_bytes_;
 };
 
 }  // namespace

@@ -1,15 +1,11 @@
-// One blob on its way in: verified chunks in any order, and a thread that follows them with the
-// whole file's digest, so that `finish` has little left to do.
-
-#include <condition_variable>
-#include <system_error>
-#include <thread>
+// One blob on its way in: chunks in any order, from several threads, each checked against the chunk
+// index before it is written. The index is the verification; nothing is read again at the end.
 
 #include "skerry/registry/blob_store.hpp"
 
 #include "blob_store_impl.hpp"
-#include "buffer_worker.hpp"
 #include "chunk_map.hpp"
+#include "file_hash.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -20,7 +16,6 @@ class StagedIngest final : public BlobIngest {
       : store_(store), digest_(digest), index_(index), present_(index.count(), 0) {}
 
   ~StagedIngest() override {
-    stop_follower();
     if (opened_) {
       const std::lock_guard lock{store_.mutex};
       store_.open_ingests.erase(digest_);
@@ -42,7 +37,6 @@ class StagedIngest final : public BlobIngest {
       }
     }
     opened_ = true;
-    start_follower();
     return {};
   }
 
@@ -76,20 +70,29 @@ class StagedIngest final : public BlobIngest {
   }
 
   Result<void> write_chunk(std::uint64_t chunk, ByteView bytes) override {
-    if (has_chunk(chunk)) {
-      return {};
+    const ChunkIndex::Piece piece{chunk, bytes};
+    return write_chunks({&piece, 1}).front();
+  }
+
+  std::vector<Result<void>> write_chunks(std::span<const ChunkIndex::Piece> pieces) override {
+    std::vector<ChunkIndex::Piece> wanted;
+    for (const auto& piece : pieces) {
+      if (!has_chunk(piece.chunk)) {
+        wanted.push_back(piece);
+      }
     }
-    if (auto ok = index_.verify(chunk, bytes); !ok) {
-      return ok.error().with_context("blob " + digest_.to_string());
+    auto checked = index_.verify(wanted);
+    std::vector<Result<void>> results;
+    std::size_t next = 0;
+    for (const auto& piece : pieces) {
+      if (next == wanted.size() || wanted[next].chunk != piece.chunk) {
+        results.emplace_back();
+        continue;
+      }
+      auto& ok = checked[next++];
+      results.push_back(ok ? keep(piece) : ok.error().with_context("blob " + digest_.to_string()));
     }
-    if (auto ok = part_->write_at(index_.offset_of(chunk), bytes); !ok) {
-      return ok;
-    }
-    if (auto ok = map_->set(chunk, true); !ok) {
-      return ok;
-    }
-    mark(chunk);
-    return {};
+    return results;
   }
 
   Result<void> finish() override {
@@ -98,14 +101,7 @@ class StagedIngest final : public BlobIngest {
                    "blob " + digest_.to_string() + " still lacks chunk " +
                        std::to_string(runs.front().first)};
     }
-    auto whole = whole_digest();
-    if (!whole) {
-      return whole.error();
-    }
-    if (*whole != digest_) {
-      return refuse(*whole);
-    }
-    if (auto ok = store_.commit(store_.part_of(digest_), *part_, digest_); !ok) {
+    if (auto ok = store_.commit(store_.part_of(digest_), *part_, digest_, check_by(index_)); !ok) {
       return ok;
     }
     // The blob is there. A map that stays behind is swept by the next recovery.
@@ -113,12 +109,20 @@ class StagedIngest final : public BlobIngest {
     return {};
   }
 
-  Result<void> discard() override {
-    stop_follower();
-    return remove_staged();
-  }
+  Result<void> discard() override { return remove_staged(); }
 
  private:
+  Result<void> keep(const ChunkIndex::Piece& piece) {
+    if (auto ok = part_->write_bulk(index_.offset_of(piece.chunk), piece.bytes); !ok) {
+      return ok;
+    }
+    if (auto ok = map_->set(piece.chunk, true); !ok) {
+      return ok;
+    }
+    mark(piece.chunk);
+    return {};
+  }
+
   Result<void> remove_staged() {
     if (auto ok = store_.remove_if_there(store_.map_of(digest_)); !ok) {
       return ok;
@@ -177,131 +181,34 @@ class StagedIngest final : public BlobIngest {
     }
     map_ = std::make_unique<ChunkMap>(std::move(*map));
     part_ = std::move(*part);
+    std::vector<std::uint64_t> claimed;
     for (std::uint64_t chunk = 0; chunk < index_.count(); ++chunk) {
       if (map_->claims(chunk)) {
-        if (auto ok = recheck(chunk); !ok) {
-          return ok.error();
-        }
+        claimed.push_back(chunk);
       }
+    }
+    // A claim of the map is believed only if the bytes still have the chunk's digest.
+    auto checked = check_chunks(
+        *part_,
+        index_,
+        claimed,
+        [this](std::uint64_t offset, ByteView) -> Result<void> {
+          mark(offset / index_.chunk_size());
+          return {};
+        },
+        [this](std::uint64_t chunk, const Error&) { return map_->set(chunk, false); });
+    if (!checked) {
+      return checked.error();
     }
     return true;
   }
 
-  // A claim of the map is believed only if the bytes still have the chunk's digest.
-  Result<void> recheck(std::uint64_t chunk) {
-    Buffer buffer{index_.length_of(chunk)};
-    const auto count = part_->read_at(index_.offset_of(chunk), buffer.space());
-    if (!count) {
-      return count.error();
-    }
-    buffer.set_size(*count);
-    if (!index_.verify(chunk, buffer.view())) {
-      return map_->set(chunk, false);
-    }
-    if (chunk == hashed_chunks_) {
-      whole_.update(buffer.view());
-      ++hashed_chunks_;
-    }
-    mark(chunk);
-    return {};
-  }
-
   void mark(std::uint64_t chunk) {
-    {
-      const std::lock_guard lock{mutex_};
-      if (present_[chunk] == 0) {
-        present_[chunk] = 1;
-        verified_bytes_ += index_.length_of(chunk);
-      }
-    }
-    changed_.notify_all();
-  }
-
-  void start_follower() {
-    if (index_.count() == 1) {
-      return;  // its chunk's digest is the blob's
-    }
-    try {
-      follower_ = std::thread{[this] { follow(); }};
-    } catch (const std::system_error&) {
-      // No thread to be had: `finish` hashes by itself.
-    }
-  }
-
-  void stop_follower() {
-    {
-      const std::lock_guard lock{mutex_};
-      stopping_ = true;
-    }
-    changed_.notify_all();
-    if (follower_.joinable()) {
-      follower_.join();
-    }
-  }
-
-  // Hashes chunk after chunk as they become present; ends at the end, at an error or when told to.
-  void follow() {
-    Buffer buffer{index_.chunk_size()};
-    std::uint64_t unsynced = 0;
-    std::unique_lock lock{mutex_};
-    while (hashed_chunks_ < index_.count()) {
-      changed_.wait(lock, [this] { return stopping_ || present_[hashed_chunks_] != 0; });
-      if (stopping_) {
-        return;
-      }
-      const auto chunk = hashed_chunks_;
-      lock.unlock();
-      auto read =
-          part_->read_at(index_.offset_of(chunk), buffer.space().first(index_.length_of(chunk)));
-      if (read) {
-        whole_.update(buffer.space().first(*read));
-        unsynced += *read;
-      }
-      Result<void> synced;
-      if (unsynced >= kSyncEvery) {
-        unsynced = 0;
-        synced = part_->sync();
-      }
-      lock.lock();
-      if (!read || !synced) {
-        follower_error_ = read ? synced.error() : read.error();
-        changed_.notify_all();
-        return;
-      }
-      ++hashed_chunks_;
-    }
-    changed_.notify_all();
-  }
-
-  Result<Digest> whole_digest() {
-    if (index_.count() == 1) {
-      return digest_;
-    }
-    if (follower_.joinable()) {
-      follower_.join();
-    } else {
-      follow();
-    }
     const std::lock_guard lock{mutex_};
-    if (follower_error_) {
-      return *follower_error_;
+    if (present_[chunk] == 0) {
+      present_[chunk] = 1;
+      verified_bytes_ += index_.length_of(chunk);
     }
-    return whole_.finish();
-  }
-
-  // Every chunk was true to the index, but the index is not that of this blob.
-  Result<void> refuse(const Digest& whole) {
-    if (auto ok = store_.remove_if_there(store_.map_of(digest_)); !ok) {
-      return ok;
-    }
-    if (auto ok = store_.move_to_quarantine(store_.part_of(digest_),
-                                            digest_.hex() + std::string{kPartSuffix});
-        !ok) {
-      return ok;
-    }
-    return Error{Error::Code::kDigestMismatch,
-                 "blob " + digest_.to_string() + ": its chunk index leads to a file with " +
-                     whole.to_string() + "; the manifest that names both is wrong"};
   }
 
   BlobStore::Impl& store_;
@@ -310,16 +217,10 @@ class StagedIngest final : public BlobIngest {
   std::unique_ptr<File> part_;
   std::unique_ptr<ChunkMap> map_;
   bool opened_ = false;
-  Sha256 whole_;  // the follower's, once it runs
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
   std::vector<std::uint8_t> present_;
   std::uint64_t verified_bytes_ = 0;
-  std::uint64_t hashed_chunks_ = 0;
-  bool stopping_ = false;
-  std::optional<Error> follower_error_;
-  std::thread follower_;
 };
 
 }  // namespace

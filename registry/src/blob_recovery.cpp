@@ -100,7 +100,7 @@ Result<void> BlobStore::Impl::recover_file(const std::filesystem::path& path,
   if (!status) {
     return status.error();
   }
-  if (auto ok = record(*digest, *status); !ok) {
+  if (auto ok = record(*digest, *status, std::nullopt); !ok) {
     return ok;
   }
   ++recovery.adopted;

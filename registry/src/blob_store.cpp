@@ -1,14 +1,8 @@
 #include "skerry/registry/blob_store.hpp"
 
 #include "blob_store_impl.hpp"
-#include "file_hash.hpp"
 
 namespace skerry::registry {
-namespace {
-
-constexpr std::size_t kWriteQueue = 8;
-
-}  // namespace
 
 BlobStore::BlobStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 BlobStore::~BlobStore() = default;
@@ -50,12 +44,41 @@ Result<bool> BlobStore::contains(const Digest& digest) {
   return record->has_value() && (*record)->state == BlobState::kPresent;
 }
 
+Result<bool> BlobStore::holds(const WantedBlob& wanted) {
+  const auto record = impl_->records.find_blob(wanted.digest);
+  if (!record) {
+    return record.error();
+  }
+  return record->has_value() && (*record)->state == BlobState::kPresent &&
+         (*record)->checked_for(wanted.chunks);
+}
+
 Result<OpenBlob> BlobStore::open_verified(const Digest& digest) {
-  return impl_->open(digest, false);
+  return impl_->open(digest, nullptr, false);
+}
+
+Result<OpenBlob> BlobStore::open_verified(const WantedBlob& wanted) {
+  return impl_->open(wanted.digest, &wanted, false);
 }
 
 Result<OpenBlob> BlobStore::reverify(const Digest& digest) {
-  return impl_->open(digest, true);
+  return impl_->open(digest, nullptr, true);
+}
+
+Result<bool> BlobStore::settle(const Digest& digest) {
+  const auto present = impl_->is_present(digest);
+  if (!present || !*present) {
+    return present;
+  }
+  const auto blob = open_verified(digest);
+  if (blob) {
+    return true;
+  }
+  const auto code = blob.error().code();
+  if (code == Error::Code::kNotFound || code == Error::Code::kDigestMismatch) {
+    return false;
+  }
+  return blob.error();
 }
 
 Result<Bytes> BlobStore::read(const Digest& digest, std::size_t limit) {
@@ -110,7 +133,7 @@ Result<Digest> BlobStore::put(ByteView content) {
     return Error{Error::Code::kInvalidArgument, "an empty blob cannot be stored"};
   }
   const auto digest = Digest::of(content);
-  const auto present = impl_->is_present(digest);
+  const auto present = settle(digest);
   if (!present) {
     return present.error();
   }
@@ -127,7 +150,7 @@ Result<Digest> BlobStore::put(ByteView content) {
   }
   auto stored = (*file)->write_at(0, content);
   if (stored) {
-    stored = impl_->commit(path, **file, digest);
+    stored = impl_->commit(path, **file, digest, std::nullopt);
   }
   if (!stored) {
     // The first error counts; recovery sweeps what stays behind.
@@ -135,100 +158,6 @@ Result<Digest> BlobStore::put(ByteView content) {
     return stored.error().with_context("storing blob " + digest.to_string());
   }
   return digest;
-}
-
-namespace {
-
-// Copies `source` into `staged` while it is hashed: this thread reads and hashes chunks, a second
-// one hashes the whole, a third one writes.
-Result<HashedFile> copy_and_hash(File& source,
-                                 File& staged,
-                                 std::uint64_t size,
-                                 std::uint32_t chunk_size) {
-  if (auto ok = staged.allocate(size); !ok) {
-    return ok.error();
-  }
-  std::uint64_t unsynced = 0;
-  BufferWorker writer{kWriteQueue, [&](std::uint64_t offset, const Buffer& buffer) -> Result<void> {
-                        if (auto ok = staged.write_at(offset, buffer.view()); !ok) {
-                          return ok;
-                        }
-                        unsynced += buffer.size();
-                        if (unsynced >= kSyncEvery) {
-                          unsynced = 0;
-                          return staged.sync();
-                        }
-                        return {};
-                      }};
-  auto hashed = hash_open_file(
-      source, size, chunk_size, [&](std::uint64_t offset, std::shared_ptr<const Buffer> buffer) {
-        return writer.push(offset, std::move(buffer));
-      });
-  if (!hashed) {
-    return hashed;
-  }
-  if (auto ok = writer.drain(); !ok) {
-    return ok.error();
-  }
-  return hashed;
-}
-
-Error mismatch(const std::filesystem::path& source, const Digest& found, const Digest& expected) {
-  return {
-      Error::Code::kDigestMismatch,
-      source.string() + " has the digest " + found.to_string() + ", not " + expected.to_string()};
-}
-
-}  // namespace
-
-Result<BlobStore::IngestedFile> BlobStore::ingest_file(const std::filesystem::path& source,
-                                                       std::uint32_t chunk_size,
-                                                       std::optional<Digest> expected) {
-  const std::string context = "adding " + source.string();
-  auto input = impl_->fs.open(source, OpenMode::kRead);
-  if (!input) {
-    return input.error().with_context(context);
-  }
-  const auto status = (*input)->status();
-  if (!status) {
-    return status.error().with_context(context);
-  }
-  if (status->is_directory) {
-    return Error{Error::Code::kInvalidArgument, context + ": it is a directory"};
-  }
-  if (auto ok = check_chunking(status->size, chunk_size); !ok) {
-    return ok.error().with_context(context);
-  }
-  if (auto ok = impl_->check_space(status->size); !ok) {
-    return ok.error().with_context(context);
-  }
-  const auto path = impl_->temporary_path();
-  auto staged = impl_->fs.open(path, OpenMode::kCreateExclusive, kStagedMode);
-  if (!staged) {
-    return staged.error().with_context(context);
-  }
-  auto hashed = copy_and_hash(**input, **staged, status->size, chunk_size);
-  const auto stored = [&]() -> Result<void> {
-    if (!hashed) {
-      return hashed.error();
-    }
-    if (expected && hashed->digest != *expected) {
-      return mismatch(source, hashed->digest, *expected);
-    }
-    if (auto index = put(hashed->index.serialise()); !index) {
-      return index.error();
-    }
-    const auto present = impl_->is_present(hashed->digest);
-    if (!present) {
-      return present.error();
-    }
-    return *present ? impl_->fs.remove(path) : impl_->commit(path, **staged, hashed->digest);
-  }();
-  if (!stored) {
-    (void)impl_->remove_if_there(path);
-    return stored.error().with_context(context);
-  }
-  return IngestedFile{hashed->digest, std::move(hashed->index)};
 }
 
 Result<void> BlobStore::quarantine(const Digest& digest) {

@@ -127,7 +127,9 @@ Result<bool> BlobStore::Impl::has_right_bytes(const Digest& digest) {
   return *found == digest;
 }
 
-Result<void> BlobStore::Impl::record(const Digest& digest, const FileStatus& status) {
+Result<void> BlobStore::Impl::record(const Digest& digest,
+                                     const FileStatus& status,
+                                     const std::optional<Digest>& chunks) {
   BlobRecord row;
   row.digest = digest;
   row.size = status.size;
@@ -135,12 +137,14 @@ Result<void> BlobStore::Impl::record(const Digest& digest, const FileStatus& sta
   row.device = status.device;
   row.inode = status.inode;
   row.ctime_ns = status.ctime_ns;
+  row.chunks = chunks;
   return records.put_blob(row);
 }
 
 Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
                                      File& file,
-                                     const Digest& digest) {
+                                     const Digest& digest,
+                                     const std::optional<Digest>& chunks) {
   const auto target = path_of(digest);
   const auto folder = target.parent_path();
   if (auto ok = file.sync(); !ok) {
@@ -157,6 +161,7 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
       return ok;
     }
   }
+  bool was_there = false;
   auto renamed = fs.rename(staged, target, true);
   if (!renamed && renamed.error().code() == Error::Code::kAlreadyExists) {
     // A file without a record: keep it if it is right, else it makes room.
@@ -170,6 +175,7 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
       }
       renamed = fs.rename(staged, target, true);
     } else {
+      was_there = true;
       renamed = fs.remove(staged);
     }
   }
@@ -186,7 +192,8 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
   if (!status) {
     return status.error();
   }
-  return record(digest, *status);
+  // A file that was there already was hashed as a whole, which is more than the index says.
+  return record(digest, *status, was_there ? std::nullopt : chunks);
 }
 
 Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
@@ -202,12 +209,40 @@ Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
   return records.erase_blob(digest);
 }
 
-Result<OpenBlob> BlobStore::Impl::open(const Digest& digest, bool force_hash) {
-  const auto record_row = records.find_blob(digest);
-  if (!record_row) {
-    return record_row.error();
+Result<bool> BlobStore::Impl::settle(const Digest& digest, File& file) {
+  const auto status = file.status();
+  if (!status) {
+    return status.error();
   }
-  if (!record_row->has_value() || (*record_row)->state != BlobState::kPresent) {
+  const auto found = digest_of_file(file, status->size);
+  if (!found) {
+    return found.error();
+  }
+  if (*found != digest) {
+    if (auto ok = records.erase_blob(digest); !ok) {
+      return ok.error();
+    }
+    if (auto ok = move_to_quarantine(path_of(digest), digest.hex()); !ok) {
+      return ok.error();
+    }
+    return false;
+  }
+  // Bound to what the descriptor showed before the hash: a change meanwhile makes the next open
+  // hash again.
+  if (auto ok = record(digest, *status, std::nullopt); !ok) {
+    return ok.error();
+  }
+  return true;
+}
+
+Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
+                                       const WantedBlob* wanted,
+                                       bool force_hash) {
+  const auto row = records.find_blob(digest);
+  if (!row) {
+    return row.error();
+  }
+  if (!row->has_value() || (*row)->state != BlobState::kPresent) {
     return Error{Error::Code::kNotFound, "blob " + digest.to_string() + " is not in the store"};
   }
   auto file = fs.open(path_of(digest), OpenMode::kRead);
@@ -226,28 +261,18 @@ Result<OpenBlob> BlobStore::Impl::open(const Digest& digest, bool force_hash) {
     return status.error();
   }
   OpenBlob blob{digest, status->size, std::move(*file), false};
-  if (!force_hash && (*record_row)->same_file(*status)) {
+  const bool enough = wanted == nullptr ? !(*row)->chunks : (*row)->checked_for(wanted->chunks);
+  if (!force_hash && enough && (*row)->same_file(*status)) {
     return blob;
   }
-  const auto found = digest_of_file(*blob.file, status->size);
-  if (!found) {
-    return found.error();
+  const auto right = settle(digest, *blob.file);
+  if (!right) {
+    return right.error();
   }
-  if (*found != digest) {
-    if (auto ok = records.erase_blob(digest); !ok) {
-      return ok.error();
-    }
-    if (auto ok = move_to_quarantine(path_of(digest), digest.hex()); !ok) {
-      return ok.error();
-    }
+  if (!*right) {
     return Error{Error::Code::kDigestMismatch,
-                 "blob " + digest.to_string() + " has other bytes (" + found->to_string() +
-                     "); it is in quarantine, fetch it again"};
-  }
-  // Bound to what the descriptor shows now: a change during the hash makes the next open hash
-  // again.
-  if (auto ok = record(digest, *status); !ok) {
-    return ok.error();
+                 "blob " + digest.to_string() +
+                     " has other bytes than its name says; it is in quarantine, fetch it again"};
   }
   blob.rehashed = true;
   return blob;

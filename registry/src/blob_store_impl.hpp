@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -15,9 +16,6 @@ namespace skerry::registry {
 
 // Mode of a file until its bytes are verified.
 inline constexpr std::uint32_t kStagedMode = 0600;
-// Written bytes are pushed to the disk this often, so that the last sync is short and the page
-// cache stays small.
-inline constexpr std::uint64_t kSyncEvery = 64U << 20U;
 
 struct BlobStore::Impl {
   FileSystem& fs;
@@ -58,16 +56,26 @@ struct BlobStore::Impl {
   Result<bool> is_present(const Digest& digest);
   // kNoSpace unless `size` bytes fit beside the reserve.
   Result<void> check_space(std::uint64_t size);
-  // The last steps of every ingest, for a staged file whose whole digest was checked: sync, mode,
-  // rename, sync of both folders, record.
-  Result<void> commit(const std::filesystem::path& staged, File& file, const Digest& digest);
+  // The last steps of every ingest, for a staged file whose bytes were checked: sync, mode, rename,
+  // sync of both folders, record. `chunks` is the index they were checked against; nothing: the
+  // whole digest was.
+  Result<void> commit(const std::filesystem::path& staged,
+                      File& file,
+                      const Digest& digest,
+                      const std::optional<Digest>& chunks);
   // Records the file at its final place as verified now.
-  Result<void> record(const Digest& digest, const FileStatus& status);
+  Result<void> record(const Digest& digest,
+                      const FileStatus& status,
+                      const std::optional<Digest>& chunks);
   // Moves `path` to quarantine/<name>, replacing an older one of that name.
   Result<void> move_to_quarantine(const std::filesystem::path& path, const std::string& name);
   // The file at `path_of(digest)` hashed: true if it is what its name says.
   Result<bool> has_right_bytes(const Digest& digest);
-  Result<OpenBlob> open(const Digest& digest, bool force_hash);
+  // With `wanted`, a check against its chunk index counts; otherwise only that of the whole.
+  Result<OpenBlob> open(const Digest& digest, const WantedBlob* wanted, bool force_hash);
+  // Hashes the whole file: true and recorded if it is what its name says; else false, its record
+  // gone and the file in quarantine.
+  Result<bool> settle(const Digest& digest, File& file);
   Result<void> finish_removal(const Digest& digest);
   Result<void> remove_if_there(const std::filesystem::path& path);
 
@@ -78,6 +86,12 @@ struct BlobStore::Impl {
   Result<void> recover_file(const std::filesystem::path& path, const std::string& name);
   Result<void> recover_records();
 };
+
+// What a record says of a file whose every chunk was checked against `index`: where there is only
+// one chunk, that was the whole file.
+inline std::optional<Digest> check_by(const ChunkIndex& index) {
+  return index.count() == 1 ? std::nullopt : std::optional{index.digest()};
+}
 
 // "<hex>.part" and "<hex>.map" in staging/.
 inline constexpr std::string_view kPartSuffix = ".part";

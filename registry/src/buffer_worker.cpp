@@ -1,15 +1,52 @@
 #include "buffer_worker.hpp"
 
+#include <algorithm>
+#include <new>
 #include <system_error>
 
 namespace skerry::registry {
 
-BufferWorker::BufferWorker(std::size_t queue_limit, Work work)
+Buffer::Buffer(std::size_t capacity) : capacity_(capacity) {
+  const std::size_t rounded = (std::max<std::size_t>(capacity, 1) + kDirectAlignment - 1) /
+                              kDirectAlignment * kDirectAlignment;
+  bytes_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kDirectAlignment, rounded)));
+  if (!bytes_) {
+    throw std::bad_alloc{};
+  }
+}
+
+std::shared_ptr<Buffer> BufferPool::take() {
+  std::unique_ptr<Buffer> buffer;
+  {
+    const std::lock_guard lock{shared_->mutex};
+    if (!shared_->free.empty()) {
+      buffer = std::move(shared_->free.back());
+      shared_->free.pop_back();
+    }
+  }
+  if (!buffer) {
+    buffer = std::make_unique<Buffer>(shared_->capacity);
+  }
+  buffer->set_size(0);
+  return {buffer.release(), [shared = shared_](Buffer* used) {
+            std::unique_ptr<Buffer> owned{used};
+            const std::lock_guard lock{shared->mutex};
+            shared->free.push_back(std::move(owned));
+          }};
+}
+
+unsigned hashing_threads() {
+  return std::clamp(std::thread::hardware_concurrency(), 1U, 4U);
+}
+
+BufferWorker::BufferWorker(std::size_t queue_limit, Work work, unsigned threads)
     : queue_limit_(queue_limit), work_(std::move(work)) {
   try {
-    thread_ = std::thread{[this] { run(); }};
+    for (unsigned i = 0; i < threads; ++i) {
+      threads_.emplace_back([this] { run(); });
+    }
   } catch (const std::system_error&) {
-    // No thread to be had: `push` works by itself, only slower.
+    // Fewer threads than wanted, or none: then `push` works by itself, only slower.
   }
 }
 
@@ -19,90 +56,80 @@ BufferWorker::~BufferWorker() {
     stopping_ = true;
     queue_.clear();
   }
-  changed_.notify_all();
-  if (thread_.joinable()) {
-    thread_.join();
+  queued_.notify_all();
+  for (auto& thread : threads_) {
+    thread.join();
   }
 }
 
-void BufferWorker::finish_item(const Item& item, Result<void> result) {
+void BufferWorker::finish(const Result<void>& result) {
   if (!result && !error_) {
     error_ = result.error();
-    failed_position_ = item.position;
     queue_.clear();
   }
 }
 
-// Takes all that is queued at once: on a busy machine every hand-over costs a wait for the CPU.
 void BufferWorker::run() {
+  std::vector<Item> items;
   std::unique_lock lock{mutex_};
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    std::deque<Item> batch;
-    batch.swap(queue_);
-    busy_ = true;
-    changed_.notify_all();
-    for (auto& item : batch) {
-      if (stopping_) {
-        return;
-      }
-      if (error_) {
-        break;
-      }
-      lock.unlock();
-      auto result = work_(item.position, *item.buffer);
-      item.buffer.reset();
-      lock.lock();
-      finish_item(item, std::move(result));
-    }
-    busy_ = false;
+    queued_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (stopping_) {
       return;
     }
-    changed_.notify_all();
+    while (items.size() < 2 && !queue_.empty()) {
+      items.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    ++busy_;
+    // One wake-up for several free places: on a busy machine each costs a wait for the CPU.
+    if (queue_.size() <= queue_limit_ / 2) {
+      taken_.notify_one();
+    }
+    lock.unlock();
+    const auto result = work_(items);
+    items.clear();
+    lock.lock();
+    finish(result);
+    --busy_;
+    if (error_ || (busy_ == 0 && queue_.empty())) {
+      taken_.notify_one();
+    }
   }
 }
 
 Result<void> BufferWorker::push(std::uint64_t position, std::shared_ptr<const Buffer> buffer) {
-  Item item{position, std::move(buffer)};
+  const Item item{position, std::move(buffer)};
   std::unique_lock lock{mutex_};
-  if (!thread_.joinable() && !error_) {
-    finish_item(item, work_(item.position, *item.buffer));
+  if (threads_.empty() && !error_) {
+    finish(work_({&item, 1}));
   } else {
-    changed_.wait(lock, [this] { return error_.has_value() || queue_.size() < queue_limit_; });
+    taken_.wait(lock, [this] { return error_.has_value() || queue_.size() < queue_limit_; });
   }
   if (error_) {
     return *error_;
   }
-  if (thread_.joinable()) {
-    queue_.push_back(std::move(item));
-    if (queue_.size() == 1) {
-      changed_.notify_all();
-    }
+  if (!threads_.empty()) {
+    queue_.push_back(item);
+    queued_.notify_one();
   }
   return {};
 }
 
 Result<void> BufferWorker::drain() {
   std::unique_lock lock{mutex_};
-  changed_.wait(lock, [this] { return !busy_ && (queue_.empty() || !thread_.joinable()); });
+  taken_.wait(lock, [this] { return busy_ == 0 && queue_.empty(); });
   if (error_) {
     return *error_;
   }
   return {};
 }
 
-std::optional<std::uint64_t> BufferWorker::failed_position() const {
-  const std::lock_guard lock{mutex_};
-  return failed_position_;
-}
-
 void BufferWorker::reset() {
   std::unique_lock lock{mutex_};
   queue_.clear();
-  changed_.wait(lock, [this] { return !busy_; });
+  taken_.wait(lock, [this] { return busy_ == 0; });
   error_.reset();
-  failed_position_.reset();
 }
 
 }  // namespace skerry::registry

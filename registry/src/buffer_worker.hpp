@@ -1,10 +1,11 @@
 #pragma once
 
-// One thread that takes buffers in order and works on them, behind a bounded queue: what overlaps
-// hashing with reading, writing and the network.
+// Threads that take buffers and work on them, behind a bounded queue: what overlaps hashing and
+// writing with reading and the network. One thread works in the order of `push`; several do not.
 
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -12,17 +13,18 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "skerry/common/bytes.hpp"
+#include "skerry/common/file_system.hpp"
 #include "skerry/common/result.hpp"
 
 namespace skerry::registry {
 
-// Bytes that are not zeroed first.
+// Bytes that are not zeroed first, aligned for direct I/O.
 class Buffer {
  public:
-  explicit Buffer(std::size_t capacity)
-      : bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(capacity)), capacity_(capacity) {}
+  explicit Buffer(std::size_t capacity);
 
   [[nodiscard]] std::span<std::uint8_t> space() { return {bytes_.get(), capacity_}; }
   void set_size(std::size_t size) { size_ = size; }
@@ -30,19 +32,48 @@ class Buffer {
   [[nodiscard]] ByteView view() const { return {bytes_.get(), size_}; }
 
  private:
-  std::unique_ptr<std::uint8_t[]> bytes_;
+  struct Free {
+    void operator()(std::uint8_t* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::uint8_t, Free> bytes_;
   std::size_t capacity_;
   std::size_t size_ = 0;
 };
 
-// push, drain and reset belong to one thread; `work` runs on the other.
+// Buffers of one capacity that are used again and again: fresh memory would be cleared by the
+// kernel page by page. Thread-safe; a buffer may outlive the pool.
+class BufferPool {
+ public:
+  explicit BufferPool(std::size_t capacity) : shared_(std::make_shared<Shared>(capacity)) {}
+  // An empty one, back in the pool when the last copy of the pointer goes.
+  std::shared_ptr<Buffer> take();
+
+ private:
+  struct Shared {
+    explicit Shared(std::size_t bytes) : capacity(bytes) {}
+    const std::size_t capacity;
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Buffer>> free;
+  };
+  std::shared_ptr<Shared> shared_;
+};
+
+// How many threads hash at once here: one per core, four at most.
+unsigned hashing_threads();
+
+// push, drain and reset belong to one thread; `work` runs on the others.
 class BufferWorker {
  public:
-  using Work = std::function<Result<void>(std::uint64_t position, const Buffer& buffer)>;
+  struct Item {
+    std::uint64_t position;
+    std::shared_ptr<const Buffer> buffer;
+  };
+  // Is given one buffer, or two if two were waiting: some work is cheaper in pairs.
+  using Work = std::function<Result<void>(std::span<const Item> items)>;
 
-  // At most `queue_limit` buffers wait while as many are worked on. Works inside `push` where the
-  // system gives no thread.
-  BufferWorker(std::size_t queue_limit, Work work);
+  // At most `queue_limit` buffers wait while each thread works on one or two. Works inside `push`
+  // where the system gives no thread.
+  BufferWorker(std::size_t queue_limit, Work work, unsigned threads = 1);
   // Drops what is still queued.
   ~BufferWorker();
   BufferWorker(const BufferWorker&) = delete;
@@ -53,28 +84,22 @@ class BufferWorker {
   Result<void> push(std::uint64_t position, std::shared_ptr<const Buffer> buffer);
   // Waits until everything that was pushed has been worked on.
   Result<void> drain();
-  // The position whose work failed.
-  [[nodiscard]] std::optional<std::uint64_t> failed_position() const;
   void reset();
 
  private:
-  struct Item {
-    std::uint64_t position;
-    std::shared_ptr<const Buffer> buffer;
-  };
   void run();
-  void finish_item(const Item& item, Result<void> result);
+  void finish(const Result<void>& result);
 
   const std::size_t queue_limit_;
   const Work work_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable queued_;  // for the workers
+  std::condition_variable taken_;   // for the owner
   std::deque<Item> queue_;
-  bool busy_ = false;
+  unsigned busy_ = 0;
   bool stopping_ = false;
   std::optional<Error> error_;
-  std::optional<std::uint64_t> failed_position_;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace skerry::registry

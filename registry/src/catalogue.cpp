@@ -7,7 +7,7 @@ namespace skerry::registry {
 namespace {
 
 constexpr std::string_view kBlobColumns =
-    "SELECT digest, size, state, verified_at, device, inode, ctime_ns FROM blob";
+    "SELECT digest, size, state, verified_at, device, inode, ctime_ns, chunks FROM blob";
 constexpr std::string_view kManifestColumns =
     "SELECT digest, bytes, target_path, repository, targets_version, verified_at, not_after, "
     "tenant "
@@ -24,6 +24,9 @@ Result<BlobRecord> read_blob(sqlite::Statement& row) {
   record.device = from_row(row.column_int(4));
   record.inode = from_row(row.column_int(5));
   record.ctime_ns = row.column_int(6);
+  if (!row.column_is_null(7)) {
+    record.chunks = digest_from_row(row, 7);
+  }
   return record;
 }
 
@@ -167,7 +170,7 @@ Result<void> Catalogue::put_blob(const BlobRecord& record) {
   return transact<void>(*impl_, [&](sqlite::Database& database) {
     return execute(database,
                    "INSERT OR REPLACE INTO blob (digest, size, state, verified_at, device, inode, "
-                   "ctime_ns) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                   "ctime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                    [&](sqlite::Statement& statement) {
                      statement.bind_blob(1, record.digest.bytes())
                          .bind(2, as_row(record.size))
@@ -176,6 +179,11 @@ Result<void> Catalogue::put_blob(const BlobRecord& record) {
                          .bind(5, as_row(record.device))
                          .bind(6, as_row(record.inode))
                          .bind(7, record.ctime_ns);
+                     if (record.chunks) {
+                       statement.bind_blob(8, record.chunks->bytes());
+                     } else {
+                       statement.bind_null(8);
+                     }
                    });
   });
 }

@@ -6,7 +6,7 @@ namespace skerry::registry {
 namespace {
 
 // Never edit a migration that was released: append another.
-constexpr std::array<sqlite::Migration, 1> kMigrations{{{"first schema", R"sql(
+constexpr std::array<sqlite::Migration, 2> kMigrations{{{"first schema", R"sql(
 CREATE TABLE blob (
   digest BLOB PRIMARY KEY,
   size INTEGER NOT NULL,
@@ -135,6 +135,10 @@ CREATE TABLE tuf_metadata (
   bytes BLOB NOT NULL,
   PRIMARY KEY (repository, role, version)
 ) STRICT;
+)sql"},
+                                                        {"what a blob was checked against", R"sql(
+-- The digest of the chunk index; NULL: the whole file was hashed.
+ALTER TABLE blob ADD COLUMN chunks BLOB;
 )sql"}}};
 
 }  // namespace

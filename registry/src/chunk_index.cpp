@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "skerry/common/sha256_lanes.hpp"
+
 namespace skerry::registry {
 
 Result<void> check_chunking(std::uint64_t size, std::uint64_t chunk_size) {
@@ -98,23 +100,50 @@ std::uint32_t ChunkIndex::length_of(std::uint64_t chunk) const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_size_, size_ - offset_of(chunk)));
 }
 
-Result<void> ChunkIndex::verify(std::uint64_t chunk, ByteView bytes) const {
-  if (chunk >= count()) {
+Result<void> ChunkIndex::check_shape(const Piece& piece) const {
+  if (piece.chunk >= count()) {
     return Error{
         Error::Code::kInvalidArgument,
-        "chunk " + std::to_string(chunk) + " of a blob that has " + std::to_string(count())};
+        "chunk " + std::to_string(piece.chunk) + " of a blob that has " + std::to_string(count())};
   }
-  if (bytes.size() != length_of(chunk)) {
+  if (piece.bytes.size() != length_of(piece.chunk)) {
     return Error{Error::Code::kSizeMismatch,
-                 "chunk " + std::to_string(chunk) + " has " + std::to_string(bytes.size()) +
-                     " bytes instead of " + std::to_string(length_of(chunk))};
-  }
-  if (Digest::of(bytes) != chunks_[chunk]) {
-    return Error{Error::Code::kDigestMismatch,
-                 "chunk " + std::to_string(chunk) + " does not have the digest sha256:" +
-                     chunks_[chunk].hex().substr(0, 12) + "… that the index names"};
+                 "chunk " + std::to_string(piece.chunk) + " has " +
+                     std::to_string(piece.bytes.size()) + " bytes instead of " +
+                     std::to_string(length_of(piece.chunk))};
   }
   return {};
+}
+
+Result<void> ChunkIndex::check_digest(const Piece& piece, const Digest& found) const {
+  if (found != chunks_[piece.chunk]) {
+    return Error{Error::Code::kDigestMismatch,
+                 "chunk " + std::to_string(piece.chunk) + " does not have the digest sha256:" +
+                     chunks_[piece.chunk].hex().substr(0, 12) + "… that the index names"};
+  }
+  return {};
+}
+
+Result<void> ChunkIndex::verify(std::uint64_t chunk, ByteView bytes) const {
+  const Piece piece{chunk, bytes};
+  if (auto ok = check_shape(piece); !ok) {
+    return ok;
+  }
+  return check_digest(piece, Digest::of(bytes));
+}
+
+std::vector<Result<void>> ChunkIndex::verify(std::span<const Piece> pieces) const {
+  std::vector<Result<void>> results;
+  if (pieces.size() == 2 && check_shape(pieces[0]) && check_shape(pieces[1])) {
+    const auto [first, second] = digest_pair(pieces[0].bytes, pieces[1].bytes);
+    results.push_back(check_digest(pieces[0], first));
+    results.push_back(check_digest(pieces[1], second));
+    return results;
+  }
+  for (const auto& piece : pieces) {
+    results.push_back(verify(piece.chunk, piece.bytes));
+  }
+  return results;
 }
 
 }  // namespace skerry::registry

@@ -20,34 +20,49 @@ struct ChunkSink::Impl {
   std::optional<Error> first_rejection;
   std::uint64_t position = 0;
   std::shared_ptr<Buffer> partial;  // of the chunk that holds `position`
-  BufferWorker worker;              // last: its thread uses the above
+  BufferPool pool;
+  BufferWorker worker;  // last: its threads use the above
 
   Impl(BlobIngest& target, std::size_t queue_chunks)
-      : ingest(target), worker(std::max<std::size_t>(queue_chunks, 1), [this](auto chunk, auto& b) {
-          return store(chunk, b);
-        }) {}
+      : ingest(target),
+        pool(std::min<std::uint64_t>(target.index().chunk_size(), target.index().size())),
+        worker(
+            std::max<std::size_t>(queue_chunks, 1),
+            [this](auto items) { return store(items); },
+            hashing_threads()) {}
 
-  Result<void> store(std::uint64_t chunk, const Buffer& buffer) {
-    auto ok = ingest.write_chunk(chunk, buffer.view());
-    if (ok || ok.error().code() != Error::Code::kDigestMismatch) {
-      return ok;
+  Result<void> store(std::span<const BufferWorker::Item> items) {
+    std::vector<ChunkIndex::Piece> pieces;
+    for (const auto& item : items) {
+      pieces.push_back({item.position, item.buffer->view()});
     }
-    const std::lock_guard lock{mutex};
-    rejected.push_back(chunk);
-    if (!first_rejection) {
-      first_rejection = ok.error();
+    const auto results = ingest.write_chunks(pieces);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (results[i]) {
+        continue;
+      }
+      if (results[i].error().code() != Error::Code::kDigestMismatch) {
+        return results[i];
+      }
+      const std::lock_guard lock{mutex};
+      rejected.push_back(pieces[i].chunk);
+      if (!first_rejection) {
+        first_rejection = results[i].error();
+      }
+      if (rejected.size() >= kMaxRejected) {
+        return results[i];
+      }
     }
-    return rejected.size() < kMaxRejected ? Result<void>{} : ok;
+    return {};
   }
 
   [[nodiscard]] std::uint64_t chunk_size() const { return ingest.index().chunk_size(); }
 
   // Bytes of the current chunk that are still to come.
   [[nodiscard]] std::size_t take(ByteView bytes) {
-    const auto chunk = position / chunk_size();
-    const auto length = ingest.index().length_of(chunk);
+    const auto length = ingest.index().length_of(position / chunk_size());
     if (!partial) {
-      partial = std::make_shared<Buffer>(length);
+      partial = pool.take();
     }
     const auto count = std::min<std::size_t>(bytes.size(), length - partial->size());
     std::memcpy(partial->space().data() + partial->size(), bytes.data(), count);
@@ -57,7 +72,7 @@ struct ChunkSink::Impl {
   }
 
   [[nodiscard]] bool chunk_complete() const {
-    return partial && partial->size() == partial->space().size();
+    return partial && partial->size() == ingest.index().length_of((position - 1) / chunk_size());
   }
 };
 

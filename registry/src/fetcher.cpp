@@ -104,7 +104,11 @@ class Fetcher::Run {
     if (auto ok = check_chunking(blob.size, blob.chunk_size); !ok) {
       return ok.error().with_context("blob " + blob.digest.to_string());
     }
-    const auto here = store().contains(blob.digest);
+    auto here = store().holds(blob);
+    if (here && !*here) {
+      // Held under another chunk index, perhaps: then the whole file decides, before the network.
+      here = store().settle(blob.digest);
+    }
     if (!here) {
       return here.error();
     }
@@ -332,7 +336,7 @@ Result<std::uint64_t> Fetcher::bytes_missing(std::span<const WantedBlob> wanted)
     if (!seen.emplace(blob.digest, true).second) {
       continue;
     }
-    const auto here = store_.contains(blob.digest);
+    const auto here = store_.holds(blob);
     if (!here) {
       return here.error();
     }

@@ -1,15 +1,20 @@
 #include "file_hash.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <numeric>
+#include <system_error>
+
+#include "skerry/common/sha256_lanes.hpp"
 
 namespace skerry::registry {
 namespace {
 
 constexpr std::size_t kQueue = 8;
 
-Result<std::shared_ptr<Buffer>> read_chunk(File& file, std::uint64_t offset, std::size_t length) {
-  auto buffer = std::make_shared<Buffer>(length);
-  const auto count = file.read_at(offset, buffer->space());
+Result<void> read_chunk(File& file, std::uint64_t offset, std::size_t length, Buffer& buffer) {
+  const auto count = file.read_at(offset, buffer.space().first(length));
   if (!count) {
     return count.error();
   }
@@ -18,12 +23,86 @@ Result<std::shared_ptr<Buffer>> read_chunk(File& file, std::uint64_t offset, std
         Error::Code::kSizeMismatch,
         "the file ended at byte " + std::to_string(offset + *count) + ", it was longer before"};
   }
-  buffer->set_size(length);
-  return buffer;
+  buffer.set_size(length);
+  return {};
 }
 
 }  // namespace
 
+Result<void> check_chunks(File& file,
+                          const ChunkIndex& index,
+                          std::span<const std::uint64_t> chunks,
+                          const OnChunk& good,
+                          const OnBadChunk& bad) {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::optional<Error> first_error;
+  // Two at a time, since two are hashed at once.
+  const auto check_pair = [&](std::span<const std::uint64_t> pair,
+                              std::array<Buffer, 2>& buffers) -> Result<void> {
+    std::vector<ChunkIndex::Piece> pieces;
+    for (std::size_t i = 0; i < pair.size(); ++i) {
+      const auto chunk = pair[i];
+      auto ok = read_chunk(file, index.offset_of(chunk), index.length_of(chunk), buffers[i]);
+      if (!ok) {
+        return ok;
+      }
+      pieces.push_back({chunk, buffers[i].view()});
+    }
+    const auto results = index.verify(pieces);
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      auto ok = !results[i] ? bad(pieces[i].chunk, results[i].error())
+                : good      ? good(index.offset_of(pieces[i].chunk), pieces[i].bytes)
+                            : Result<void>{};
+      if (!ok) {
+        return ok;
+      }
+    }
+    return {};
+  };
+  const auto run = [&] {
+    const auto capacity = std::min<std::uint64_t>(index.chunk_size(), index.size());
+    std::array<Buffer, 2> buffers{Buffer{capacity}, Buffer{capacity}};
+    for (auto at = next.fetch_add(2); at < chunks.size(); at = next.fetch_add(2)) {
+      const auto pair = chunks.subspan(at, std::min<std::size_t>(2, chunks.size() - at));
+      if (auto ok = check_pair(pair, buffers); !ok) {
+        const std::lock_guard lock{mutex};
+        if (!first_error) {
+          first_error = ok.error();
+        }
+        next.store(chunks.size());
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  try {
+    for (std::size_t i = 1; i < std::min<std::size_t>(hashing_threads(), chunks.size() / 2); ++i) {
+      threads.emplace_back(run);
+    }
+  } catch (const std::system_error&) {
+    // Fewer threads than wanted: this one does the work.
+  }
+  run();
+  for (auto& thread : threads) {
+    thread.join();
+  }
+  if (first_error) {
+    return *first_error;
+  }
+  return {};
+}
+
+Result<void> check_file(File& file, const ChunkIndex& index, const OnChunk& on_chunk) {
+  std::vector<std::uint64_t> chunks(index.count());
+  std::iota(chunks.begin(), chunks.end(), std::uint64_t{0});
+  return check_chunks(
+      file, index, chunks, on_chunk, [](std::uint64_t, const Error& why) -> Result<void> {
+        return why;
+      });
+}
+
+// This thread reads and hashes: the whole is one stream that cannot be split. Where two lanes cost
+// no more than one it has the chunks' digests too, otherwise the other threads compute them.
 Result<HashedFile> hash_open_file(File& file,
                                   std::uint64_t size,
                                   std::uint32_t chunk_size,
@@ -31,43 +110,45 @@ Result<HashedFile> hash_open_file(File& file,
   if (auto ok = check_chunking(size, chunk_size); !ok) {
     return ok.error();
   }
-  const auto count = chunk_count(size, chunk_size);
-  std::vector<Digest> chunks;
-  chunks.reserve(count);
+  std::vector<Digest> chunks(chunk_count(size, chunk_size));
+  const bool lanes = sha256_lanes_pay();
+  PiecewiseSha256 pieces;
   Sha256 whole;
-  // The first chunk's digest is the whole's where there is only one: no second thread is needed.
-  std::unique_ptr<BufferWorker> worker;
-  if (count > 1) {
-    worker = std::make_unique<BufferWorker>(
-        kQueue, [&whole](std::uint64_t, const Buffer& buffer) -> Result<void> {
-          whole.update(buffer.view());
-          return {};
-        });
-  }
+  BufferPool pool{std::min<std::uint64_t>(chunk_size, size)};
+  BufferWorker worker{kQueue,
+                      [&](std::span<const BufferWorker::Item> items) -> Result<void> {
+                        for (const auto& [offset, buffer] : items) {
+                          if (!lanes) {
+                            chunks[offset / chunk_size] = Digest::of(buffer->view());
+                          }
+                          if (on_chunk) {
+                            if (auto ok = on_chunk(offset, buffer->view()); !ok) {
+                              return ok;
+                            }
+                          }
+                        }
+                        return {};
+                      },
+                      !on_chunk && lanes ? 0 : hashing_threads()};
   for (std::uint64_t offset = 0; offset < size; offset += chunk_size) {
-    auto buffer = read_chunk(file, offset, std::min<std::uint64_t>(chunk_size, size - offset));
-    if (!buffer) {
-      return std::move(buffer).error();
-    }
-    if (worker) {
-      if (auto ok = worker->push(offset, *buffer); !ok) {
-        return ok.error();
-      }
-    }
-    chunks.push_back(Digest::of((*buffer)->view()));
-    if (on_chunk) {
-      if (auto ok = on_chunk(offset, *buffer); !ok) {
-        return ok.error();
-      }
-    }
-  }
-  Digest digest = chunks.front();
-  if (worker) {
-    if (auto ok = worker->drain(); !ok) {
+    const auto buffer = pool.take();
+    const auto length = std::min<std::uint64_t>(chunk_size, size - offset);
+    if (auto ok = read_chunk(file, offset, length, *buffer); !ok) {
       return ok.error();
     }
-    digest = whole.finish();
+    if (auto ok = worker.push(offset, buffer); !ok) {
+      return ok.error();
+    }
+    if (lanes) {
+      chunks[offset / chunk_size] = pieces.add(buffer->view());
+    } else {
+      whole.update(buffer->view());
+    }
   }
+  if (auto ok = worker.drain(); !ok) {
+    return ok.error();
+  }
+  const Digest digest = lanes ? pieces.finish() : whole.finish();
   auto index = ChunkIndex::from_digests(std::move(chunks), size, chunk_size);
   if (!index) {
     return std::move(index).error();

@@ -18,7 +18,7 @@ bool is_identifier(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
 }
 
-Error bad(std::string_view text, std::string_view why) {
+Error bad_version(std::string_view text, std::string_view why) {
   return Error{Error::Code::kParse,
                "version \"" + std::string{text.substr(0, kMaxLength)} + "\": " + std::string{why}};
 }
@@ -65,22 +65,22 @@ std::strong_ordering compare_identifier(const std::string& a, const std::string&
 
 Result<SemanticVersion> SemanticVersion::parse(std::string_view text) {
   if (text.empty() || text.size() > kMaxLength) {
-    return bad(text, "must have 1 to 64 characters");
+    return bad_version(text, "must have 1 to 64 characters");
   }
   const auto dash = text.find('-');
   const auto numbers = split(text.substr(0, dash), '.');
   if (numbers.size() != 3) {
-    return bad(text, "must be three numbers like 1.2.0");
+    return bad_version(text, "must be three numbers like 1.2.0");
   }
   SemanticVersion version;
   const std::array<std::uint32_t*, 3> fields{&version.major_, &version.minor_, &version.patch_};
   for (std::size_t i = 0; i < 3; ++i) {
     const auto value = parse_number(numbers[i]);
     if (!value || !is_numeric(numbers[i])) {
-      return bad(text, "\"" + std::string{numbers[i]} + "\" is not a number");
+      return bad_version(text, "\"" + std::string{numbers[i]} + "\" is not a number");
     }
     if (numbers[i].size() > 1 && numbers[i].front() == '0') {
-      return bad(text, "a number has a leading zero");
+      return bad_version(text, "a number has a leading zero");
     }
     *fields[i] = *value;
   }
@@ -89,10 +89,10 @@ Result<SemanticVersion> SemanticVersion::parse(std::string_view text) {
   }
   for (const auto part : split(text.substr(dash + 1), '.')) {
     if (part.empty() || !std::all_of(part.begin(), part.end(), is_identifier)) {
-      return bad(text, "the pre-release part must be [0-9A-Za-z-] joined by dots");
+      return bad_version(text, "the pre-release part must be [0-9A-Za-z-] joined by dots");
     }
     if (is_numeric(part) && part.size() > 1 && part.front() == '0') {
-      return bad(text, "a pre-release number has a leading zero");
+      return bad_version(text, "a pre-release number has a leading zero");
     }
     version.pre_release_.emplace_back(part);
   }
@@ -101,7 +101,7 @@ Result<SemanticVersion> SemanticVersion::parse(std::string_view text) {
 
 Result<SemanticVersion> SemanticVersion::parse_loose(std::string_view text) {
   if (text.size() > kMaxLength) {
-    return bad(text, "must have 1 to 64 characters");
+    return bad_version(text, "must have 1 to 64 characters");
   }
   std::string_view rest = text.substr(0, text.find('+'));
   if (!rest.empty() && (rest.front() == 'v' || rest.front() == 'V')) {
@@ -117,7 +117,7 @@ Result<SemanticVersion> SemanticVersion::parse_loose(std::string_view text) {
   }
   auto version = parse(full);
   if (!version) {
-    return bad(text, "cannot be read as numbers joined by dots");
+    return bad_version(text, "cannot be read as numbers joined by dots");
   }
   return version;
 }

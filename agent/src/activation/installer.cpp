@@ -206,7 +206,7 @@ Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedMani
       context.known_bad.insert(variant.name);
     }
     for (const registry::ManifestFile& file : manifest->manifest.files_for(variant)) {
-      if (store_.contains(file.digest).value_or(false)) {
+      if (store_.holds(registry::WantedBlob::from(file)).value_or(false)) {
         context.held.insert(file.digest);
       }
     }
@@ -293,7 +293,7 @@ Result<void> Installer::admit(const registry::VerifiedManifest& manifest,
     if (file.role != registry::FileRole::kWeights || !std::exchange(first, false)) {
       continue;
     }
-    Result<registry::OpenBlob> blob = store_.open_verified(file.digest);
+    Result<registry::OpenBlob> blob = store_.open_verified(registry::WantedBlob::from(file));
     if (!blob) {
       return blob.error().with_context(file.name);
     }

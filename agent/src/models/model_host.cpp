@@ -37,7 +37,7 @@ Result<std::vector<runtime::ModelFile>> open_files(registry::BlobStore& store,
     if (!engine_needs(wanted.role)) {
       continue;
     }
-    Result<registry::OpenBlob> blob = store.open_verified(wanted.digest);
+    Result<registry::OpenBlob> blob = store.open_verified(registry::WantedBlob::from(wanted));
     if (!blob) {
       return blob.error().with_context("opening " + wanted.name);
     }

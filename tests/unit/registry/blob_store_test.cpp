@@ -130,24 +130,70 @@ TEST_F(BlobStoreTest, StartsAfreshWhenTheChunkIndexIsAnother) {
   EXPECT_TRUE(ingest->finish());
 }
 
-// A signed manifest with a chunk index that is true to other bytes must not put those bytes under a
-// digest that another manifest relies on.
+WantedBlob pair_of(const Digest& digest, const ChunkIndex& index) {
+  return {digest, index.size(), index.chunk_size(), index.digest()};
+}
+
+// A signed manifest with a chunk index that is true to other bytes must not have those bytes used
+// by whoever names the digest with the right index, or by the digest alone.
 TEST_F(BlobStoreTest, AChunkIndexOfOtherBytesCannotPoisonADigest) {
   const auto wanted = make_file(FileRole::kWeights, "w", 3 * kChunk, 1);
   const auto other = make_file(FileRole::kWeights, "w", 3 * kChunk, 2);
-  auto ingest = std::move(*store_->begin(wanted.digest(), other.index));
-  for (std::uint64_t chunk = 0; chunk < 3; ++chunk) {
-    ASSERT_TRUE(ingest->write_chunk(chunk, other.chunk(chunk)));
-  }
-  const auto finished = ingest->finish();
-  ASSERT_FALSE(finished);
-  EXPECT_EQ(finished.error().code(), Error::Code::kDigestMismatch);
+  const auto store_other = [&] {
+    auto ingest = std::move(*store_->begin(wanted.digest(), other.index));
+    for (std::uint64_t chunk = 0; chunk < 3; ++chunk) {
+      ASSERT_TRUE(ingest->write_chunk(chunk, other.chunk(chunk)));
+    }
+    ASSERT_TRUE(ingest->finish());
+  };
+  store_other();
+  EXPECT_TRUE(*store_->holds(pair_of(wanted.digest(), other.index)));
+  EXPECT_FALSE(*store_->holds(pair_of(wanted.digest(), wanted.index)));
+  EXPECT_EQ(store_->open_verified(pair_of(wanted.digest(), wanted.index)).error().code(),
+            Error::Code::kDigestMismatch);
   EXPECT_FALSE(*store_->contains(wanted.digest()));
   EXPECT_EQ(fs_.list(dir_ / "quarantine")->size(), 1U);
+
+  store_other();
+  EXPECT_EQ(store_->open_verified(wanted.digest()).error().code(), Error::Code::kDigestMismatch);
+  store_other();
+  EXPECT_EQ(*store_->put(wanted.bytes), wanted.digest());
+  EXPECT_EQ(*store_->read(wanted.digest(), wanted.bytes.size()), wanted.bytes);
   const auto small = make_file(FileRole::kWeights, "s", 10, 3);
   EXPECT_EQ(
       store_->begin(small.digest(), make_file(FileRole::kWeights, "s", 10, 4).index).error().code(),
       Error::Code::kDigestMismatch);
+}
+
+TEST_F(BlobStoreTest, TheIndexIsTheVerificationForWhoNamesIt) {
+  const auto file = make_file(FileRole::kWeights, "w", 3 * kChunk + 5, 1);
+  const auto pair = pair_of(file.digest(), file.index);
+  ASSERT_TRUE(store_file(*store_, file));
+  EXPECT_FALSE(store_->open_verified(pair)->rehashed);
+  EXPECT_TRUE(store_->open_verified(file.digest())->rehashed);  // once, for everyone
+  EXPECT_FALSE(store_->open_verified(file.digest())->rehashed);
+  EXPECT_FALSE(store_->open_verified(pair)->rehashed);
+  const auto coarser = test::index_of(file.bytes, 2 * kChunk);
+  EXPECT_TRUE(*store_->holds(pair_of(file.digest(), coarser)));
+}
+
+TEST_F(BlobStoreTest, AddsALocalFileByItsIndex) {
+  const auto file = make_file(FileRole::kWeights, "w", 5 * kChunk + 4097, 1);
+  const auto path = dir_ / "local";
+  ASSERT_TRUE(write_file_atomic(fs_, path, as_text(file.bytes)));
+  ASSERT_TRUE(store_->ingest_file(path, file.digest(), file.index));
+  EXPECT_FALSE(store_->open_verified(pair_of(file.digest(), file.index))->rehashed);
+  EXPECT_EQ(*store_->read(file.digest(), file.bytes.size()), file.bytes);
+  EXPECT_TRUE(*store_->contains(file.index.digest()));
+  EXPECT_TRUE(store_->ingest_file(path, file.digest(), file.index));
+
+  const auto other = make_file(FileRole::kWeights, "w", 5 * kChunk + 4097, 2);
+  EXPECT_EQ(store_->ingest_file(path, other.digest(), other.index).error().code(),
+            Error::Code::kDigestMismatch);
+  const auto longer = make_file(FileRole::kWeights, "w", 6 * kChunk, 2);
+  EXPECT_EQ(store_->ingest_file(path, longer.digest(), longer.index).error().code(),
+            Error::Code::kSizeMismatch);
+  EXPECT_TRUE(fs_.list(dir_ / "staging")->empty());
 }
 
 TEST_F(BlobStoreTest, OneIngestOfABlobAtATime) {

@@ -374,7 +374,7 @@ TEST_F(CatalogueTest, RefusesAnotherProgramsDatabase) {
 }
 
 TEST_F(CatalogueTest, IsSoundAndNumbered) {
-  EXPECT_EQ(*catalogue_->schema_version(), 1);
+  EXPECT_EQ(*catalogue_->schema_version(), 2);
   EXPECT_TRUE(catalogue_->check_integrity());
 }
 

@@ -165,9 +165,11 @@ TEST_F(FetcherTest, GivesUpAndNamesEveryAnswer) {
 
 TEST_F(FetcherTest, CancelKeepsWhatWasVerified) {
   MemorySource source{"controller"};
-  source.add(large_);
-  options_.queue_chunks = 1;  // so that progress is at most two chunks behind
-  std::vector<WantedBlob> wanted{WantedBlob::from(large_.entry)};
+  // More chunks than all threads have in hand when the progress is seen.
+  const auto file = make_file(FileRole::kWeights, "w", 24 * kChunk, 7);
+  source.add(file);
+  options_.queue_chunks = 1;
+  std::vector<WantedBlob> wanted{WantedBlob::from(file.entry)};
   const auto stopped =
       fetcher({&source}).fetch(wanted, cancel_, [&](const FetchProgress& progress) {
         if (progress.done_bytes >= 2 * kChunk) {
@@ -181,7 +183,7 @@ TEST_F(FetcherTest, CancelKeepsWhatWasVerified) {
   const auto done = fetcher({&source}).fetch(wanted, again);
   ASSERT_TRUE(done);
   EXPECT_GE(done->reused_bytes, 2 * kChunk);
-  expect_stored(large_);
+  expect_stored(file);
 }
 
 TEST_F(FetcherTest, KeepsTheRateLimit) {

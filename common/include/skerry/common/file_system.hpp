@@ -6,7 +6,7 @@
 // component when it opens for writing.
 //
 // All calls block. Implementations are thread-safe; one `File` is used by one thread at a time,
-// except `read_at` and `write_at`, which may run concurrently on distinct ranges.
+// except `read_at`, `write_at` and `write_bulk`, which may run concurrently on distinct ranges.
 
 #include <cstdint>
 #include <filesystem>
@@ -32,6 +32,9 @@ struct FileStatus {
   bool is_directory = false;
 };
 
+// What every block device and file system of Linux accepts for direct I/O.
+inline constexpr std::size_t kDirectAlignment = 4096;
+
 class File {
  public:
   virtual ~File() = default;
@@ -39,6 +42,12 @@ class File {
   virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) = 0;
   // Writes all of `data` or fails.
   virtual Result<void> write_at(std::uint64_t offset, ByteView data) = 0;
+  // The same for bulk data that should not go through the page cache: passes it where offset and
+  // address are multiples of `kDirectAlignment` and the file system can (a tail that is no multiple
+  // goes through it). Not durable before `sync` either.
+  virtual Result<void> write_bulk(std::uint64_t offset, ByteView data) {
+    return write_at(offset, data);
+  }
   // Reserves [0, size) on disk and makes the file that long; kNoSpace if it does not fit. Falls
   // back to a plain truncate where the file system cannot reserve.
   virtual Result<void> allocate(std::uint64_t size) = 0;

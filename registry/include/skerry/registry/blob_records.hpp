@@ -1,7 +1,7 @@
 #pragma once
 
-// What the blob store remembers about its files: which were verified, and the identity (device,
-// inode, size, change time) they had then. The catalogue implements it.
+// What the blob store remembers about its files: which were verified, how, and the identity
+// (device, inode, size, change time) they had then. The catalogue implements it.
 
 #include <cstdint>
 #include <optional>
@@ -28,6 +28,11 @@ struct BlobRecord {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::int64_t ctime_ns = 0;
+  // The chunk index that every byte was checked against; nothing: the whole file was hashed.
+  std::optional<Digest> chunks;
+
+  // True if the check holds for who names the blob together with this chunk index.
+  [[nodiscard]] bool checked_for(const Digest& index) const { return !chunks || *chunks == index; }
 
   // True if `status` is the very file that was verified, unchanged since.
   [[nodiscard]] bool same_file(const FileStatus& status) const {

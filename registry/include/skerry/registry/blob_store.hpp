@@ -4,15 +4,19 @@
 // takes verified chunks in any order and survives a kill at any point; docs/formats/registry.md has
 // the layout and the order of syncs. Agent, controller and CLI each keep one.
 //
-// The guarantee: a file under blobs/sha256/ had the whole-file SHA-256 of its name when its record
-// was committed, whatever any chunk index said. `open_verified` hands out a descriptor whose
-// device, inode, size and change time are those of that moment, or hashes the file again.
+// The guarantee: every byte of a file under blobs/sha256/ was hashed before its record was
+// committed, either against the whole-file SHA-256 that names it, or against the chunk index that a
+// signed manifest names beside that digest; then the record says which index, and the file is given
+// only to who names the same pair. Anyone else, and whoever has only the digest, gets it after the
+// whole file was hashed. `open_verified` hands out a descriptor whose device, inode, size and
+// change time are those of the moment of the check, or hashes again (ADR 0050).
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +27,7 @@
 #include "skerry/common/result.hpp"
 #include "skerry/registry/blob_records.hpp"
 #include "skerry/registry/chunk_index.hpp"
+#include "skerry/registry/wanted_blob.hpp"
 
 namespace skerry::registry {
 
@@ -59,10 +64,11 @@ class BlobIngest {
   // again. A chunk that is there already is accepted and ignored. Blocks for the hash and the
   // write. Thread-safe for distinct chunks.
   virtual Result<void> write_chunk(std::uint64_t chunk, ByteView bytes) = 0;
+  // One or two chunks; two are hashed at once. One result for each, in order.
+  virtual std::vector<Result<void>> write_chunks(std::span<const ChunkIndex::Piece> pieces) = 0;
 
-  // Checks the whole file's digest, syncs, renames, commits. kFailedPrecondition while chunks are
-  // missing; kDigestMismatch (and the staged file goes to quarantine) if the chunk index was true
-  // to other bytes than the digest. Call once.
+  // Syncs, renames, commits: the blob is there for who names it with this chunk index.
+  // kFailedPrecondition while chunks are missing. Call once.
   virtual Result<void> finish() = 0;
 
   // Forgets everything that was staged.
@@ -102,15 +108,27 @@ class BlobStore {
 
   // All of the following are thread-safe and block for the disk.
 
-  // True if there is a committed record. Does not touch the file.
+  // True if there is a committed record, whatever was checked. Does not touch the file.
   Result<bool> contains(const Digest& digest);
 
-  // kNotFound without a record; kDigestMismatch if the file was changed (it goes to quarantine and
-  // its record is dropped, so that it will be fetched again).
+  // True if there is a committed record whose check holds for this pair of digest and chunk index.
+  Result<bool> holds(const WantedBlob& wanted);
+
+  // kNotFound without a record; kDigestMismatch if the file was changed or was never that of
+  // `digest` (it goes to quarantine and its record is dropped, so that it will be fetched again).
+  // The first call for a blob that was checked against a chunk index hashes the whole file once.
   Result<OpenBlob> open_verified(const Digest& digest);
+
+  // The same for a blob as its manifest names it: no bytes are read while the file is the one that
+  // was checked against this very chunk index (or as a whole).
+  Result<OpenBlob> open_verified(const WantedBlob& wanted);
 
   // Hashes the whole file whatever the record says; then as `open_verified`.
   Result<OpenBlob> reverify(const Digest& digest);
+
+  // Makes sure that a record counts for everyone: hashes the whole file if only a chunk index was
+  // checked. False if the blob is not here, or was not that of its name and is in quarantine now.
+  Result<bool> settle(const Digest& digest);
 
   // A whole blob of at most `limit` bytes, verified.
   Result<Bytes> read(const Digest& digest, std::size_t limit);
@@ -127,11 +145,19 @@ class BlobStore {
     Digest digest;
     ChunkIndex index;
   };
-  // Copies a local file in and stores its chunk index too: one thread reads and writes, one hashes.
-  // `expected`, if given, is the digest it must have. A file that is here already is only hashed.
+  // Copies a local file of unknown digest in and stores its chunk index too: one thread reads and
+  // hashes the whole, the others hash chunks and write. `expected`, if given, is the digest it must
+  // have. A file that is here already is only hashed.
   Result<IngestedFile> ingest_file(const std::filesystem::path& source,
                                    std::uint32_t chunk_size = kDefaultChunkSize,
                                    std::optional<Digest> expected = std::nullopt);
+
+  // Copies a local file in that a manifest names with its chunk index: every chunk is checked
+  // against it and written, on all cores. kSizeMismatch, kDigestMismatch if it is another file;
+  // nothing to do (and nothing is read) if the store holds that pair.
+  Result<void> ingest_file(const std::filesystem::path& source,
+                           const Digest& digest,
+                           const ChunkIndex& index);
 
   // Moves a blob out of the way, for forensics; its record goes. `reason` is logged by the caller.
   Result<void> quarantine(const Digest& digest);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <vector>
 
 #include "skerry/common/bytes.hpp"
@@ -67,11 +68,19 @@ class ChunkIndex {
 
   // kSizeMismatch or kDigestMismatch naming the chunk. Thread-safe.
   [[nodiscard]] Result<void> verify(std::uint64_t chunk, ByteView bytes) const;
+  // One or two chunks, the two hashed at once. One result for each, in order.
+  struct Piece {
+    std::uint64_t chunk = 0;
+    ByteView bytes;
+  };
+  [[nodiscard]] std::vector<Result<void>> verify(std::span<const Piece> pieces) const;
 
   friend bool operator==(const ChunkIndex&, const ChunkIndex&) = default;
 
  private:
   ChunkIndex(std::vector<Digest> chunks, std::uint64_t size, std::uint32_t chunk_size);
+  [[nodiscard]] Result<void> check_shape(const Piece& piece) const;
+  [[nodiscard]] Result<void> check_digest(const Piece& piece, const Digest& found) const;
 
   std::vector<Digest> chunks_;
   std::uint64_t size_ = 0;
@@ -79,8 +88,8 @@ class ChunkIndex {
   Digest digest_;
 };
 
-// A file's digest and chunk index, computed on two threads (one reads and hashes chunks, one hashes
-// the whole).
+// A file's digest and chunk index, computed on all cores (one reads and hashes the whole, the
+// others hash chunks).
 struct HashedFile {
   Digest digest;
   ChunkIndex index;

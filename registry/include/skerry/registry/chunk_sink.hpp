@@ -1,8 +1,9 @@
 #pragma once
 
 // Turns a stream of bytes into verified chunks: a network thread pushes pieces of any size, a
-// worker thread hashes and writes whole chunks, a bounded queue between them makes the network wait
-// when the disk is slower. The fetcher uses it, and so does the controller's upload handler.
+// worker threads (one per core, four at most) hash and write whole chunks, a bounded queue between
+// them makes the network wait when the disk is slower. The fetcher uses it, and so does the
+// controller's upload handler.
 
 #include <cstdint>
 #include <memory>

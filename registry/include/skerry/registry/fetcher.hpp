@@ -18,21 +18,9 @@
 #include "skerry/registry/blob_source.hpp"
 #include "skerry/registry/blob_store.hpp"
 #include "skerry/registry/manifest.hpp"
+#include "skerry/registry/wanted_blob.hpp"
 
 namespace skerry::registry {
-
-struct WantedBlob {
-  Digest digest;
-  std::uint64_t size = 0;
-  std::uint32_t chunk_size = kDefaultChunkSize;
-  Digest chunks;  // of the chunk index
-
-  static WantedBlob from(const ManifestFile& file) {
-    return {file.digest, file.size, file.chunk_size, file.chunks};
-  }
-
-  friend bool operator==(const WantedBlob&, const WantedBlob&) = default;
-};
 
 struct FetchProgress {
   std::uint64_t total_bytes = 0;     // of all wanted blobs
@@ -81,7 +69,7 @@ class Fetcher {
                               const CancelFlag& cancel,
                               const OnProgress& on_progress = {});
 
-  // Bytes `fetch` would have to receive at most: whole blobs that are not here.
+  // Bytes `fetch` would have to receive at most: whole blobs that are not here as they are named.
   Result<std::uint64_t> bytes_missing(std::span<const WantedBlob> wanted);
 
  private:
