@@ -13,6 +13,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
+std::string read_vector(const std::string& name) {
+  std::ifstream in{std::string{SKERRY_OMS_VECTORS} + "/" + name, std::ios::binary};
+  std::string out{std::istreambuf_iterator<char>{in}, {}};
+  EXPECT_FALSE(out.empty()) << name;
+  return out;
+}
+
 constexpr const char* kReference = "model-transparency/";
 constexpr const char* kSpec = "model-signing-spec/v1.0/";
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Keys, certificates and models for the tests of model signing. Certificates are made here with
-// OpenSSL, so that a chain can be wrong in every way.
+// Keys, certificates and models for the tests of model signing, in security and cli. Certificates
+// are made here with OpenSSL, so that a chain can be wrong in every way.
 
 #include <filesystem>
 #include <fstream>
@@ -165,12 +165,5 @@ class ModelFolder {
  private:
   skerry::test::TempDir dir_;
 };
-
-inline std::string read_vector(const std::string& name) {
-  std::ifstream in{std::string{SKERRY_OMS_VECTORS} + "/" + name, std::ios::binary};
-  std::string out{std::istreambuf_iterator<char>{in}, {}};
-  EXPECT_FALSE(out.empty()) << name;
-  return out;
-}
 
 }  // namespace skerry::security::model_signing::test
