@@ -116,7 +116,7 @@ Result<Sequence> make_generation(StepEngine& engine,
                                        .unreported = {}},
                     .prompts = {}};
   for (const std::int32_t token : *tokens) {
-    std::get<Generation>(sequence.work).sampler.accept(token);
+    std::get<Generation>(sequence.work).sampler.accept_prompt(token);
   }
   sequence.reserved = static_cast<std::uint32_t>(tokens->size()) + room;
   sequence.prompts.push_back(std::move(*tokens));

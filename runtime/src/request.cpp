@@ -128,6 +128,12 @@ Result<void> check_sampling(const SamplingParams& params) {
   if (!(params.repeat_penalty > 0.0F && params.repeat_penalty <= 10.0F)) {
     return invalid("repeat_penalty must be above 0 and at most 10");
   }
+  if (!(params.frequency_penalty >= -2.0F && params.frequency_penalty <= 2.0F)) {
+    return invalid("frequency_penalty must be between -2 and 2");
+  }
+  if (!(params.presence_penalty >= -2.0F && params.presence_penalty <= 2.0F)) {
+    return invalid("presence_penalty must be between -2 and 2");
+  }
   return {};
 }
 

@@ -68,7 +68,18 @@ double Sampler::draw() {
   return static_cast<double>(z >> 11U) * 0x1.0p-53;
 }
 
+void Sampler::accept_prompt(std::int32_t token) {
+  remember(token);
+}
+
 void Sampler::accept(std::int32_t token) {
+  remember(token);
+  if (params_.frequency_penalty != 0.0F || params_.presence_penalty != 0.0F) {
+    ++answered_[token];
+  }
+}
+
+void Sampler::remember(std::int32_t token) {
   if (params_.repeat_penalty == 1.0F || params_.repeat_last == 0) {
     return;
   }
@@ -90,6 +101,12 @@ void Sampler::penalise(std::vector<Candidate>& candidates) const {
     }
     float& logit = candidates[static_cast<std::size_t>(token)].logit;
     logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
+  }
+  for (const auto& [token, count] : answered_) {
+    if (token >= 0 && static_cast<std::size_t>(token) < candidates.size()) {
+      candidates[static_cast<std::size_t>(token)].logit -=
+          static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+    }
   }
 }
 

@@ -79,6 +79,8 @@ void put(GenerateRequest request, pb::Submit& out) {
   sampling.set_min_p(request.sampling.min_p);
   sampling.set_repeat_penalty(request.sampling.repeat_penalty);
   sampling.set_repeat_last(request.sampling.repeat_last);
+  sampling.set_frequency_penalty(request.sampling.frequency_penalty);
+  sampling.set_presence_penalty(request.sampling.presence_penalty);
   if (request.sampling.seed) {
     sampling.set_seed(*request.sampling.seed);
   }
@@ -131,6 +133,8 @@ Result<Request> parse(RequestMeta meta, pb::Generate& in) {
   request.sampling.min_p = sampling.min_p();
   request.sampling.repeat_penalty = sampling.repeat_penalty();
   request.sampling.repeat_last = sampling.repeat_last();
+  request.sampling.frequency_penalty = sampling.frequency_penalty();
+  request.sampling.presence_penalty = sampling.presence_penalty();
   if (sampling.has_seed()) {
     request.sampling.seed = sampling.seed();
   }

@@ -209,6 +209,14 @@ Result<void> read_sampling(const Json& body, ChatRequest& request) {
   if (Result<void> done = read_number(body, "top_p", 0, 1, request.top_p); !done) {
     return done;
   }
+  if (Result<void> done = read_number(body, "frequency_penalty", -2, 2, request.frequency_penalty);
+      !done) {
+    return done;
+  }
+  if (Result<void> done = read_number(body, "presence_penalty", -2, 2, request.presence_penalty);
+      !done) {
+    return done;
+  }
   if (Result<void> done = read_seed(body, request.seed); !done) {
     return done;
   }

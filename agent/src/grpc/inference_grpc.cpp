@@ -32,20 +32,12 @@ runtime::SamplingParams sampling_of(const inference_pb::Sampling& in) {
   out.top_p = in.has_top_p() ? in.top_p() : 1.0F;
   out.min_p = in.has_min_p() ? in.min_p() : 0.0F;
   out.repeat_penalty = in.has_repeat_penalty() ? in.repeat_penalty() : 1.0F;
+  out.frequency_penalty = in.frequency_penalty();
+  out.presence_penalty = in.presence_penalty();
   if (in.has_seed()) {
     out.seed = in.seed();
   }
   return out;
-}
-
-Result<void> check_penalties(const inference_pb::Sampling& in) {
-  for (const float value : {in.frequency_penalty(), in.presence_penalty()}) {
-    if (value != 0.0F) {
-      return Error{Error::Code::kUnimplemented,
-                   "sampling.frequency_penalty, presence_penalty: not offered; use repeat_penalty"};
-    }
-  }
-  return {};
 }
 
 template <class Request>
@@ -60,9 +52,6 @@ CallOptions options_of(const grpc::CallbackServerContext& context, const Request
 
 template <class Request>
 Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Request& request) {
-  if (Result<void> checked = check_penalties(request.sampling()); !checked) {
-    return checked.error();
-  }
   TextJob job;
   job.call = options_of(context, request);
   job.call.request_id = request.request_id();

@@ -250,6 +250,8 @@ TextJob job_of(const openai::ChatRequest& request, const std::string& id) {
   // OpenAI's defaults, not ours.
   job.sampling.temperature = static_cast<float>(request.temperature.value_or(1.0));
   job.sampling.top_p = static_cast<float>(request.top_p.value_or(1.0));
+  job.sampling.frequency_penalty = static_cast<float>(request.frequency_penalty.value_or(0.0));
+  job.sampling.presence_penalty = static_cast<float>(request.presence_penalty.value_or(0.0));
   job.sampling.seed = request.seed;
   job.max_tokens = request.max_tokens;
   job.stop = request.stop;

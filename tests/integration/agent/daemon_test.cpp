@@ -135,12 +135,36 @@ TEST_F(Daemon, RefusesBadRequestsClearly) {
   hot.mutable_sampling()->set_temperature(-1);
   EXPECT_EQ(generate(channel, hot).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   pb::GenerateRequest id = prompt("x");
+  pb::GenerateRequest penalised = prompt("x");
+  penalised.mutable_sampling()->set_frequency_penalty(3);
+  EXPECT_EQ(generate(channel, penalised).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   id.set_request_id(std::string(65, 'x'));
   EXPECT_EQ(generate(channel, id).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(Daemon, AWorkerThatDiesFailsItsRequestAndTheDaemonGoesOn) {
   daemon_.activate_echo("1.0.0", 1, {{"commands", "1"}});
+TEST_F(Daemon, PenaltiesAreHonouredOverGrpcAndHttp) {
+  daemon_.activate_echo("1.0.0", 1);
+  daemon_.start();
+  pb::GenerateRequest request = prompt(std::string(9, 'a'));
+  EXPECT_EQ(generate(daemon_.channel("api"), request).text, "aaaaaaaaa");
+  request.mutable_sampling()->set_frequency_penalty(2);
+  const std::string varied = generate(daemon_.channel("api"), request).text;
+  EXPECT_EQ(varied.substr(0, 5), "aaaaa");
+  EXPECT_NE(varied.substr(5, 1), "a");
+  const std::string body =
+      R"({"model":"default","messages":[{"role":"user","content":"aaaaaaaaa"}],"temperature":0)";
+  EXPECT_THAT(http(daemon_.socket("http"), post("/v1/chat/completions", body + "}")),
+              HasSubstr("\"aaaaaaaaa\""));
+  EXPECT_THAT(http(daemon_.socket("http"),
+                   post("/v1/chat/completions", body + R"(,"frequency_penalty":2})")),
+              Not(HasSubstr("aaaaaa")));
+  EXPECT_THAT(http(daemon_.socket("http"),
+                   post("/v1/chat/completions", body + R"(,"presence_penalty":-3})")),
+              HasSubstr("\"param\":\"presence_penalty\""));
+}
+
   daemon_.start();
   const auto channel = daemon_.channel("api");
   ASSERT_EQ(generate(channel, prompt("alive")).text, "alive");

@@ -1,4 +1,5 @@
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "worker_harness.hpp"
@@ -79,6 +80,37 @@ TEST_F(WorkerServeTest, LengthLimitIsReported) {
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->text, "abc");
   EXPECT_EQ(answer->done.reason, FinishReason::kLength);
+}
+
+TEST_F(WorkerServeTest, PenaltiesReachTheWorkerOfTheNullEngine) {
+  const auto model = load(null_spec());
+  GenerateRequest request = prompt(*model, std::string(9, 'a'));
+  request.sampling.frequency_penalty = 2.0F;
+  const auto answer = ask(*model, request);
+  ASSERT_TRUE(answer);
+  // The echo stands 9 above the rest: five times 2 is more.
+  EXPECT_TRUE(answer->text.starts_with("aaaaa")) << answer->text;
+  EXPECT_FALSE(answer->text.starts_with("aaaaaa")) << answer->text;
+  EXPECT_EQ(answer->text, ask(*model, request)->text);
+}
+
+TEST_F(WorkerServeTest, PenaltiesChangeWhatALlamaModelSays) {
+  const auto model = load(log_triage_spec());
+  ASSERT_NE(model, nullptr);
+  GenerateRequest request = prompt(*model, "eth0: link down, link down, link down\n");
+  request.max_tokens = 48;
+  const auto plain = ask(*model, request);
+  request.sampling.frequency_penalty = 2.0F;
+  request.sampling.presence_penalty = 2.0F;
+  const auto varied = ask(*model, request);
+  ASSERT_TRUE(plain && varied);
+  const auto kinds = [](const Completion& answer) {
+    return std::set<std::int32_t>(answer.tokens.begin(), answer.tokens.end()).size();
+  };
+  EXPECT_NE(plain->tokens, varied->tokens);
+  EXPECT_GT(kinds(*varied) * plain->tokens.size(), kinds(*plain) * varied->tokens.size())
+      << "fewer repetitions for its length";
+  EXPECT_EQ(varied->tokens, ask(*model, request)->tokens);
 }
 
 TEST_F(WorkerServeTest, RefusesWhatDoesNotFitTheContext) {

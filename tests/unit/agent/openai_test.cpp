@@ -26,13 +26,15 @@ std::string param_of_problem(std::string_view body) {
 TEST(OpenAiRequest, ReadsWhatClientsSend) {
   Result<ChatRequest> parsed = parse_chat_request(
       request(
-          R"(,"temperature":0,"top_p":0.5,"seed":-3,"max_completion_tokens":9,"stop":["a","b"],)"
+          R"(,"temperature":0,"top_p":0.5,"frequency_penalty":-2,"presence_penalty":0.5,"seed":-3,"max_completion_tokens":9,"stop":["a","b"],)"
           R"("stream":true,"stream_options":{"include_usage":true},"user":"x","n":1,"tools":[])"),
       kBody);
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   EXPECT_EQ(parsed->model, "default");
   EXPECT_THAT(parsed->messages, testing::ElementsAre(ChatMessage{"user", "hi"}));
   EXPECT_EQ(parsed->temperature, 0.0);
+  EXPECT_EQ(parsed->frequency_penalty, -2.0);
+  EXPECT_EQ(parsed->presence_penalty, 0.5);
   EXPECT_EQ(parsed->max_tokens, 9U);
   EXPECT_TRUE(parsed->seed.has_value());
   EXPECT_THAT(parsed->stop, testing::ElementsAre("a", "b"));
@@ -62,6 +64,8 @@ TEST(OpenAiRequest, NamesTheParameterThatIsWrong) {
             "messages[0].content[0].type");
   EXPECT_EQ(param_of_problem(request(R"(,"temperature":"hot")")), "temperature");
   EXPECT_EQ(param_of_problem(request(R"(,"temperature":3)")), "temperature");
+  EXPECT_EQ(param_of_problem(request(R"(,"frequency_penalty":2.5)")), "frequency_penalty");
+  EXPECT_EQ(param_of_problem(request(R"(,"presence_penalty":"much")")), "presence_penalty");
   EXPECT_EQ(param_of_problem(request(R"(,"max_tokens":0)")), "max_tokens");
   EXPECT_EQ(param_of_problem(request(R"(,"n":2)")), "n");
   EXPECT_EQ(param_of_problem(request(R"(,"stop":[""])")), "stop");

@@ -56,6 +56,10 @@ TEST(Sampling, EachParameterIsBounded) {
   EXPECT_FALSE(check_sampling({.top_p = 1.5F}));
   EXPECT_FALSE(check_sampling({.min_p = 1}));
   EXPECT_FALSE(check_sampling({.repeat_penalty = 0}));
+  EXPECT_TRUE(check_sampling({.frequency_penalty = -2, .presence_penalty = 2}));
+  EXPECT_FALSE(check_sampling({.frequency_penalty = 2.1F}));
+  EXPECT_FALSE(check_sampling({.presence_penalty = -2.1F}));
+  EXPECT_FALSE(check_sampling({.presence_penalty = std::numeric_limits<float>::quiet_NaN()}));
 }
 
 }  // namespace

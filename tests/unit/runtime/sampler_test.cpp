@@ -78,6 +78,39 @@ TEST(Sampler, RepeatPenaltyTurnsAwayFromRecentTokens) {
   EXPECT_EQ(sampler.sample(logits), 0);
 }
 
+TEST(Sampler, FrequencyPenaltyGrowsWithEachUse) {
+  Sampler sampler{{.temperature = 0.0F, .frequency_penalty = 0.6F}, 1};
+  const std::vector<float> logits{3, 2};
+  std::vector<std::int32_t> answer;
+  for (int i = 0; i < 6; ++i) {
+    answer.push_back(sampler.sample(logits));
+    sampler.accept(answer.back());
+  }
+  // 3, 2.4, 1.8 < 2, then 1.4 < 1.8, and so on in turn.
+  EXPECT_EQ(answer, (std::vector<std::int32_t>{0, 0, 1, 0, 1, 0}));
+}
+
+TEST(Sampler, PresencePenaltyIsTakenOnce) {
+  Sampler sampler{{.temperature = 0.0F, .presence_penalty = 1.5F}, 1};
+  const std::vector<float> logits{3, 2};
+  std::vector<std::int32_t> answer;
+  for (int i = 0; i < 4; ++i) {
+    answer.push_back(sampler.sample(logits));
+    sampler.accept(answer.back());
+  }
+  // Both have been said after two tokens: 1.5 and 0.5 from then on.
+  EXPECT_EQ(answer, (std::vector<std::int32_t>{0, 1, 0, 0}));
+}
+
+TEST(Sampler, NegativePenaltiesInviteRepetitionAndThePromptDoesNotCount) {
+  Sampler sampler{{.temperature = 0.0F, .frequency_penalty = -2.0F, .presence_penalty = -2.0F}, 1};
+  const std::vector<float> logits{3, 2};
+  sampler.accept_prompt(1);
+  EXPECT_EQ(sampler.sample(logits), 0) << "a prompt token is no repetition";
+  sampler.accept(1);
+  EXPECT_EQ(sampler.sample(logits), 1);
+}
+
 TEST(Sampler, DamagedLogitsAreNoToken) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   Sampler greedy{{.temperature = 0.0F}, 1};

@@ -28,7 +28,11 @@ TEST(Wire, GenerateRequestSurvives) {
   GenerateRequest request;
   request.meta = meta();
   request.prompt = PromptChat{{{"user", "hi"}}};
-  request.sampling = {.temperature = 0.5F, .top_k = 3, .seed = 0};
+  request.sampling = {.temperature = 0.5F,
+                      .top_k = 3,
+                      .frequency_penalty = -1.5F,
+                      .presence_penalty = 0.25F,
+                      .seed = 0};
   request.max_tokens = 5;
   request.stop = {"x", "y"};
   const GenerateRequest back = through(request);

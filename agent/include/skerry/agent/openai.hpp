@@ -34,6 +34,8 @@ struct ChatRequest {
   std::vector<ChatMessage> messages;
   std::optional<double> temperature;
   std::optional<double> top_p;
+  std::optional<double> frequency_penalty;
+  std::optional<double> presence_penalty;
   std::optional<std::uint64_t> seed;
   std::uint32_t max_tokens = 0;
   std::vector<std::string> stop;

@@ -48,7 +48,11 @@ struct SamplingParams {
   float top_p = 1.0F;              // 1: off
   float min_p = 0.0F;              // 0: off
   float repeat_penalty = 1.0F;     // 1: off
-  std::uint32_t repeat_last = 64;  // tokens that the penalty looks back at
+  std::uint32_t repeat_last = 64;  // tokens, prompt included, that repeat_penalty looks back at
+  // Taken from the logit of a token that the answer has: once for each time, and once at all. The
+  // prompt does not count. -2 to 2; 0: off.
+  float frequency_penalty = 0.0F;
+  float presence_penalty = 0.0F;
   // Same seed, same text when the request runs alone; batching may change rounding.
   std::optional<std::uint64_t> seed;
 

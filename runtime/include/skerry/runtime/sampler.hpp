@@ -27,10 +27,13 @@ class Sampler {
   // `seed` is used when the parameters carry none.
   Sampler(const SamplingParams& params, std::uint64_t seed);
 
-  // Order: repeat penalty, top_k, temperature, top_p, min_p, draw. NaN counts as minus infinity;
-  // -1 if no logit is finite.
+  // Order: penalties, top_k, temperature, top_p, min_p, draw. NaN counts as minus infinity; -1 if
+  // no logit is finite. Penalties are those of llama.cpp's `penalties` sampler: first repeat, then
+  // frequency and presence; a test compares the two.
   std::int32_t sample(std::span<const float> logits);
-  // Adds a token to the history that the penalty looks at: prompt tokens and sampled ones.
+  // Adds a token to what the penalties look at. A prompt token counts for repeat_penalty alone: an
+  // answer that quotes its prompt is not held back by frequency and presence (as in OpenAI's API).
+  void accept_prompt(std::int32_t token);
   void accept(std::int32_t token);
 
  private:
@@ -40,12 +43,14 @@ class Sampler {
     float probability;
   };
   double draw();
+  void remember(std::int32_t token);
   void penalise(std::vector<Candidate>& candidates) const;
 
   SamplingParams params_;
   std::uint64_t state_;
   std::deque<std::int32_t> history_;
-  std::unordered_map<std::int32_t, std::uint32_t> counts_;
+  std::unordered_map<std::int32_t, std::uint32_t> counts_;    // in the window of repeat_last
+  std::unordered_map<std::int32_t, std::uint32_t> answered_;  // in the whole answer
   std::vector<Candidate> candidates_;
 };
 
