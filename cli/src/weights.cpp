@@ -9,24 +9,20 @@
 namespace skerry::cli {
 namespace {
 
-// Types that the CPU backend keeps a second, interleaved copy of.
-bool repacked(std::string_view type) {
-  return type == "q4_0" || type == "q4_K" || type == "iq4_nl" || type == "q2_K";
-}
-
 WeightsSummary summarise(const registry::GgufSummary& gguf,
                          const registry::ActivationOptions& activation) {
   runtime::GgufShape shape;
   shape.weights_bytes = gguf.weights_bytes;
   Json::Object types;
   for (const auto& [name, use] : gguf.types) {
-    if (repacked(name)) {
+    if (runtime::is_repacked_type(name)) {
       shape.repacked_bytes += use.bytes;
     }
     types[name] = Json{Json::Object{{"tensors", use.tensors}, {"bytes", use.bytes}}};
   }
   shape.block_count = static_cast<std::uint32_t>(gguf.block_count);
   shape.embedding_length = static_cast<std::uint32_t>(gguf.embedding_length);
+  shape.feed_forward_length = static_cast<std::uint32_t>(gguf.feed_forward_length);
   shape.head_count = static_cast<std::uint32_t>(gguf.head_count);
   shape.head_count_kv = static_cast<std::uint32_t>(gguf.head_count_kv);
   shape.key_length = static_cast<std::uint32_t>(gguf.key_length);

@@ -12,11 +12,20 @@ constexpr std::uint64_t kBytesPerCacheValue = 2;  // F16
 constexpr std::uint64_t kFloat = 4;
 // Rows that may have logits at once (the llamacpp plugin's limit).
 constexpr std::uint64_t kOutputRows = 64;
-// Activations alive at a time in one layer, in multiples of the widest one: an assumption on the
-// safe side, not yet compared with an engine's own figure.
-constexpr std::uint64_t kActivations = 6;
+// Values of one row that live at a time while llama.cpp computes a layer: three of the model's
+// width and three of the feed-forward's (gate, up, their product). Its own reservation is exactly
+// that.
+constexpr std::uint64_t kWideRows = 3;
+// The attention mask is F16.
+constexpr std::uint64_t kMaskBytes = 2;
+// Padding of the engine's buffers.
+constexpr std::uint64_t kComputeSlack = 64U << 10U;
 
 }  // namespace
+
+bool is_repacked_type(std::string_view type) {
+  return type == "q4_0" || type == "q4_K" || type == "iq4_nl" || type == "q2_K";
+}
 
 MemoryUse estimate_gguf(const GgufShape& shape, const GgufPlan& plan) {
   const std::uint64_t heads = std::max(shape.head_count, 1U);
@@ -33,9 +42,14 @@ MemoryUse estimate_gguf(const GgufShape& shape, const GgufPlan& plan) {
   use.weights_mapped = shape.weights_bytes;
   use.weights = shape.repacked_bytes;
   use.kv = cells * shape.block_count * heads_kv * (key + value) * kBytesPerCacheValue;
-  // Hidden states of a batch, its attention mask over the cache, logits of the rows that want them.
-  use.compute = kWorkerBase + rows * shape.embedding_length * kFloat * kActivations +
-                rows * cells * kFloat + 2 * kOutputRows * shape.vocabulary * kFloat;
+  const std::uint64_t feed_forward =
+      shape.feed_forward_length != 0 ? shape.feed_forward_length : 4ULL * shape.embedding_length;
+  // Either a layer's hidden states with the attention mask over the cache, or the logits of the
+  // rows that want them; and the logits once more where the host reads them.
+  const std::uint64_t layer = rows * kWideRows * (shape.embedding_length + feed_forward) * kFloat;
+  const std::uint64_t logits = kOutputRows * shape.vocabulary * kFloat;
+  use.compute = kWorkerBase + std::max(layer, rows * shape.embedding_length * kFloat + logits) +
+                rows * cells * kMaskBytes + logits + kComputeSlack;
   return use;
 }
 

@@ -11,6 +11,7 @@ GgufShape log_triage() {
           .repacked_bytes = 0,
           .block_count = 4,
           .embedding_length = 256,
+          .feed_forward_length = 512,
           .head_count = 4,
           .head_count_kv = 2,
           .key_length = 64,

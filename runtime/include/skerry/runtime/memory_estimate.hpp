@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "skerry/runtime/model_info.hpp"
 
@@ -18,6 +19,7 @@ struct GgufShape {
   std::uint64_t repacked_bytes = 0;
   std::uint32_t block_count = 0;
   std::uint32_t embedding_length = 0;
+  std::uint32_t feed_forward_length = 0;  // 0: four times embedding_length
   std::uint32_t head_count = 0;
   std::uint32_t head_count_kv = 0;  // 0: as head_count
   std::uint32_t key_length = 0;     // 0: embedding_length / head_count
@@ -32,9 +34,12 @@ struct GgufPlan {
   std::uint32_t max_rows = 512;
 };
 
-// F16 KV cache, unified over the sequences. An upper estimate: a worker of an engine that ran here
-// stayed below it (tests/unit/runtime/memory_estimate_test.cpp holds the figures). The worker's own
-// code is in `compute`.
+// Types (ggml's names, "q4_K") of which the CPU backend keeps a second, interleaved copy.
+bool is_repacked_type(std::string_view type);
+
+// F16 KV cache, unified over the sequences. An upper estimate, never below what the engine says it
+// allocates nor below what a worker was seen to hold, and at most 1.6 times that:
+// tests/integration/runtime/llama_memory_test.cpp compares. The worker's own code is in `compute`.
 MemoryUse estimate_gguf(const GgufShape& shape, const GgufPlan& plan);
 
 // Float and QDQ ONNX: weights are held once by the session and once in prepacked form.
