@@ -194,7 +194,12 @@ Task<void> ModelHost::run(std::shared_ptr<ModelHost> self) {
     co_return;
   }
   const auto link = std::make_shared<WorkerLink>(self->context_->executor, std::move(*spawned));
-  const WorkerCgroup cgroup(self->context_->options.cgroup, link->pid(), self->spec_.memory_limit);
+  const WorkerCgroup cgroup(
+      self->context_->files, self->context_->options.cgroup, link->pid(), self->spec_.memory_limit);
+  if (!cgroup.problem().empty()) {
+    const std::vector<LogField> fields{{"pid", link->pid()}, {"problem", cgroup.problem()}};
+    self->context_->log.warning("worker.cgroup_incomplete", fields);
+  }
   self->link_ = link;
   self->deadline_ = started + self->context_->options.start_timeout;
   self->deadline_reason_ = "did not start in time";

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "skerry/common/file_system.hpp"
 #include "skerry/runtime/supervisor.hpp"
 
 #include "restart_policy.hpp"
@@ -35,6 +36,7 @@ struct SupervisorContext {
   SupervisorOptions options;
   const Clock& clock;
   Log log;
+  SystemFileSystem files;
   int tasks = 0;   // coroutines that run
   Signal changed;  // `tasks` fell
 };

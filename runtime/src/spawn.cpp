@@ -57,11 +57,6 @@ class Attributes {
   posix_spawnattr_t attributes_{};
 };
 
-bool write_value(const std::filesystem::path& path, const std::string& value) {
-  const UniqueFd fd{open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-  return fd && write(fd.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size());
-}
-
 std::string read_first_line(const std::filesystem::path& path) {
   std::ifstream in{path};
   std::string line;
@@ -166,39 +161,50 @@ void send_signal(const UniqueFd& process, int signal) {
   }
 }
 
-WorkerCgroup::WorkerCgroup(const std::filesystem::path& parent,
+void WorkerCgroup::set(const char* file, const std::string& value) {
+  Result<std::unique_ptr<File>> control = fs_.open(leaf_ / file, OpenMode::kReadWrite);
+  Result<void> written =
+      control ? (*control)->write_at(0, as_bytes(value)) : Result<void>{control.error()};
+  if (!written) {
+    problem_ +=
+        (problem_.empty() ? "" : "; ") + std::string{file} + ": " + written.error().message();
+  }
+}
+
+WorkerCgroup::WorkerCgroup(FileSystem& fs,
+                           const std::filesystem::path& parent,
                            int pid,
-                           std::uint64_t memory_limit) {
+                           std::uint64_t memory_limit)
+    : fs_(fs) {
   if (parent.empty()) {
     return;
   }
-  std::filesystem::path leaf = parent / ("worker-" + std::to_string(pid));
-  std::error_code ec;
-  if (!std::filesystem::create_directory(leaf, ec)) {
+  leaf_ = parent / ("worker-" + std::to_string(pid));
+  if (fs_.exists(leaf_)) {
+    // Left by a worker of an earlier daemon with the same number; its process is gone.
+    static_cast<void>(fs_.remove(leaf_));
+  }
+  if (Result<void> made = fs_.create_directories(leaf_, 0755); !made) {
+    problem_ = made.error().message();
+    leaf_.clear();
     return;
   }
-  leaf_ = std::move(leaf);
-  write_value(leaf_ / "cpu.weight", std::to_string(kCpuWeight));
+  set("cpu.weight", std::to_string(kCpuWeight));
   if (memory_limit != 0) {
-    write_value(leaf_ / "memory.max", std::to_string(memory_limit + memory_limit / 10));
+    set("memory.max", std::to_string(memory_limit + memory_limit / 10));
   }
-  if (!write_value(leaf_ / "cgroup.procs", std::to_string(pid))) {
-    rmdir(leaf_.c_str());
+  const std::string before = problem_;
+  set("cgroup.procs", std::to_string(pid));
+  if (problem_ != before) {
+    static_cast<void>(fs_.remove(leaf_));
     leaf_.clear();
   }
 }
 
 WorkerCgroup::~WorkerCgroup() {
   if (active()) {
-    rmdir(leaf_.c_str());
+    static_cast<void>(fs_.remove(leaf_));
   }
-}
-
-WorkerCgroup::WorkerCgroup(WorkerCgroup&& other) noexcept : leaf_(std::exchange(other.leaf_, {})) {}
-
-WorkerCgroup& WorkerCgroup::operator=(WorkerCgroup&& other) noexcept {
-  std::swap(leaf_, other.leaf_);
-  return *this;
 }
 
 ProcessMemoryUse memory_of(int pid) {

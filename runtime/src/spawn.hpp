@@ -8,6 +8,7 @@
 #include <string>
 
 #include "skerry/common/error.hpp"
+#include "skerry/common/file_system.hpp"
 #include "skerry/common/result.hpp"
 #include "skerry/common/unique_fd.hpp"
 
@@ -34,19 +35,31 @@ std::string to_string(const ProcessEnd& end);
 
 void send_signal(const UniqueFd& process, int signal);
 
-// A leaf of a delegated cgroup v2 directory. Removes it when destroyed, which works once the
-// process has gone. An invalid one (no delegation, or not permitted) does nothing.
+// A leaf of a delegated cgroup v2 directory: less CPU weight than the daemon, memory.max where
+// there is a limit (a tenth above RLIMIT_DATA, for the pages of files and the kernel's own).
+// Removes it when destroyed, which works once the process has gone. Without a parent it does
+// nothing.
 class WorkerCgroup {
  public:
-  WorkerCgroup() = default;
-  WorkerCgroup(const std::filesystem::path& parent, int pid, std::uint64_t memory_limit);
+  // `fs` outlives it.
+  WorkerCgroup(FileSystem& fs,
+               const std::filesystem::path& parent,
+               int pid,
+               std::uint64_t memory_limit);
   ~WorkerCgroup();
-  WorkerCgroup(WorkerCgroup&& other) noexcept;
-  WorkerCgroup& operator=(WorkerCgroup&& other) noexcept;
+  WorkerCgroup(const WorkerCgroup&) = delete;
+  WorkerCgroup& operator=(const WorkerCgroup&) = delete;
+  // The process is in its leaf.
   [[nodiscard]] bool active() const { return !leaf_.empty(); }
+  // What was asked for and could not be had, for the log; empty: all is well.
+  [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
+  void set(const char* file, const std::string& value);
+
+  FileSystem& fs_;
   std::filesystem::path leaf_;
+  std::string problem_;
 };
 
 // Resident and peak bytes of a process; zero if it cannot be read.
