@@ -193,7 +193,8 @@ Task<Result<security::AuditVerification>> Administration::verify_audit(Caller ca
   co_return verified;
 }
 
-Task<Result<std::filesystem::path>> Administration::export_audit(Caller caller) {
+Task<Result<std::filesystem::path>> Administration::export_audit(Caller caller,
+                                                                 std::uint64_t from_seq) {
   Result<void> allowed =
       co_await parts_.access.authorise_read(caller, Verb::kAuditExport, "audit.export");
   if (!allowed) {
@@ -202,11 +203,12 @@ Task<Result<std::filesystem::path>> Administration::export_audit(Caller caller) 
   co_await parts_.audit.flush();
   const std::filesystem::path out =
       core_.settings->state_dir() / "staging" / ("audit-export-" + core_.random.hex(8));
-  auto work = [this, out]() -> Result<std::filesystem::path> {
+  auto work = [this, out, from_seq]() -> Result<std::filesystem::path> {
     if (Result<void> done = core_.fs.create_directories(out.parent_path()); !done) {
       return done.error();
     }
-    if (Result<void> done = security::export_audit_log(core_.fs, parts_.audit_dir, out); !done) {
+    if (Result<void> done = security::export_audit_log(core_.fs, parts_.audit_dir, out, from_seq);
+        !done) {
       return done.error();
     }
     return out;

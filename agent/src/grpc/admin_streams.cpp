@@ -112,12 +112,13 @@ Task<void> run_tail(Administration& administration,
 Task<void> run_export(Core& core,
                       Administration& administration,
                       Caller caller,
+                      std::uint64_t from_seq,
                       std::shared_ptr<StreamWriter<admin_pb::ExportAuditChunk>> writer) {
   grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
   std::filesystem::path path;
   try {
     Result<std::filesystem::path> exported =
-        co_await administration.export_audit(std::move(caller));
+        co_await administration.export_audit(std::move(caller), from_seq);
     if (exported) {
       path = *exported;
       status = co_await send_file(core, path, writer);
@@ -154,16 +155,17 @@ grpc::ServerWriteReactor<admin_pb::AuditRecord>* AdminGrpc::TailAudit(
 }
 
 grpc::ServerWriteReactor<admin_pb::ExportAuditChunk>* AdminGrpc::ExportAudit(
-    grpc::CallbackServerContext* context, const admin_pb::ExportAuditRequest*) {
+    grpc::CallbackServerContext* context, const admin_pb::ExportAuditRequest* request) {
   auto writer = StreamWriter<admin_pb::ExportAuditChunk>::make(core_);
   Result<Caller> caller = peers_.find(context->peer());
   if (!caller) {
     writer->end(to_status(caller.error()));
     return writer.get();
   }
-  boost::asio::post(core_.control, [this, writer, caller = *std::move(caller)]() mutable {
+  const std::uint64_t from = request->from_seq();
+  boost::asio::post(core_.control, [this, writer, from, caller = *std::move(caller)]() mutable {
     core_.tasks.spawn("admin.export_audit",
-                      run_export(core_, administration_, std::move(caller), writer));
+                      run_export(core_, administration_, std::move(caller), from, writer));
   });
   return writer.get();
 }

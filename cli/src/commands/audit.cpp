@@ -234,7 +234,8 @@ void add_audit_command(Command& app, Invocation& invocation) {
       audit->add_subcommand("export", "write the log to one file that verifies offline");
   const auto export_options = add_action<AuditExportOptions>(save, invocation, run_audit_export);
   save->add_option("--out", export_options->out, "a new file")->required();
-  save->add_option("--from", export_options->from, "from this sequence number on");
+  save->add_option(
+      "--from", export_options->from, "from the last checkpoint at or before this record on");
 }
 
 }  // namespace skerry::cli

@@ -273,6 +273,28 @@ TEST_F(Daemon, PolicyDeniesAndTheDenialIsInTheVerifiedAuditLog) {
   EXPECT_GT(verified.records(), 0U);
 }
 
+  const auto exported = [&admin](std::uint64_t from) {
+    grpc::ClientContext call;
+    deadline(call);
+    admin::v1::ExportAuditRequest wanted;
+    wanted.set_from_seq(from);
+    auto pieces = admin->ExportAudit(&call, wanted);
+    admin::v1::ExportAuditChunk chunk;
+    std::string all_bytes;
+    while (pieces->Read(&chunk)) {
+      all_bytes += chunk.data();
+    }
+    return std::pair(pieces->Finish(), all_bytes);
+  };
+  const auto [whole_status, whole] = exported(0);
+  ASSERT_TRUE(whole_status.ok()) << whole_status.error_message();
+  const auto [tail_status, tail] = exported(verified.records() - 1);
+  ASSERT_TRUE(tail_status.ok()) << tail_status.error_message();
+  EXPECT_THAT(whole, HasSubstr("policy.set"));
+  EXPECT_THAT(tail, Not(HasSubstr("policy.set"))) << "only what came later";
+  EXPECT_LT(tail.size(), whole.size());
+  EXPECT_EQ(exported(verified.records() + 1000).first.error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
 TEST_F(Daemon, OpenAiChatStreamsAndAnswersWhole) {
   daemon_.activate_echo("1.0.0", 1);
   daemon_.start();

@@ -131,6 +131,33 @@ TEST_F(AuditLogTest, ProvesInclusionAndConsistency) {
   EXPECT_EQ((*log)->prove_inclusion(0, 18).error().code(), Error::Code::kInvalidArgument);
 }
 
+TEST_F(AuditLogTest, AnExportFromARecordBeginsAtTheCheckpointBeforeIt) {
+  device_.options.segment_bytes = 6000;
+  device_.options.checkpoint_records = 4;
+  const auto log = device_.open(fs_);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE((*log)->append(AuditFixture::grouped()));
+  }
+  ASSERT_TRUE((*log)->flush());
+  for (std::uint64_t from = 0; from <= 50; ++from) {
+    const auto file = dir_ / ("from-" + std::to_string(from));
+    const auto exported = export_audit_log(fs_, device_.options.directory, file, from);
+    ASSERT_TRUE(exported) << from << ": " << exported.error().to_string();
+    const auto verified = device_.verify(fs_, file);
+    ASSERT_TRUE(verified) << from;
+    EXPECT_TRUE(verified->ok()) << from << ": " << verified->findings.front().to_string();
+    EXPECT_EQ(verified->size, 50U) << from;
+    EXPECT_LE(verified->first_seq, from);
+    EXPECT_LT(from - verified->first_seq, 4U) << "a checkpoint is never further away";
+    EXPECT_EQ(verified->sealed, 50U) << from;
+  }
+  const auto beyond = export_audit_log(fs_, device_.options.directory, dir_ / "beyond", 51);
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().code(), Error::Code::kInvalidArgument);
+  EXPECT_FALSE(fs_.exists(dir_ / "beyond"));
+  EXPECT_FALSE(fs_.exists(dir_ / "beyond.new"));
+}
+
 TEST_F(AuditLogTest, ExportsOneFileThatVerifiesAlone) {
   device_.options.segment_bytes = 2000;
   const auto log = device_.open(fs_);

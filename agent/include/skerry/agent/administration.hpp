@@ -59,8 +59,9 @@ class Administration {
 
   Task<Result<bool>> forgive(Caller caller, std::string digest);
   Task<Result<security::AuditVerification>> verify_audit(Caller caller);
-  // A file of its own with the whole log; removed by the caller.
-  Task<Result<std::filesystem::path>> export_audit(Caller caller);
+  // A file of its own with the log from the last checkpoint at or before `from_seq` on; removed by
+  // the caller.
+  Task<Result<std::filesystem::path>> export_audit(Caller caller, std::uint64_t from_seq);
   Task<Result<std::vector<security::AuditEntry>>> read_audit(std::uint64_t from, std::size_t max);
 
   struct Collected {

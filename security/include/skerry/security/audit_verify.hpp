@@ -60,10 +60,14 @@ Result<AuditVerification> verify_audit_log(FileSystem& fs,
                                            const PublicKey& key,
                                            const AuditVerifyOptions& options);
 
-// Writes all segments of `directory` into one file that `verify_audit_log` accepts and that can be
-// checked offline. Flush the log first to have everything sealed. Durable on return.
+// Writes the segments of `directory` into one file that `verify_audit_log` accepts and that can be
+// checked offline. With `from_seq` it begins at the last checkpoint at or before that record, so
+// that what is exported is still proven by the log's own signatures: `first_seq` is at most
+// `from_seq`. Flush the log first to have everything sealed. Durable on return. kInvalidArgument if
+// the log has no record `from_seq` yet.
 Result<void> export_audit_log(FileSystem& fs,
                               const std::filesystem::path& directory,
-                              const std::filesystem::path& out_file);
+                              const std::filesystem::path& out_file,
+                              std::uint64_t from_seq = 0);
 
 }  // namespace skerry::security
