@@ -1,8 +1,8 @@
 #pragma once
 
 // The controller as witness of a device's audit log: it keeps the largest tree head that the device
-// ever signed and notices a log that shrank or forked. A pure function; the session keeps its
-// verdict. Consistency proofs between two heads are not in the protocol yet, so growth is believed.
+// signed and proved to continue the one before (RFC 6962 §2.1.2), and notices a log that shrank or
+// forked. Pure functions; the session asks for proofs and keeps the verdicts.
 
 #include <cstdint>
 #include <optional>
@@ -20,6 +20,8 @@ struct WitnessVerdict {
   bool changed = false;
   // Not empty when this checkpoint itself was refused.
   std::string finding;
+  // The checkpoint is in order and its log is longer than what is held: `judge_growth` decides.
+  bool needs_proof = false;
 };
 
 // `current`: the device claims that this is its log's present head (its hello), so a smaller one
@@ -30,5 +32,12 @@ WitnessVerdict judge_checkpoint(const std::string& device_id,
                                 const fleet::v1::AuditCheckpoint& checkpoint,
                                 bool current,
                                 std::int64_t now_ms);
+
+// A longer log's checkpoint (that `judge_checkpoint` found in order) with the device's proof. A
+// refusal names the two trees: both are signed by the device, so either is evidence against it.
+WitnessVerdict judge_growth(const AuditWitnessRecord& held,
+                            const fleet::v1::AuditCheckpoint& checkpoint,
+                            const fleet::v1::AuditProof& proof,
+                            std::int64_t now_ms);
 
 }  // namespace skerry::controller

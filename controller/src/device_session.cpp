@@ -5,8 +5,6 @@
 
 #include "skerry/common/id.hpp"
 
-#include "audit_witness.hpp"
-
 namespace skerry::controller {
 namespace {
 
@@ -58,6 +56,8 @@ Result<TelemetryChunkRecord> to_chunk(const pb::TelemetryChunk& chunk, std::int6
   return record;
 }
 
+constexpr std::string_view kAuditConsistency = "audit_consistency";
+
 bool known_stream(std::string_view stream) {
   return stream == "telemetry" || stream == "audit" || stream == "events";
 }
@@ -99,6 +99,8 @@ Result<DeviceSession::Outcome> DeviceSession::on_message(const pb::DeviceMessage
       return on_report(message.report());
     case pb::DeviceMessage::kOutbox:
       return on_outbox(message.outbox());
+    case pb::DeviceMessage::kAuditProof:
+      return on_audit_proof(message.audit_proof());
     case pb::DeviceMessage::kHeartbeat: {
       Outcome outcome;
       outcome.replies.emplace_back().mutable_heartbeat()->set_wall_time_unix_ms(
@@ -127,11 +129,9 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
       !seen) {
     return seen.error();
   }
-  if (hello.has_audit()) {
-    if (auto witnessed = witness(hello.audit(), true); !witnessed) {
-      return witnessed.error();
-    }
-  }
+  proves_growth_ =
+      std::find(hello.capabilities().begin(), hello.capabilities().end(), kAuditConsistency) !=
+      hello.capabilities().end();
   // After a restored store the generations must pass what the device has already seen.
   auto desired = store_.desired(device_id_);
   if (!desired) {
@@ -158,12 +158,18 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   }
   Outcome outcome;
   auto* answer = outcome.replies.emplace_back().mutable_hello();
+  answer->add_capabilities(std::string{kAuditConsistency});
   answer->set_protocol_version(kProtocolVersion);
   answer->set_min_protocol_version(kMinProtocolVersion);
   answer->set_wall_time_unix_ms(static_cast<std::uint64_t>(now));
   answer->set_controller_version(std::string{kControllerVersion});
   for (const auto& mark : *marks) {
     (*answer->mutable_acknowledged())[mark.stream] = static_cast<std::uint64_t>(mark.highest_seq);
+  }
+  if (hello.has_audit()) {
+    if (auto witnessed = witness(hello.audit(), true, outcome); !witnessed) {
+      return witnessed.error();
+    }
   }
   protocol_ = *protocol;
   outcome.greeted = true;
@@ -283,34 +289,93 @@ Result<DeviceSession::Outcome> DeviceSession::on_outbox(const pb::OutboxBatch& b
     return applied.error();
   }
   Outcome outcome;
-  for (const std::size_t index : applied->applied) {
-    const auto& record = batch.records(static_cast<int>(index));
-    outcome.reports_changed |= record.has_report();
-    if (record.has_audit()) {
-      if (auto witnessed = witness(record.audit(), false); !witnessed) {
-        return witnessed.error();
-      }
-    }
-  }
   auto* ack = outcome.replies.emplace_back().mutable_ack();
   for (const auto& mark : applied->marks) {
     (*ack->mutable_acknowledged())[mark.stream] = static_cast<std::uint64_t>(mark.highest_seq);
   }
+  for (const std::size_t index : applied->applied) {
+    const auto& record = batch.records(static_cast<int>(index));
+    outcome.reports_changed |= record.has_report();
+    if (record.has_audit()) {
+      if (auto witnessed = witness(record.audit(), false, outcome); !witnessed) {
+        return witnessed.error();
+      }
+    }
+  }
   return outcome;
 }
 
-Result<void> DeviceSession::witness(const pb::AuditCheckpoint& checkpoint, bool current) {
+Result<void> DeviceSession::witness(const pb::AuditCheckpoint& checkpoint,
+                                    bool current,
+                                    Outcome& outcome) {
   const auto held = store_.witness(device_id_);
   if (!held) {
     return held.error();
   }
   const auto verdict = judge_checkpoint(
       device_id_, *held, checkpoint, current, clock_.wall_now().time_since_epoch().count());
+  if (!verdict.needs_proof) {
+    return keep(verdict);
+  }
+  if (!proves_growth_) {
+    // It keeps what it has: a log that grew unproven may as well have been rewritten.
+    log_.warning("audit.growth_unproven",
+                 {{"device", device_id_},
+                  {"held", (*held)->size},
+                  {"offered", checkpoint.size()},
+                  {"hint", "update the agent on the device"}});
+    return {};
+  }
+  if (unproven_) {
+    if (!next_unproven_ || next_unproven_->size() < checkpoint.size()) {
+      next_unproven_ = checkpoint;
+    }
+    return {};
+  }
+  unproven_ = checkpoint;
+  auto* request = outcome.replies.emplace_back().mutable_audit_proof();
+  request->set_old_size(static_cast<std::uint64_t>((*held)->size));
+  request->set_new_size(checkpoint.size());
+  return {};
+}
+
+Result<void> DeviceSession::keep(const WitnessVerdict& verdict) {
   if (!verdict.finding.empty()) {
     log_.warning("audit.checkpoint_refused",
                  {{"device", device_id_}, {"finding", verdict.finding}});
   }
   return verdict.changed ? store_.set_witness(verdict.record) : Result<void>{};
+}
+
+Result<DeviceSession::Outcome> DeviceSession::on_audit_proof(const pb::AuditProof& proof) {
+  if (!unproven_ || proof.new_size() != unproven_->size()) {
+    return Error{Error::Code::kFailedPrecondition, "an audit proof that was not asked for"};
+  }
+  const pb::AuditCheckpoint checkpoint = *std::exchange(unproven_, std::nullopt);
+  const auto held = store_.witness(device_id_);
+  if (!held) {
+    return held.error();
+  }
+  Outcome outcome;
+  const bool current = *held && proof.old_size() == static_cast<std::uint64_t>((*held)->size);
+  if (!current) {
+    // Another connection of this device moved the head meanwhile.
+    if (auto again = witness(checkpoint, false, outcome); !again) {
+      return again.error();
+    }
+    return outcome;
+  }
+  const auto verdict =
+      judge_growth(**held, checkpoint, proof, clock_.wall_now().time_since_epoch().count());
+  if (auto kept = keep(verdict); !kept) {
+    return kept.error();
+  }
+  if (const auto next = std::exchange(next_unproven_, std::nullopt); next) {
+    if (auto witnessed = witness(*next, false, outcome); !witnessed) {
+      return witnessed.error();
+    }
+  }
+  return outcome;
 }
 
 pb::ControllerMessage desired_message(const std::vector<DesiredSlotRecord>& slots) {

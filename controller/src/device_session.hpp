@@ -6,6 +6,7 @@
 // store.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "skerry/common/result.hpp"
 #include "skerry/controller/store.hpp"
 #include "skerry/fleet/v1/device.pb.h"
+
+#include "audit_witness.hpp"
 
 namespace skerry::controller {
 
@@ -62,7 +65,12 @@ class DeviceSession {
   Result<Outcome> on_outbox(const fleet::v1::OutboxBatch& batch);
   Result<OutboxEntry> to_entry(const fleet::v1::OutboxRecord& record) const;
   Result<SlotReportRecord> to_report(const fleet::v1::SlotReport& report) const;
-  Result<void> witness(const fleet::v1::AuditCheckpoint& checkpoint, bool current);
+  Result<Outcome> on_audit_proof(const fleet::v1::AuditProof& proof);
+  // Keeps the checkpoint, refuses it, or asks the device for a proof through `outcome`.
+  Result<void> witness(const fleet::v1::AuditCheckpoint& checkpoint,
+                       bool current,
+                       Outcome& outcome);
+  Result<void> keep(const WitnessVerdict& verdict);
 
   Store& store_;
   const Clock& clock_;
@@ -70,6 +78,11 @@ class DeviceSession {
   std::string device_id_;
   std::string tenant_id_;
   std::uint32_t protocol_ = 0;
+  // The device can prove that its audit log only grew.
+  bool proves_growth_ = false;
+  // The checkpoint that a proof was asked for, and the largest that came meanwhile.
+  std::optional<fleet::v1::AuditCheckpoint> unproven_;
+  std::optional<fleet::v1::AuditCheckpoint> next_unproven_;
 };
 
 // The desired state of a device as its message.

@@ -30,6 +30,7 @@ fleet_pb::DeviceMessage Session::hello(
   hello.add_capabilities("outbox");
   hello.add_capabilities("slot_reports");
   hello.add_capabilities("image_repository");
+  hello.add_capabilities("audit_consistency");
   *hello.mutable_info() = identity_.info;
   hello.set_boot_id(identity_.boot_id);
   hello.set_wall_time_unix_ms(wall_ms);
@@ -66,6 +67,11 @@ Result<Session::Effects> Session::on_message(const fleet_pb::ControllerMessage& 
       return effects;
     case Case::kHeartbeat:
       effects.wall_ms = message.heartbeat().wall_time_unix_ms();
+      return effects;
+    case Case::kAuditProof:
+      effects.prove.emplace();
+      effects.prove->old_size = message.audit_proof().old_size();
+      effects.prove->new_size = message.audit_proof().new_size();
       return effects;
     case Case::kMetadataChanged:
       effects.refresh_trust = true;

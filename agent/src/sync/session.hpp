@@ -49,6 +49,12 @@ class Session {
     };
     std::vector<SlotOffer> offers;
     bool refresh_trust = false;
+    // The controller wants it proven that our audit log of the new size continues the old one.
+    struct AuditGrowth {
+      std::uint64_t old_size = 0;
+      std::uint64_t new_size = 0;
+    };
+    std::optional<AuditGrowth> prove;
     // The controller's clock, for the time floor.
     std::uint64_t wall_ms = 0;
   };

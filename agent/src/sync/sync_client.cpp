@@ -109,6 +109,9 @@ struct SyncClient::Impl {
   Task<void> refresh_trust();
   [[nodiscard]] fleet_pb::SlotReport to_report(const SlotView& view) const;
   [[nodiscard]] std::optional<fleet_pb::AuditCheckpoint> checkpoint() const;
+  Task<void> prove_growth(std::uint64_t old_size,
+                          std::uint64_t new_size,
+                          std::shared_ptr<Stream> stream);
   void put(std::string_view stream, const fleet_pb::OutboxRecord& record);
   void set_state(std::string_view name, const std::string& error = {});
 
@@ -388,11 +391,36 @@ Task<void> SyncClient::Impl::refresh_trust() {
   if (!outcome) {
     core.log.warning("trust.refresh_failed", outcome.error());
   } else if (outcome->changed) {
+  if (effects.prove) {
+    core.tasks.spawn("sync.prove_audit",
+                     prove_growth(effects.prove->old_size, effects.prove->new_size, stream));
+  }
     core.log.info("trust.refreshed",
                   {{"targets", outcome->targets_version},
                    {"snapshot", outcome->snapshot_version},
                    {"timestamp", outcome->timestamp_version}});
   }
+// For the witness: that the log only grew. It reads the segments in between.
+Task<void> SyncClient::Impl::prove_growth(std::uint64_t old_size,
+                                          std::uint64_t new_size,
+                                          std::shared_ptr<Stream> stream) {
+  auto work = [this, old_size, new_size] { return audit.prove_consistency(old_size, new_size); };
+  Result<std::vector<Digest>> proof = co_await async::offload(strand, std::move(work));
+  fleet_pb::DeviceMessage message;
+  fleet_pb::AuditProof& out = *message.mutable_audit_proof();
+  out.set_old_size(old_size);
+  out.set_new_size(new_size);
+  if (proof) {
+    for (const Digest& hash : *proof) {
+      out.add_hashes(hash.raw());
+    }
+  } else {
+    core.log.error("audit.growth_not_proven", proof.error());
+    out.set_error(proof.error().to_string());
+  }
+  stream->write(std::move(message));
+}
+
 }
 
 Task<void> SyncClient::Impl::write_loop(std::shared_ptr<Stream> stream,

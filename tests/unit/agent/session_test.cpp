@@ -100,6 +100,20 @@ TEST(SyncSession, TurnsDesiredStateIntoOffers) {
   EXPECT_EQ(effects->offers[0].offer.rollout_id, "r1");
 }
 
+TEST(SyncSession, TakesARequestToProveTheAuditLog) {
+  Session session = established();
+  const pb::DeviceMessage greeting = session.hello(1, {}, std::nullopt);
+  EXPECT_THAT(greeting.hello().capabilities(), testing::Contains("audit_consistency"));
+  pb::ControllerMessage message;
+  message.mutable_audit_proof()->set_old_size(5);
+  message.mutable_audit_proof()->set_new_size(9);
+  Result<Session::Effects> effects = session.on_message(message);
+  ASSERT_TRUE(effects);
+  ASSERT_TRUE(effects->prove);
+  EXPECT_EQ(effects->prove->old_size, 5U);
+  EXPECT_EQ(effects->prove->new_size, 9U);
+}
+
 TEST(SyncSession, RefusesADesiredStateBeyondItsLimits) {
   Session session = established();
   pb::ControllerMessage many;

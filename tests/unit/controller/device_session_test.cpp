@@ -1,6 +1,11 @@
 #include "device_session.hpp"
 
+#include <span>
+
 #include <gtest/gtest.h>
+
+#include "skerry/security/checkpoint.hpp"
+#include "skerry/security/merkle.hpp"
 
 #include "temp_dir.hpp"
 
@@ -183,6 +188,119 @@ TEST_F(SessionTest, HostileOutboxRecordsAreRefusedWhole) {
   EXPECT_FALSE(
       session_->on_message(with([](auto& r) { r.mutable_telemetry()->set_start_unix_ms(~0ULL); })));
   EXPECT_TRUE(store_->outbox_marks("gw-1")->empty());
+}
+
+// A device's log, its checkpoints and its proofs.
+class WitnessedDevice {
+ public:
+  void grow(int records, const std::string& what = "record ") {
+    for (int i = 0; i < records; ++i) {
+      leaves_.push_back(security::merkle_leaf(as_bytes(what + std::to_string(leaves_.size()))));
+    }
+  }
+  void rewrite_from(std::size_t first) {
+    const auto size = leaves_.size();
+    leaves_.resize(first);
+    grow(static_cast<int>(size - first), "forged ");
+  }
+  [[nodiscard]] pb::AuditCheckpoint head() const {
+    const security::Checkpoint head{
+        "skerry.audit/gw-1", leaves_.size(), security::merkle_root(leaves_)};
+    pb::AuditCheckpoint out;
+    out.set_size(head.size);
+    out.set_root(head.root.raw());
+    out.set_note(*security::sign_checkpoint(head, head.origin, *key_));
+    out.set_verifier_key(*security::note_verifier_key(head.origin, key_->public_key()));
+    return out;
+  }
+  [[nodiscard]] pb::DeviceMessage answer(const pb::AuditProofRequest& request) const {
+    pb::DeviceMessage message;
+    pb::AuditProof& proof = *message.mutable_audit_proof();
+    proof.set_old_size(request.old_size());
+    proof.set_new_size(request.new_size());
+    const std::span<const Digest> log{leaves_.data(), request.new_size()};
+    const auto hashes = security::consistency_proof(log, request.old_size());
+    for (const Digest& hash : *hashes) {
+      proof.add_hashes(hash.raw());
+    }
+    return message;
+  }
+  [[nodiscard]] pb::DeviceMessage outbox(std::uint64_t seq) const {
+    pb::DeviceMessage message;
+    auto* record = message.mutable_outbox()->add_records();
+    record->set_stream("audit");
+    record->set_seq(seq);
+    *record->mutable_audit() = head();
+    return message;
+  }
+
+ private:
+  std::vector<Digest> leaves_;
+  std::unique_ptr<security::Signer> key_ =
+      std::move(*security::make_memory_signer(security::KeyAlgorithm::kEd25519));
+};
+
+TEST_F(SessionTest, ALogThatGrewIsProvenBeforeItIsWitnessed) {
+  WitnessedDevice device;
+  device.grow(5);
+  auto message = hello();
+  message.mutable_hello()->add_capabilities("audit_consistency");
+  *message.mutable_hello()->mutable_audit() = device.head();
+  ASSERT_TRUE(session_->on_message(message));
+  EXPECT_EQ((*store_->witness("gw-1"))->size, 5) << "the first head is trusted";
+
+  device.grow(4);
+  const auto asked = session_->on_message(device.outbox(1));
+  ASSERT_TRUE(asked) << asked.error().to_string();
+  ASSERT_EQ(asked->replies.size(), 2U);
+  EXPECT_EQ(asked->replies[1].audit_proof().old_size(), 5U);
+  EXPECT_EQ(asked->replies[1].audit_proof().new_size(), 9U);
+  EXPECT_EQ((*store_->witness("gw-1"))->size, 5);
+  // Two more while the proof is on its way: one request at a time, then the largest.
+  device.grow(1);
+  EXPECT_EQ(session_->on_message(device.outbox(2))->replies.size(), 1U);
+  device.grow(6);
+  EXPECT_EQ(session_->on_message(device.outbox(3))->replies.size(), 1U);
+  const auto next = session_->on_message(device.answer(asked->replies[1].audit_proof()));
+  ASSERT_TRUE(next) << next.error().to_string();
+  EXPECT_EQ((*store_->witness("gw-1"))->size, 9);
+  ASSERT_EQ(next->replies.size(), 1U);
+  EXPECT_EQ(next->replies[0].audit_proof().old_size(), 9U);
+  EXPECT_EQ(next->replies[0].audit_proof().new_size(), 16U);
+  ASSERT_TRUE(session_->on_message(device.answer(next->replies[0].audit_proof())));
+  EXPECT_EQ((*store_->witness("gw-1"))->size, 16);
+  EXPECT_EQ((*store_->witness("gw-1"))->flag, "");
+  EXPECT_EQ(refusal(device.answer(next->replies[0].audit_proof())).code(),
+            Error::Code::kFailedPrecondition);
+}
+
+TEST_F(SessionTest, ADeviceThatRewroteItsLogIsFoundOut) {
+  WitnessedDevice device;
+  device.grow(9);
+  auto message = hello();
+  message.mutable_hello()->add_capabilities("audit_consistency");
+  *message.mutable_hello()->mutable_audit() = device.head();
+  ASSERT_TRUE(session_->on_message(message));
+  device.rewrite_from(3);
+  device.grow(5);
+  const auto asked = session_->on_message(device.outbox(1));
+  ASSERT_EQ(asked->replies.size(), 2U);
+  ASSERT_TRUE(session_->on_message(device.answer(asked->replies[1].audit_proof())));
+  const auto held = *store_->witness("gw-1");
+  EXPECT_EQ(held->size, 9);
+  EXPECT_TRUE(held->flag.starts_with("fork: the signed log of 14 records")) << held->flag;
+}
+
+TEST_F(SessionTest, AnOldAgentThatCannotProveKeepsItsOldHead) {
+  WitnessedDevice device;
+  device.grow(5);
+  auto message = hello();
+  *message.mutable_hello()->mutable_audit() = device.head();
+  ASSERT_TRUE(session_->on_message(message));
+  device.grow(5);
+  EXPECT_EQ(session_->on_message(device.outbox(1))->replies.size(), 1U) << "only the ack";
+  EXPECT_EQ((*store_->witness("gw-1"))->size, 5);
+  EXPECT_EQ((*store_->witness("gw-1"))->flag, "") << "an old program is no fork";
 }
 
 TEST_F(SessionTest, AMessageOfANewerProtocolIsIgnored) {
