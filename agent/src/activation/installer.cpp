@@ -11,14 +11,11 @@ namespace skerry::agent {
 namespace {
 
 constexpr std::uint64_t kMaxGolden = 64ULL << 20U;
-constexpr std::string_view kTimeFloor = "time";
-// When this program was made: no clock before it is believed.
-constexpr WallTime kBuildTime{std::chrono::milliseconds{SKERRY_BUILD_TIME_MS}};
 
 // Collects a small blob in memory.
-class TextSink final : public registry::ByteSink {
+class MemorySink final : public registry::ByteSink {
  public:
-  explicit TextSink(std::uint64_t limit) : limit_(limit) {}
+  explicit MemorySink(std::uint64_t limit) : limit_(limit) {}
   Result<void> write(ByteView bytes) override {
     if (text_.size() + bytes.size() > limit_) {
       return Error{Error::Code::kTooLarge, "more bytes than the signed length"};
@@ -56,18 +53,20 @@ registry::RuntimeProfile profile_of(const std::string& plugin) {
 Installer::Installer(Core& core,
                      registry::Catalogue& catalogue,
                      registry::BlobStore& store,
+                     DeviceTime& time,
                      std::uint64_t memory)
     : core_(core),
       catalogue_(catalogue),
       store_(store),
+      time_(time),
       memory_(memory),
       metadata_(registry::make_metadata_store(catalogue, "image")) {}
 
-security::TrustedTime Installer::trusted_time() {
-  const std::uint64_t floor = catalogue_.floor(kTimeFloor).value_or(std::uint64_t{0});
-  const security::TimeFloor time{
-      kBuildTime, WallTime{std::chrono::milliseconds{static_cast<std::int64_t>(floor)}}};
-  return time.now(core_.clock, security::TimeQuality::kUnattested);
+Result<void> Installer::persist_time_floor() {
+  const auto floor = time_.floor().time_since_epoch().count();
+  Result<std::uint64_t> raised =
+      catalogue_.raise_floor(kTimeFloor, static_cast<std::uint64_t>(std::max<long>(floor, 0)));
+  return raised ? Result<void>{} : raised.error().with_context("time floor");
 }
 
 Result<void> Installer::bootstrap_trust(std::string_view root) {
@@ -85,15 +84,10 @@ Result<void> Installer::bootstrap_trust(std::string_view root) {
 Result<security::tuf::RefreshOutcome> Installer::refresh_trust(ModelSource& source) {
   const std::lock_guard lock{trust_};
   security::tuf::Client client{*metadata_, source.metadata()};
-  Result<security::tuf::RefreshOutcome> outcome = client.refresh(trusted_time());
-  if (outcome && outcome->issued) {
-    const auto issued = outcome->issued->time_since_epoch().count();
-    if (issued > 0) {
-      if (Result<std::uint64_t> raised =
-              catalogue_.raise_floor(kTimeFloor, static_cast<std::uint64_t>(issued));
-          !raised) {
-        return raised.error();
-      }
+  Result<security::tuf::RefreshOutcome> outcome = client.refresh(time_.now());
+  if (outcome && outcome->issued && time_.issued(*outcome->issued)) {
+    if (Result<void> persisted = persist_time_floor(); !persisted) {
+      return persisted.error();
     }
   }
   return outcome;
@@ -110,7 +104,7 @@ Result<std::string> Installer::fetch_manifest(ModelSource& source,
       return std::string{as_text(*bytes)};
     }
   }
-  TextSink sink{std::min<std::uint64_t>(length, registry::ManifestLimits::kBytes)};
+  MemorySink sink{std::min<std::uint64_t>(length, registry::ManifestLimits::kBytes)};
   const registry::BlobRange range{digest, 0, length};
   if (Result<void> read = source.blobs().read(range, sink, cancel); !read) {
     return read.error();
@@ -135,7 +129,7 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
     Result<security::tuf::RefreshOutcome> refreshed = refresh_trust(source);
     const std::lock_guard lock{trust_};
     security::tuf::Client client{*metadata_, source.metadata()};
-    if (Result<void> loaded = client.load(trusted_time()); !loaded) {
+    if (Result<void> loaded = client.load(time_.now()); !loaded) {
       return refreshed ? loaded.error() : refreshed.error();
     }
     const security::tuf::TargetFile* found = client.find_target(offer.target);
@@ -162,7 +156,7 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
                  "the offer names manifest " + offer.manifest_digest +
                      ", the image repository signed " + digest->to_string()};
   }
-  if (const std::optional<WallTime> end = target->not_after(); end && trusted_time().now > *end) {
+  if (const std::optional<WallTime> end = target->not_after(); end && time_.now().now > *end) {
     return Error{Error::Code::kMetadataExpired,
                  offer.target + " may not be installed after " + to_rfc3339(*end)};
   }

@@ -42,6 +42,8 @@ struct StoredState {
   std::optional<StateDir> dir;
   std::shared_ptr<const security::Signer> audit_key;
   std::unique_ptr<registry::Catalogue> catalogue;
+  // Before the audit log, which asks it.
+  std::unique_ptr<DeviceTime> time;
   std::unique_ptr<registry::BlobStore> store;
   std::unique_ptr<security::PolicyStore> policy;
   std::unique_ptr<security::TokenStore> tokens;
@@ -113,12 +115,18 @@ Result<StoredState> open_state(Core& core) {
       !done) {
     return done.error();
   }
+  const std::uint64_t floor = state.catalogue->floor(kTimeFloor).value_or(std::uint64_t{0});
+  state.time = std::make_unique<DeviceTime>(
+      core.clock,
+      WallTime{std::chrono::milliseconds{static_cast<std::int64_t>(floor)}},
+      kernel_clock_synchronised);
   security::AuditOptions audit;
   audit.directory = root / "audit";
   // The key names the log: it is there before enrolment gives the device an id.
   audit.device_id = state.audit_key->public_key().key_id().substr(0, 16);
   audit.origin = "skerry.audit/" + audit.device_id;
   audit.tenant = settings.device().tenant;
+  audit.time_quality = [time = state.time.get()] { return time->now().quality; };
   audit.checkpoint_interval = settings.audit().checkpoint_interval;
   audit.checkpoint_records = static_cast<std::uint64_t>(settings.audit().checkpoint_records);
   if (auto done =
@@ -192,7 +200,7 @@ class Daemon {
         budget_(memory_budget(core.fs, *core.settings)),
         host_(core, *state.catalogue, *state.store, *supervisor_, budget_),
         inference_(core, access_, audit_, metrics_, host_),
-        installer_(core, *state.catalogue, *state.store, budget_),
+        installer_(core, *state.catalogue, *state.store, *state.time, budget_),
         slots_(core, installer_, host_, audit_),
         administration_(core,
                         Administration::Parts{access_,
@@ -377,7 +385,7 @@ class Daemon {
     sources.ready = [this] { return ready_; };
     sources.sync = [this] { return sync_.state(); };
     sources.outbox = [this] { return state_.outbox->status().value_or(OutboxStatus{}); };
-    sources.clock_state = [] { return std::string{"unattested"}; };
+    sources.clock = [this] { return state_.time->state(); };
     return sources;
   }
 

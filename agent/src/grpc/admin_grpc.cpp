@@ -111,7 +111,9 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                      response->set_audit_root(parts.audit.log().checkpoint().root.to_string());
                      response->set_memory_budget_bytes(parts.host.budget());
                      response->set_memory_used_bytes(parts.host.used());
-                     response->set_clock_state(sources_.clock_state());
+                     DeviceTime::State clock = sources_.clock();
+                     response->set_clock_state(std::move(clock.word));
+                     response->set_clock_detail(std::move(clock.detail));
                      response->set_resident_bytes(process_use().resident);
                      co_return grpc::Status::OK;
                    });

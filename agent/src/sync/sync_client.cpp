@@ -27,6 +27,8 @@ using Stream = async::BidiStream<fleet_pb::DeviceMessage, fleet_pb::ControllerMe
 constexpr std::chrono::seconds kHelloDeadline{20};
 // A refusal seldom heals by itself: somebody has to bring a new token or a newer program.
 constexpr std::chrono::milliseconds kRefusedPause{5'000};
+// 9999-12-31: what RFC 3339 can say.
+constexpr std::uint64_t kLatestWallMs = 253'402'300'799'000;
 constexpr std::size_t kBatchBytes = 512U << 10U;
 // Messages waiting to be sent before the outbox holds back.
 constexpr std::size_t kMaxBacklog = 64;
@@ -107,11 +109,11 @@ struct SyncClient::Impl {
   Task<void> hello_timeout(std::shared_ptr<sync::Session> session);
   Task<void> apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream);
   Task<void> refresh_trust();
-  [[nodiscard]] fleet_pb::SlotReport to_report(const SlotView& view) const;
-  [[nodiscard]] std::optional<fleet_pb::AuditCheckpoint> checkpoint() const;
   Task<void> prove_growth(std::uint64_t old_size,
                           std::uint64_t new_size,
                           std::shared_ptr<Stream> stream);
+  [[nodiscard]] fleet_pb::SlotReport to_report(const SlotView& view) const;
+  [[nodiscard]] std::optional<fleet_pb::AuditCheckpoint> checkpoint() const;
   void put(std::string_view stream, const fleet_pb::OutboxRecord& record);
   void set_state(std::string_view name, const std::string& error = {});
 
@@ -353,6 +355,16 @@ Task<void> SyncClient::Impl::read_loop(std::shared_ptr<Stream> stream,
 }
 
 Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream) {
+  if (effects.wall_ms > 0 && effects.wall_ms < kLatestWallMs) {
+    const WallTime told{std::chrono::milliseconds(static_cast<std::int64_t>(effects.wall_ms))};
+    if (installer.time().vouch(told)) {
+      auto persist = [this] { return installer.persist_time_floor(); };
+      Result<void> persisted = co_await async::offload(strand, std::move(persist));
+      if (!persisted) {
+        core.log.error("time.floor_not_persisted", persisted.error());
+      }
+    }
+  }
   if (effects.acknowledged) {
     auto work = [this, acknowledged = *effects.acknowledged, hello = effects.established]() {
       if (hello) {
@@ -379,27 +391,15 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
   for (const sync::Session::Effects::SlotOffer& offer : effects.offers) {
     slots.offer(offer.slot, offer.offer);
   }
+  if (effects.prove) {
+    core.tasks.spawn("sync.prove_audit",
+                     prove_growth(effects.prove->old_size, effects.prove->new_size, stream));
+  }
   if (effects.refresh_trust) {
     core.tasks.spawn("sync.refresh_trust", refresh_trust());
   }
 }
 
-Task<void> SyncClient::Impl::refresh_trust() {
-  auto work = [this, from = source] { return installer.refresh_trust(*from); };
-  Result<security::tuf::RefreshOutcome> outcome =
-      co_await async::offload(core.transfer(), std::move(work));
-  if (!outcome) {
-    core.log.warning("trust.refresh_failed", outcome.error());
-  } else if (outcome->changed) {
-  if (effects.prove) {
-    core.tasks.spawn("sync.prove_audit",
-                     prove_growth(effects.prove->old_size, effects.prove->new_size, stream));
-  }
-    core.log.info("trust.refreshed",
-                  {{"targets", outcome->targets_version},
-                   {"snapshot", outcome->snapshot_version},
-                   {"timestamp", outcome->timestamp_version}});
-  }
 // For the witness: that the log only grew. It reads the segments in between.
 Task<void> SyncClient::Impl::prove_growth(std::uint64_t old_size,
                                           std::uint64_t new_size,
@@ -421,6 +421,18 @@ Task<void> SyncClient::Impl::prove_growth(std::uint64_t old_size,
   stream->write(std::move(message));
 }
 
+Task<void> SyncClient::Impl::refresh_trust() {
+  auto work = [this, from = source] { return installer.refresh_trust(*from); };
+  Result<security::tuf::RefreshOutcome> outcome =
+      co_await async::offload(core.transfer(), std::move(work));
+  if (!outcome) {
+    core.log.warning("trust.refresh_failed", outcome.error());
+  } else if (outcome->changed) {
+    core.log.info("trust.refreshed",
+                  {{"targets", outcome->targets_version},
+                   {"snapshot", outcome->snapshot_version},
+                   {"timestamp", outcome->timestamp_version}});
+  }
 }
 
 Task<void> SyncClient::Impl::write_loop(std::shared_ptr<Stream> stream,

@@ -70,7 +70,9 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
   console.line(fmt::format("policy      {}", status.policy_version()));
   console.line(
       fmt::format("audit       {} records, root {}", status.audit_size(), status.audit_root()));
-  console.line(fmt::format("clock       {}", status.clock_state()));
+  console.line(fmt::format("clock       {}{}",
+                           status.clock_state(),
+                           status.clock_detail().empty() ? "" : ": " + status.clock_detail()));
   console.line("");
   Table table{{"slot", "state", "active", "previous", "why"}};
   for (const auto& slot : status.slots()) {

@@ -80,6 +80,8 @@ TEST_F(Daemon, StartsEmptyAndReportsItself) {
   ASSERT_TRUE(done.ok()) << done.error_message() << daemon_.log();
   EXPECT_GT(status.ready_us(), 0U);
   EXPECT_EQ(status.sync().state(), "off");
+  EXPECT_THAT(status.clock_state(), testing::AnyOf("unattested", "synchronised"));
+  EXPECT_FALSE(status.clock_detail().empty());
   EXPECT_EQ(status.slots_size(), 0);
   EXPECT_GT(status.memory_budget_bytes(), 0U);
 }
@@ -133,17 +135,15 @@ TEST_F(Daemon, RefusesBadRequestsClearly) {
   EXPECT_THAT(version.status.error_message(), HasSubstr("1.0.0 is"));
   pb::GenerateRequest hot = prompt("x");
   hot.mutable_sampling()->set_temperature(-1);
-  EXPECT_EQ(generate(channel, hot).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  pb::GenerateRequest id = prompt("x");
   pb::GenerateRequest penalised = prompt("x");
   penalised.mutable_sampling()->set_frequency_penalty(3);
   EXPECT_EQ(generate(channel, penalised).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(generate(channel, hot).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  pb::GenerateRequest id = prompt("x");
   id.set_request_id(std::string(65, 'x'));
   EXPECT_EQ(generate(channel, id).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
-TEST_F(Daemon, AWorkerThatDiesFailsItsRequestAndTheDaemonGoesOn) {
-  daemon_.activate_echo("1.0.0", 1, {{"commands", "1"}});
 TEST_F(Daemon, PenaltiesAreHonouredOverGrpcAndHttp) {
   daemon_.activate_echo("1.0.0", 1);
   daemon_.start();
@@ -165,6 +165,8 @@ TEST_F(Daemon, PenaltiesAreHonouredOverGrpcAndHttp) {
               HasSubstr("\"param\":\"presence_penalty\""));
 }
 
+TEST_F(Daemon, AWorkerThatDiesFailsItsRequestAndTheDaemonGoesOn) {
+  daemon_.activate_echo("1.0.0", 1, {{"commands", "1"}});
   daemon_.start();
   const auto channel = daemon_.channel("api");
   ASSERT_EQ(generate(channel, prompt("alive")).text, "alive");
@@ -271,8 +273,6 @@ TEST_F(Daemon, PolicyDeniesAndTheDenialIsInTheVerifiedAuditLog) {
   ASSERT_TRUE(admin->VerifyAudit(&verify, {}, &verified).ok());
   EXPECT_TRUE(verified.ok()) << verified.problem();
   EXPECT_GT(verified.records(), 0U);
-}
-
   const auto exported = [&admin](std::uint64_t from) {
     grpc::ClientContext call;
     deadline(call);
@@ -295,6 +295,8 @@ TEST_F(Daemon, PolicyDeniesAndTheDenialIsInTheVerifiedAuditLog) {
   EXPECT_LT(tail.size(), whole.size());
   EXPECT_EQ(exported(verified.records() + 1000).first.error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(Daemon, OpenAiChatStreamsAndAnswersWhole) {
   daemon_.activate_echo("1.0.0", 1);
   daemon_.start();

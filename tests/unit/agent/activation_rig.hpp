@@ -196,7 +196,7 @@ class Node {
     writer_ = std::make_unique<agent::AuditWriter>(core_, *log_);
     supervisor = std::make_unique<FakeSupervisor>(io_.get_executor());
     host = std::make_unique<agent::ModelHost>(core_, *catalogue_, *store_, *supervisor, 1U << 20U);
-    installer = std::make_unique<agent::Installer>(core_, *catalogue_, *store_, 1U << 20U);
+    installer = std::make_unique<agent::Installer>(core_, *catalogue_, *store_, time_, 1U << 20U);
     EXPECT_TRUE(installer->bootstrap_trust(publisher.root()));
     slots = std::make_unique<agent::SlotManager>(core_, *installer, *host, *writer_);
     source = agent::make_folder_source(fs_, publisher.folder());
@@ -273,4 +273,5 @@ class Node {
   bool stopping_ = false;
 };
 
+  agent::DeviceTime time_{clock_, WallTime{}, [] { return false; }};
 }  // namespace skerry::test

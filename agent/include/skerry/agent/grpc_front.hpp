@@ -7,6 +7,7 @@
 
 #include "skerry/agent/administration.hpp"
 #include "skerry/agent/core.hpp"
+#include "skerry/agent/device_time.hpp"
 #include "skerry/agent/inference.hpp"
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/outbox.hpp"
@@ -20,7 +21,7 @@ struct StatusSources {
   std::function<std::chrono::microseconds()> ready;
   std::function<SyncState()> sync;
   std::function<OutboxStatus()> outbox;
-  std::function<std::string()> clock_state;
+  std::function<DeviceTime::State()> clock;
 };
 
 class GrpcFront {

@@ -12,6 +12,7 @@
 
 #include "skerry/agent/activation.hpp"
 #include "skerry/agent/core.hpp"
+#include "skerry/agent/device_time.hpp"
 #include "skerry/agent/model_source.hpp"
 #include "skerry/registry/blob_store.hpp"
 #include "skerry/registry/catalogue.hpp"
@@ -29,12 +30,16 @@ struct Preflight {
   bool already_active = false;
 };
 
+// The catalogue's name for the time floor, in milliseconds since 1970.
+inline constexpr std::string_view kTimeFloor = "time";
+
 class Installer {
  public:
   // `memory` is the ledger that variants are measured against.
   Installer(Core& core,
             registry::Catalogue& catalogue,
             registry::BlobStore& store,
+            DeviceTime& time,
             std::uint64_t memory);
 
   // Trusts `root` as the image repository's first root if nothing is trusted yet.
@@ -68,6 +73,10 @@ class Installer {
 
   // The machine as variant choice sees it.
   Result<registry::DeviceProfile> profile();
+  // Writes the time floor to the catalogue, where the next start finds it. Blocks.
+  Result<void> persist_time_floor();
+  [[nodiscard]] DeviceTime& time() { return time_; }
+
 
   [[nodiscard]] registry::Catalogue& catalogue() { return catalogue_; }
 
@@ -76,7 +85,6 @@ class Installer {
                                      const Digest& digest,
                                      std::uint64_t length,
                                      const registry::CancelFlag& cancel);
-  [[nodiscard]] security::TrustedTime trusted_time();
   Result<Preflight> choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
                            const std::string& slot);
 
@@ -86,6 +94,7 @@ class Installer {
   std::uint64_t memory_;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
+  DeviceTime& time_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;
 };
 
