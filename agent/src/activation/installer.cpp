@@ -121,6 +121,7 @@ Result<std::string> Installer::fetch_manifest(ModelSource& source,
 
 Result<Preflight> Installer::preflight(const activation::Offer& offer,
                                        const std::string& slot,
+                                       const std::vector<std::string>& failed,
                                        ModelSource& source,
                                        const registry::CancelFlag& cancel) {
   std::optional<security::tuf::TargetFile> target;
@@ -181,11 +182,13 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
         Error::Code::kMetadataMismatch,
         "the manifest is that of " + manifest->manifest.target_path() + ", not of " + offer.target};
   }
-  return choose(std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)), slot);
+  return choose(
+      std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)), slot, failed);
 }
 
 Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
-                                    const std::string& slot) {
+                                    const std::string& slot,
+                                    const std::vector<std::string>& failed) {
   Result<std::optional<std::string>> all_bad = catalogue_.bad_reason(manifest->digest, "");
   if (!all_bad) {
     return all_bad.error();
@@ -194,10 +197,13 @@ Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedMani
     return Error{Error::Code::kQuarantined, "known bad on this machine: " + **all_bad};
   }
   registry::VariantContext context;
+  context.known_bad.insert(failed.begin(), failed.end());
+  std::string bad_ones;
   for (const registry::Variant& variant : manifest->manifest.variants) {
     Result<std::optional<std::string>> bad = catalogue_.bad_reason(manifest->digest, variant.name);
     if (bad && *bad) {
       context.known_bad.insert(variant.name);
+      bad_ones += (bad_ones.empty() ? "" : "; ") + variant.name + ": " + **bad;
     }
     for (const registry::ManifestFile& file : manifest->manifest.files_for(variant)) {
       if (store_.holds(registry::WantedBlob::from(file)).value_or(false)) {
@@ -223,6 +229,10 @@ Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedMani
                              (verdict.text.empty() ? "" : " (" + verdict.text + ")"));
   }
   Result<const registry::Variant*> variant = registry::require_variant(manifest->manifest, choice);
+  if (!variant && !bad_ones.empty() && failed.empty()) {
+    return Error{Error::Code::kQuarantined,
+                 "known bad on this machine: " + bad_ones + " (" + variant.error().message() + ")"};
+  }
   if (!variant) {
     return variant.error();
   }

@@ -44,8 +44,12 @@ std::string percent(double share) {
 }  // namespace
 
 Task<Event> SlotManager::Driver::preflight(std::shared_ptr<registry::CancelFlag> cancel) {
-  auto work = [this, cancel, source = owner.source_, offer = machine.record().offer] {
-    return owner.installer_.preflight(offer, slot, *source, *cancel);
+  auto work = [this,
+               cancel,
+               source = owner.source_,
+               offer = machine.record().offer,
+               failed = machine.record().failed_variants] {
+    return owner.installer_.preflight(offer, slot, failed, *source, *cancel);
   };
   Result<Preflight> found = co_await async::offload(owner.core_.transfer(), std::move(work));
   if (!found) {

@@ -136,6 +136,11 @@ Task<void> SlotManager::Driver::journal() {
   }
 }
 
+std::string SlotManager::Driver::bad_reason() const {
+  const activation::Record& record = machine.record();
+  return record.failure.empty() ? record.reason : record.failure;
+}
+
 Task<void> SlotManager::Driver::mark_bad() {
   Result<Digest> digest = Digest::parse(machine.record().manifest_digest);
   if (!digest) {
@@ -147,8 +152,8 @@ Task<void> SlotManager::Driver::mark_bad() {
   if (!recorded) {
     owner.core_.log.error("audit.not_recorded", recorded.error());
   }
-  auto mark = [this, bad = *digest, reason = machine.record().reason] {
-    return owner.installer_.catalogue().mark_bad(bad, "", reason);
+  auto mark = [this, bad = *digest, variant = machine.record().variant, reason = bad_reason()] {
+    return owner.installer_.catalogue().mark_bad(bad, variant, reason);
   };
   Result<void> marked = co_await async::offload(owner.core_.disk, std::move(mark));
   if (!marked) {

@@ -36,6 +36,7 @@ struct SlotManager::Driver {
   Task<void> handle(activation::Event event);
   Task<void> journal();
   Task<void> mark_bad();
+  [[nodiscard]] std::string bad_reason() const;
   void start(activation::Action action);
   Task<void> work(activation::Action action, std::uint64_t id);
   Task<void> wait_for_source(std::uint64_t id);

@@ -132,12 +132,10 @@ Step Machine::restarted(const Event& event) {
     case State::kGating:
       // The model may be what brought the daemon down: it gets a bounded number of starts.
       if (++record_.gate_attempts >= limits_.max_gate_attempts) {
-        return stop(State::kQuarantined,
-                    Error{Error::Code::kGateFailed,
-                          "the daemon went down during the gate " +
-                              std::to_string(record_.gate_attempts) + " times"},
-                    true,
-                    event.now);
+        return fail_variant(Error{Error::Code::kGateFailed,
+                                  "the daemon went down during the gate " +
+                                      std::to_string(record_.gate_attempts) + " times"},
+                            event.now);
       }
       arm(event.now);
       return Step{.action = Action::kGate, .journal = true};
@@ -177,6 +175,12 @@ Step Machine::on_preflight(const Event& event) {
       record_.variant_reasons = event.reasons;
       return rest(State::kCommitted, event.now);
     case EventKind::kPreflightFailed:
+      if (!record_.failed_variants.empty()) {
+        // No other variant is left: what failed is why the version is refused.
+        record_.reason_code = record_.failure_code;
+        record_.reason = record_.failure + "; no other variant: " + error_of(event).message();
+        return rest(State::kQuarantined, event.now);
+      }
       return stop(State::kRejected, error_of(event), false, event.now);
     case EventKind::kRetryLater:
       ++record_.fetch_attempts;
@@ -210,8 +214,7 @@ Step Machine::on_install(const Event& event) {
       return state == State::kVerified ? enter(State::kStaged, Action::kAwaitWindow, event.now)
                                        : Step{};
     case EventKind::kAdmissionFailed:
-      return state == State::kVerified ? stop(State::kQuarantined, error_of(event), true, event.now)
-                                       : Step{};
+      return state == State::kVerified ? fail_variant(error_of(event), event.now) : Step{};
     case EventKind::kWindowOpen:
       return state == State::kStaged ? enter(State::kGating, Action::kGate, event.now) : Step{};
     case EventKind::kGatePassed:
@@ -227,7 +230,8 @@ Step Machine::on_install(const Event& event) {
                         error.code() == Error::Code::kPluginInvalid ||
                         error.code() == Error::Code::kResourceExhausted ||
                         error.code() == Error::Code::kNoSpace || error.code() == Error::Code::kIo;
-      return stop(ours ? State::kRejected : State::kQuarantined, error, !ours, event.now);
+      return ours ? stop(State::kRejected, error, false, event.now)
+                  : fail_variant(error, event.now);
     }
     case EventKind::kActivated:
       if (state != State::kActivating) {
@@ -318,7 +322,7 @@ Step Machine::timer(BootTime now) {
       return watch_progress(now);
     case State::kGating:
       // A model that cannot finish its golden set in time is not fit for this machine.
-      step = stop(State::kQuarantined, late, true, now);
+      step = fail_variant(late, now);
       break;
     case State::kRollingBack:
       step = rest(State::kSafe, now);
@@ -353,6 +357,34 @@ Step Machine::enter(State state, Action action, BootTime now) {
   }
   arm(now);
   return Step{.action = action, .journal = true, .report = true};
+}
+
+// A variant is not the version: the next preferred one is tried, as long as it was no user who met
+// the failure. PREFLIGHT leaves out what failed.
+Step Machine::fail_variant(const Error& error, BootTime now) {
+  record_.failed_variants.push_back(record_.variant);
+  record_.failure_code = std::string{skerry::to_string(error.code())};
+  if (!record_.failure.empty()) {
+    record_.failure += "; ";
+  }
+  record_.failure += record_.variant + ": " + error.message();
+  if (record_.failed_variants.size() >= limits_.max_variants) {
+    Step step = stop(State::kQuarantined, Error{error.code(), record_.failure}, true, now);
+    step.cancel_work = true;
+    return step;
+  }
+  record_.state = State::kPreflight;
+  record_.reason_code = record_.failure_code;
+  record_.reason = record_.failure;
+  record_.transitions = 0;
+  record_.gate_attempts = 0;
+  record_.fetch_attempts = 0;
+  arm(now);
+  return Step{.action = Action::kPreflight,
+              .journal = true,
+              .cancel_work = true,
+              .mark_bad = true,
+              .report = true};
 }
 
 Step Machine::stop(State state, const Error& error, bool bad, BootTime now) {

@@ -200,6 +200,13 @@ std::string Record::to_json() const {
     reasons.emplace_back(text);
   }
   object.emplace("variant_reasons", Json{std::move(reasons)});
+  Json::Array failed;
+  for (const std::string& name : failed_variants) {
+    failed.emplace_back(name);
+  }
+  object.emplace("failed_variants", Json{std::move(failed)});
+  object.emplace("failure_code", Json{failure_code});
+  object.emplace("failure", Json{failure});
   object.emplace("reason_code", Json{reason_code});
   object.emplace("reason", Json{reason});
   object.emplace("transitions", Json{transitions});
@@ -239,6 +246,18 @@ Result<Record> Record::from_json(std::string_view text) {
       }
     }
   });
+  // Absent in journals of versions that refused a manifest with its first variant.
+  if (json->find("failed_variants") != nullptr) {
+    reader.take(json->get_array("failed_variants"), [&record](const Json* list) {
+      for (const Json& entry : *list->array()) {
+        if (const std::string* name = entry.string()) {
+          record.failed_variants.push_back(*name);
+        }
+      }
+    });
+    reader.text("failure_code", record.failure_code);
+    reader.text("failure", record.failure);
+  }
   reader.text("reason_code", record.reason_code);
   reader.text("reason", record.reason);
   reader.count("transitions", record.transitions);

@@ -62,6 +62,10 @@ class FakeSupervisor final : public runtime::Supervisor {
     if (load_error) {
       co_return *load_error;
     }
+    if (broken_loads > 0) {
+      --broken_loads;
+      co_return Error(Error::Code::kWorkerLost, "killed by signal 6");
+    }
     std::shared_ptr<runtime::LoadedModel> model =
         std::make_shared<FakeModel>(executor_, spec.model, answer);
     co_return model;
@@ -75,6 +79,8 @@ class FakeSupervisor final : public runtime::Supervisor {
     return prompt;
   };
   std::optional<Error> load_error;
+  // So many loads fail first.
+  int broken_loads = 0;
   int loads = 0;
 
  private:
@@ -100,20 +106,28 @@ class Publisher {
   // Signs a version of acme/echo whose golden set expects `golden` for "ping".
   std::string release(const std::string& version,
                       std::uint64_t counter,
-                      const std::string& golden = "ping") {
-    const SampleFile weights =
-        make_file(registry::FileRole::kWeights, "echo.bin", 600'000 + counter, counter);
+                      const std::string& golden = "ping",
+                      const std::vector<std::string>& variants = {"raw"}) {
     const std::string cases =
         "{\"prompt\":\"ping\",\"expect\":\"" + golden + "\",\"match\":\"exact\"}\n";
     const ByteView bytes = as_bytes(cases);
     const registry::ChunkIndex index = index_of(bytes, registry::kMinChunkSize);
-    registry::Variant variant;
-    variant.name = "raw";
-    variant.format = "null";
-    variant.needs.runtime = "null";
-    variant.needs.ram_bytes = 1000;
-    variant.files = {weights.entry};
-    registry::Manifest manifest = make_manifest(version, counter, {variant});
+    std::vector<registry::Variant> made;
+    for (const std::string& name : variants) {
+      const SampleFile weights = make_file(registry::FileRole::kWeights,
+                                           name + ".bin",
+                                           600'000 + counter,
+                                           counter + 1000 * made.size());
+      registry::Variant& variant = made.emplace_back();
+      variant.name = name;
+      variant.format = "null";
+      variant.needs.runtime = "null";
+      variant.needs.ram_bytes = 1000;
+      variant.files = {weights.entry};
+      put(weights.bytes);
+      put(weights.index.serialise());
+    }
+    registry::Manifest manifest = make_manifest(version, counter, made);
     manifest.model = {"acme", "echo"};
     manifest.shared = {{registry::FileRole::kGolden,
                         "golden.jsonl",
@@ -124,8 +138,6 @@ class Publisher {
     manifest.activation.probation_seconds = 0;
     auto text = manifest.serialise();
     EXPECT_TRUE(text) << text.error().to_string();
-    put(weights.bytes);
-    put(weights.index.serialise());
     put(Bytes{bytes.begin(), bytes.end()});
     put(index.serialise());
     put(Bytes{text->begin(), text->end()});
@@ -261,6 +273,7 @@ class Node {
   }
 
   SystemClock clock_;
+  agent::DeviceTime time_{clock_, WallTime{}, [] { return false; }};
   SystemFileSystem fs_;
   SystemRandom random_;
   async::TaskGroup tasks_;
@@ -273,5 +286,4 @@ class Node {
   bool stopping_ = false;
 };
 
-  agent::DeviceTime time_{clock_, WallTime{}, [] { return false; }};
 }  // namespace skerry::test

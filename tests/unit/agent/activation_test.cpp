@@ -77,7 +77,8 @@ Machine machine_in(State state, Limits limits = {}) {
        {EventKind::kOffer,
         EventKind::kPreflightPassed,
         EventKind::kFetched,
-        EventKind::kAdmissionFailed}},
+        EventKind::kAdmissionFailed,
+        EventKind::kPreflightFailed}},
       {State::kRollingBack,
        {EventKind::kOffer,
         EventKind::kPreflightPassed,
@@ -131,7 +132,11 @@ const std::vector<Row>& rows() {
   using S = State;
   const auto go = [](A action) { return Step{.action = action, .journal = true, .report = true}; };
   const Step rest{.journal = true, .report = true};
-  const Step bad{.journal = true, .mark_bad = true, .report = true};
+  const Step next{.action = A::kPreflight,
+                  .journal = true,
+                  .cancel_work = true,
+                  .mark_bad = true,
+                  .report = true};
   const Step back{.action = A::kRollBack,
                   .journal = true,
                   .cancel_work = true,
@@ -151,10 +156,10 @@ const std::vector<Row>& rows() {
       {S::kFetching,    E::kFetchFailed,     S::kRejected,    rest},
       {S::kFetching,    E::kRetryLater,      S::kFetching,    Step{.action = A::kRetryFetch}},
       {S::kVerified,    E::kAdmitted,        S::kStaged,      go(A::kAwaitWindow)},
-      {S::kVerified,    E::kAdmissionFailed, S::kQuarantined, bad},
+      {S::kVerified,    E::kAdmissionFailed, S::kPreflight,   next},
       {S::kStaged,      E::kWindowOpen,      S::kGating,      go(A::kGate)},
       {S::kGating,      E::kGatePassed,      S::kActivating,  go(A::kActivate)},
-      {S::kGating,      E::kGateFailed,      S::kQuarantined, bad},
+      {S::kGating,      E::kGateFailed,      S::kPreflight,   next},
       {S::kActivating,  E::kActivated,       S::kProbation,   go(A::kWatch)},
       {S::kActivating,  E::kActivateFailed,  S::kRejected,    rest},
       {S::kProbation,   E::kServed,          S::kProbation,   Step{}},
@@ -307,8 +312,84 @@ TEST(Activation, AModelThatTakesTheDaemonDownInTheGateIsQuarantined) {
     step = machine.step(event(EventKind::kRestarted));
     record = machine.record();
   }
-  EXPECT_EQ(record.state, State::kQuarantined);
+  EXPECT_EQ(record.state, State::kPreflight);
+  EXPECT_EQ(record.failed_variants, std::vector<std::string>{"q4_k_m"});
+  EXPECT_EQ(record.gate_attempts, 0U) << "the next variant has its own three starts";
   EXPECT_TRUE(step.mark_bad);
+}
+
+// A version whose variants fail one after the other: what is marked, what is tried next, where it
+// ends.
+TEST(Activation, EachFailedVariantIsMarkedAndTheNextIsTried) {
+  struct Case {
+    const char* name;
+    std::vector<std::pair<std::string, EventKind>> tried;  // variant, how it ends
+    bool none_left;                                        // PREFLIGHT finds no other
+    State to;
+    int marks;
+  };
+  using E = EventKind;
+  const std::vector<Case> cases{
+      {"the only one fails its gate", {{"a", E::kGateFailed}}, true, State::kQuarantined, 1},
+      {"the only one is malformed", {{"a", E::kAdmissionFailed}}, true, State::kQuarantined, 1},
+      {"the second passes",
+       {{"a", E::kGateFailed}, {"b", E::kGatePassed}},
+       false,
+       State::kActivating,
+       1},
+      {"the third passes",
+       {{"a", E::kGateFailed}, {"b", E::kAdmissionFailed}, {"c", E::kGatePassed}},
+       false,
+       State::kActivating,
+       2},
+      {"three fail: no fourth is fetched",
+       {{"a", E::kGateFailed}, {"b", E::kGateFailed}, {"c", E::kGateFailed}},
+       false,
+       State::kQuarantined,
+       3},
+      {"a breach in probation goes back and tries nothing",
+       {{"a", E::kGateFailed}, {"b", E::kHealthBreach}},
+       false,
+       State::kRollingBack,
+       2},
+  };
+  for (const Case& row : cases) {
+    Machine machine{Limits{}};
+    int marks = 0;
+    const auto feed = [&](EventKind kind, const std::string& variant = {}) {
+      Event made = event(kind);
+      made.variant = variant;
+      const std::string before = machine.record().variant;
+      if (machine.step(made).mark_bad) {
+        ++marks;
+        EXPECT_EQ(machine.record().variant, before) << row.name;
+      }
+    };
+    feed(E::kOffer);
+    for (const auto& [variant, end] : row.tried) {
+      feed(E::kPreflightPassed, variant);
+      feed(E::kFetched);
+      if (end != E::kAdmissionFailed) {
+        feed(E::kAdmitted);
+        feed(E::kWindowOpen);
+      }
+      if (end == E::kHealthBreach) {
+        feed(E::kGatePassed);
+        feed(E::kActivated);
+      }
+      feed(end);
+    }
+    if (row.none_left) {
+      EXPECT_EQ(machine.state(), State::kPreflight) << row.name;
+      feed(E::kPreflightFailed);
+    }
+    EXPECT_EQ(machine.state(), row.to) << row.name;
+    EXPECT_EQ(marks, row.marks) << row.name;
+    if (row.to == State::kQuarantined) {
+      EXPECT_EQ(machine.record().reason_code, "gate_failed") << row.name;
+      EXPECT_NE(machine.record().reason.find("a: wrong answers"), std::string::npos) << row.name;
+    }
+  }
 }
 
 TEST(Activation, EveryWorkingStateHasADeadlineThatEndsIt) {
@@ -325,7 +406,9 @@ TEST(Activation, EveryWorkingStateHasADeadlineThatEndsIt) {
       continue;
     }
     EXPECT_TRUE(step.cancel_work) << to_string(state);
-    EXPECT_TRUE(is_resting(machine.state())) << to_string(state);
+    // A gate that takes too long condemns the variant; the next one is tried.
+    EXPECT_EQ(is_resting(machine.state()), state != State::kGating) << to_string(state);
+    EXPECT_EQ(step.mark_bad, state == State::kGating) << to_string(state);
     EXPECT_EQ(machine.record().reason_code,
               state == State::kRollingBack ? machine.record().reason_code : "deadline_exceeded");
   }
@@ -400,7 +483,17 @@ TEST(Activation, GivesUpAfterTooManyStateWrites) {
 }
 
 TEST(Record, JsonKeepsEveryMember) {
-  Machine machine = machine_in(State::kProbation);
+  Machine machine = machine_in(State::kGating);
+  machine.step(event(EventKind::kGateFailed));
+  for (const EventKind kind : {EventKind::kPreflightPassed,
+                               EventKind::kFetched,
+                               EventKind::kAdmitted,
+                               EventKind::kWindowOpen,
+                               EventKind::kGatePassed,
+                               EventKind::kActivated}) {
+    machine.step(event(kind));
+  }
+  EXPECT_EQ(machine.record().failed_variants.size(), 1U);
   Event offer = event(EventKind::kOffer);
   offer.offer.generation = 11;
   machine.step(offer);

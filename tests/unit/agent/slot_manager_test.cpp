@@ -113,6 +113,28 @@ TEST_F(SlotManagerTest, AModelThatFailsItsGoldenSetIsQuarantinedAndTheOldOneStay
   EXPECT_EQ(again.reason_code, "quarantined");
 }
 
+TEST_F(SlotManagerTest, AVariantThatCannotBeLoadedMakesRoomForTheNext) {
+  prepare = [](Node& node) { node.supervisor->broken_loads = 1; };
+  const Record record = run(publisher_.release("1.0.0", 1, "ping", {"one", "two", "three"}), 1);
+  EXPECT_EQ(record.state, State::kCommitted) << record.reason;
+  ASSERT_EQ(record.failed_variants.size(), 1U);
+  EXPECT_NE(record.variant, record.failed_variants.front());
+  SystemClock clock;
+  auto catalogue = registry::Catalogue::open(dir_ / "state/registry.db", clock);
+  const auto bad = (*catalogue)->list_bad();
+  ASSERT_TRUE(bad);
+  ASSERT_EQ(bad->size(), 1U);
+  EXPECT_EQ(bad->front().variant, record.failed_variants.front());
+  EXPECT_THAT(bad->front().reason, HasSubstr("killed by signal 6"));
+}
+
+TEST_F(SlotManagerTest, AVersionThatIsWrongInEveryVariantIsQuarantined) {
+  const Record record = run(publisher_.release("1.0.0", 1, "else", {"a", "b", "c", "d"}), 1);
+  EXPECT_EQ(record.state, State::kQuarantined);
+  EXPECT_EQ(record.reason_code, "gate_failed");
+  EXPECT_EQ(record.failed_variants.size(), 3U) << "the fourth is not fetched";
+}
+
 TEST_F(SlotManagerTest, AModelThatCannotBeLoadedIsQuarantined) {
   prepare = [](Node& node) {
     node.supervisor->load_error = Error{Error::Code::kWorkerLost, "killed by signal 6"};

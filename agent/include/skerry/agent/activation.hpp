@@ -73,6 +73,10 @@ struct Record {
   std::string manifest_digest;
   std::string variant;
   std::vector<std::string> variant_reasons;
+  // Variants of this offer that failed here, in the order tried, and how the last one did.
+  std::vector<std::string> failed_variants;
+  std::string failure_code;
+  std::string failure;
   std::string reason_code;
   std::string reason;
   std::uint32_t transitions = 0;
@@ -102,7 +106,9 @@ struct Limits {
   std::chrono::milliseconds rolling_back{std::chrono::minutes{5}};
   std::uint32_t max_unclean_exits = 3;
   std::uint32_t max_gate_attempts = 3;
-  // State writes per offer; beyond it the machine gives up, so that no loop wears the flash out.
+  // Variants of one version that may fail here before the version is refused.
+  std::uint32_t max_variants = 3;
+  // State writes per variant; beyond it the machine gives up, so that no loop wears the flash out.
   std::uint32_t max_transitions = 28;
 };
 
@@ -173,7 +179,7 @@ struct Step {
   bool journal = false;
   // Stop whatever work of this slot is under way first.
   bool cancel_work = false;
-  // Remember the manifest's digest as bad on this machine.
+  // Remember `record().variant` of the manifest as bad on this machine.
   bool mark_bad = false;
   // Tell the controller.
   bool report = false;
@@ -207,6 +213,7 @@ class Machine {
   Step watch_progress(BootTime now);
   Step finish_probation();
   Step enter(State state, Action action, BootTime now);
+  Step fail_variant(const Error& error, BootTime now);
   Step stop(State state, const Error& error, bool bad, BootTime now);
   Step rest(State state, BootTime now);
   Step roll_back(const Error& error, BootTime now);

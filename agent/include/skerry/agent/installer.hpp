@@ -48,9 +48,11 @@ class Installer {
   Result<security::tuf::RefreshOutcome> refresh_trust(ModelSource& source);
 
   // Refreshes trust, finds and verifies the offered target, fetches its manifest, records it,
-  // chooses the variant. kUnavailable: ask again later; anything else is final.
+  // chooses the variant, apart from those that `failed` for this offer or are known bad here.
+  // kUnavailable: ask again later; anything else is final; kQuarantined if what would fit is bad.
   Result<Preflight> preflight(const activation::Offer& offer,
                               const std::string& slot,
+                              const std::vector<std::string>& failed,
                               ModelSource& source,
                               const registry::CancelFlag& cancel);
 
@@ -71,12 +73,12 @@ class Installer {
   };
   Result<Golden> golden(const registry::VerifiedManifest& manifest, const std::string& variant);
 
-  // The machine as variant choice sees it.
-  Result<registry::DeviceProfile> profile();
   // Writes the time floor to the catalogue, where the next start finds it. Blocks.
   Result<void> persist_time_floor();
   [[nodiscard]] DeviceTime& time() { return time_; }
 
+  // The machine as variant choice sees it.
+  Result<registry::DeviceProfile> profile();
 
   [[nodiscard]] registry::Catalogue& catalogue() { return catalogue_; }
 
@@ -86,15 +88,16 @@ class Installer {
                                      std::uint64_t length,
                                      const registry::CancelFlag& cancel);
   Result<Preflight> choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
-                           const std::string& slot);
+                           const std::string& slot,
+                           const std::vector<std::string>& failed);
 
   Core& core_;
   registry::Catalogue& catalogue_;
   registry::BlobStore& store_;
+  DeviceTime& time_;
   std::uint64_t memory_;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
-  DeviceTime& time_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;
 };
 
