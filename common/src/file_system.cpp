@@ -96,6 +96,8 @@ class SystemFile final : public File {
     return {};
   }
 
+  void drop_cached() override { (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED); }
+
   Result<void> sync() override {
     if (::fdatasync(fd_.get()) != 0) {
       return errno_error(errno, "syncing " + path_);

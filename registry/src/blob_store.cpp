@@ -61,8 +61,8 @@ Result<OpenBlob> BlobStore::open_verified(const WantedBlob& wanted) {
   return impl_->open(wanted.digest, &wanted, false);
 }
 
-Result<OpenBlob> BlobStore::reverify(const Digest& digest) {
-  return impl_->open(digest, nullptr, true);
+Result<OpenBlob> BlobStore::reverify(const Digest& digest, const BeforeRead& before_read) {
+  return impl_->open(digest, nullptr, true, before_read);
 }
 
 Result<bool> BlobStore::settle(const Digest& digest) {

@@ -209,12 +209,14 @@ Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
   return records.erase_blob(digest);
 }
 
-Result<bool> BlobStore::Impl::settle(const Digest& digest, File& file) {
+Result<bool> BlobStore::Impl::settle(const Digest& digest,
+                                     File& file,
+                                     const BeforeRead& before_read) {
   const auto status = file.status();
   if (!status) {
     return status.error();
   }
-  const auto found = digest_of_file(file, status->size);
+  const auto found = digest_of_file(file, status->size, before_read);
   if (!found) {
     return found.error();
   }
@@ -237,7 +239,8 @@ Result<bool> BlobStore::Impl::settle(const Digest& digest, File& file) {
 
 Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
                                        const WantedBlob* wanted,
-                                       bool force_hash) {
+                                       bool force_hash,
+                                       const BeforeRead& before_read) {
   const auto row = records.find_blob(digest);
   if (!row) {
     return row.error();
@@ -265,7 +268,7 @@ Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
   if (!force_hash && enough && (*row)->same_file(*status)) {
     return blob;
   }
-  const auto right = settle(digest, *blob.file);
+  const auto right = settle(digest, *blob.file, before_read);
   if (!right) {
     return right.error();
   }

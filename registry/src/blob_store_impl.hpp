@@ -72,10 +72,13 @@ struct BlobStore::Impl {
   // The file at `path_of(digest)` hashed: true if it is what its name says.
   Result<bool> has_right_bytes(const Digest& digest);
   // With `wanted`, a check against its chunk index counts; otherwise only that of the whole.
-  Result<OpenBlob> open(const Digest& digest, const WantedBlob* wanted, bool force_hash);
+  Result<OpenBlob> open(const Digest& digest,
+                        const WantedBlob* wanted,
+                        bool force_hash,
+                        const BeforeRead& before_read = {});
   // Hashes the whole file: true and recorded if it is what its name says; else false, its record
   // gone and the file in quarantine.
-  Result<bool> settle(const Digest& digest, File& file);
+  Result<bool> settle(const Digest& digest, File& file, const BeforeRead& before_read);
   Result<void> finish_removal(const Digest& digest);
   Result<void> remove_if_there(const std::filesystem::path& path);
 

@@ -51,6 +51,24 @@ Result<std::vector<BlobReference>> Catalogue::references() {
       });
 }
 
+Result<std::map<Digest, WallTime>> Catalogue::last_used() {
+  std::map<Digest, WallTime> used;
+  const std::lock_guard lock{impl_->mutex};
+  auto done = for_each_row(
+      *impl_->database,
+      "SELECT f.blob, max(c.at) FROM slot_change c "
+      "JOIN manifest_blob f ON f.manifest = c.manifest AND f.variant = c.variant GROUP BY f.blob",
+      [](sqlite::Statement&) {},
+      [&](sqlite::Statement& row) -> Result<void> {
+        used.emplace(digest_from_row(row, 0), time_from_row(row.column_int(1)));
+        return {};
+      });
+  if (!done) {
+    return done.error();
+  }
+  return used;
+}
+
 Result<bool> Catalogue::claim_for_deletion(const Digest& blob) {
   const auto bind = [&](sqlite::Statement& statement) { statement.bind_blob(1, blob.bytes()); };
   return transact<bool>(*impl_, [&](sqlite::Database& database) -> Result<bool> {

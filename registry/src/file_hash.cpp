@@ -156,11 +156,21 @@ Result<HashedFile> hash_open_file(File& file,
   return HashedFile{digest, std::move(*index)};
 }
 
-Result<Digest> digest_of_file(File& file, std::uint64_t size) {
+Result<Digest> digest_of_file(File& file,
+                              std::uint64_t size,
+                              const std::function<Result<void>(std::size_t)>& before_read) {
+  if (before_read) {
+    file.drop_cached();
+  }
   Sha256 hash;
   Buffer buffer{kDefaultChunkSize};
   for (std::uint64_t offset = 0; offset < size;) {
     const auto wanted = std::min<std::uint64_t>(buffer.space().size(), size - offset);
+    if (before_read) {
+      if (auto ok = before_read(wanted); !ok) {
+        return ok.error();
+      }
+    }
     const auto count = file.read_at(offset, buffer.space().first(wanted));
     if (!count) {
       return count.error();
@@ -171,6 +181,9 @@ Result<Digest> digest_of_file(File& file, std::uint64_t size) {
     }
     hash.update(buffer.space().first(wanted));
     offset += wanted;
+  }
+  if (before_read) {
+    file.drop_cached();
   }
   return hash.finish();
 }

@@ -23,8 +23,11 @@ Result<HashedFile> hash_open_file(File& file,
                                   std::uint32_t chunk_size,
                                   const OnChunk& on_chunk = {});
 
-// The whole digest alone, in one thread.
-Result<Digest> digest_of_file(File& file, std::uint64_t size);
+// The whole digest alone, in one thread. With `before_read`, which is told how many bytes come next
+// and may stop it, the kernel's copies are dropped first and afterwards.
+Result<Digest> digest_of_file(File& file,
+                              std::uint64_t size,
+                              const std::function<Result<void>(std::size_t)>& before_read = {});
 
 // Reads `chunks` of the file on all cores, this thread included, checks each against `index` and
 // hands it to `good`, or its number and the reason to `bad`. Both are called from several threads,

@@ -51,8 +51,10 @@ class GcTest : public ::testing::Test {
     ASSERT_TRUE(catalogue_->activate(request));
   }
 
-  std::string why(const Digest& digest, const std::set<Digest>& leased = {}) {
-    const auto plan = plan_gc(*catalogue_, *store_, leased);
+  std::string why(const Digest& digest,
+                  const std::set<Digest>& leased = {},
+                  const GcGoal& goal = {}) {
+    const auto plan = plan_gc(*catalogue_, *store_, leased, goal);
     EXPECT_TRUE(plan);
     for (const auto& entry : plan->entries) {
       if (entry.digest == digest) {
@@ -68,6 +70,7 @@ class GcTest : public ::testing::Test {
   std::unique_ptr<Catalogue> catalogue_;
   std::unique_ptr<BlobStore> store_;
   const SlotName slot_{"default"};
+  std::uint64_t generation_ = 0;
 };
 
 TEST_F(GcTest, KeepsActivePreviousTrialPinnedDesiredLeasedAndSaysWhy) {
@@ -80,10 +83,10 @@ TEST_F(GcTest, KeepsActivePreviousTrialPinnedDesiredLeasedAndSaysWhy) {
   EXPECT_EQ(why(v2.q4.digest()), "active in slot default (acme/log-triage 1.1.0 q4_k_m)");
   EXPECT_EQ(why(v1.q4.digest()), "previous in slot default (acme/log-triage 1.0.0 q4_k_m)");
   EXPECT_EQ(why(v2.q4.entry.chunks), why(v2.q4.digest()));
-  EXPECT_EQ(why(v2.q8.digest()), "unreferenced");
+  EXPECT_EQ(why(v2.q8.digest()), "unreferenced, never used");
   activate(3, v3, false);
   EXPECT_EQ(why(v3.q4.digest()), "on trial in slot default (acme/log-triage 1.2.0 q4_k_m)");
-  EXPECT_EQ(why(v1.q4.digest()), "unreferenced");
+  EXPECT_EQ(why(v1.q4.digest()), "unreferenced, last used 1970-01-01T00:00:00Z");
   ASSERT_TRUE(catalogue_->pin(v1.manifest, "q8_0", "audit"));
   EXPECT_EQ(why(v1.q8.digest()), "pinned: audit (acme/log-triage 1.0.0 q8_0)");
   DesiredSlot desired;
@@ -117,7 +120,7 @@ TEST_F(GcTest, DryRunRemovesNothing) {
 
 TEST_F(GcTest, StopsWhenEnoughIsFreeLargestFirst) {
   const auto v1 = add_version("1.0.0", 1);
-  const auto report = run_gc(*catalogue_, *store_, {}, 5000);
+  const auto report = run_gc(*catalogue_, *store_, {}, GcGoal{.wanted_bytes = 5000});
   EXPECT_EQ(report->removed, 1U);
   EXPECT_FALSE(*store_->contains(v1.q8.digest()));
   EXPECT_TRUE(*store_->contains(v1.q4.digest()));
@@ -157,6 +160,49 @@ TEST_F(GcTest, LeavesAnInterruptedFetchAlone) {
   ASSERT_TRUE(run_gc(*catalogue_, *store_, {}));
   auto ingest = std::move(*store_->begin(file.digest(), file.index));
   EXPECT_TRUE(ingest->has_chunk(0));
+}
+
+TEST_F(GcTest, WaterMarksRemoveTheLeastRecentlyUsedAndSayWhatTheyKept) {
+  clock_.set_wall(WallTime{std::chrono::hours{24 * 365 * 50}});
+  const auto v1 = add_version("1.0.0", 1);
+  const auto v2 = add_version("1.1.0", 2);
+  const auto v3 = add_version("1.2.0", 3);
+  for (const auto* version : {&v1, &v2, &v3}) {
+    activate(++generation_, *version);
+    clock_.advance(std::chrono::hours{1});
+  }
+  // v3 is active, v2 previous; v1 was used, every q8 never was.
+  const auto all = plan_gc(*catalogue_, *store_, {});
+  const auto total = all->kept + all->reclaimable;
+  GcGoal goal{.high = total, .low = total};
+  const auto below = plan_gc(*catalogue_, *store_, {}, goal);
+  EXPECT_EQ(below->reclaimable, 0U);
+  EXPECT_NE(why(v1.q4.digest(), {}, goal).find("are below the high water mark"), std::string::npos);
+
+  goal.high = total - 1;
+  goal.low = total - 3 * 9000;
+  const auto report = run_gc(*catalogue_, *store_, {}, goal);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->removed, 3U);
+  for (const auto* version : {&v1, &v2, &v3}) {
+    EXPECT_FALSE(*store_->contains(version->q8.digest()));
+    EXPECT_TRUE(*store_->contains(version->q4.digest()));
+  }
+  EXPECT_EQ(run_gc(*catalogue_, *store_, {}, goal)->removed, 0U);
+}
+
+TEST_F(GcTest, MakesRoomOrSaysThatTheQuotaIsFull) {
+  const auto v1 = add_version("1.0.0", 1);
+  activate(1, v1);
+  GcGoal goal{.high = 13'000, .low = 4'000, .incoming = 8'000};
+  const auto room = make_room(*catalogue_, *store_, {}, goal);
+  ASSERT_TRUE(room) << room.error().message();
+  EXPECT_FALSE(*store_->contains(v1.q8.digest()));
+  goal.incoming = 11'000;
+  const auto full = make_room(*catalogue_, *store_, {}, goal);
+  EXPECT_EQ(full.error().code(), Error::Code::kQuotaExceeded);
+  EXPECT_TRUE(*store_->contains(v1.q4.digest()));
+  EXPECT_TRUE(make_room(*catalogue_, *store_, {}, GcGoal{.incoming = 1ULL << 40U}));
 }
 
 }  // namespace

@@ -52,6 +52,9 @@ class File {
   // back to a plain truncate where the file system cannot reserve.
   virtual Result<void> allocate(std::uint64_t size) = 0;
   virtual Result<void> truncate(std::uint64_t size) = 0;
+  // Asks the kernel to forget its clean copies of the file, so that the next read shows what the
+  // disk holds. A hint: pages that a process has mapped stay.
+  virtual void drop_cached() {}
   // fdatasync.
   virtual Result<void> sync() = 0;
   virtual Result<void> set_mode(std::uint32_t mode) = 0;

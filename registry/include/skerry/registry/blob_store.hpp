@@ -123,8 +123,11 @@ class BlobStore {
   // was checked against this very chunk index (or as a whole).
   Result<OpenBlob> open_verified(const WantedBlob& wanted);
 
-  // Hashes the whole file whatever the record says; then as `open_verified`.
-  Result<OpenBlob> reverify(const Digest& digest);
+  // Hashes the whole file whatever the record says; then as `open_verified`. With `before_read`,
+  // which is told how many bytes come next, it may be slowed down, or stopped by its error; the
+  // bytes come from the disk then, as far as the kernel lets go of its copies.
+  using BeforeRead = std::function<Result<void>(std::size_t bytes)>;
+  Result<OpenBlob> reverify(const Digest& digest, const BeforeRead& before_read = {});
 
   // Makes sure that a record counts for everyone: hashes the whole file if only a chunk index was
   // checked. False if the blob is not here, or was not that of its name and is in quarantine now.

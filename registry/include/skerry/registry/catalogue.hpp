@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -157,6 +158,9 @@ class Catalogue final : public BlobRecords {
   // Every blob that a slot, a pin or the desired state needs, with the reason in words. A blob
   // may appear several times.
   Result<std::vector<BlobReference>> references();
+  // When each blob was last part of what a slot ran, from the record of changes; blobs that never
+  // were are left out.
+  Result<std::map<Digest, WallTime>> last_used();
   // Marks the blob as deleting unless something refers to it by now; false then, or if it is
   // unknown.
   Result<bool> claim_for_deletion(const Digest& blob);
