@@ -1,6 +1,5 @@
 #include "admin_grpc.hpp"
 
-#include <charconv>
 #include <utility>
 
 #include "skerry/async/offload.hpp"
@@ -11,26 +10,6 @@
 namespace skerry::agent {
 namespace admin_pb = skerry::admin::v1;
 using security::Verb;
-
-Result<security::Principal> parse_subject(std::string_view text) {
-  if (text.starts_with("uid:")) {
-    std::uint32_t uid = 0;
-    const std::string_view digits = text.substr(4);
-    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), uid);
-    if (ec == std::errc{} && end == digits.data() + digits.size()) {
-      return security::Principal::local(uid, {});
-    }
-  } else if (text.starts_with("token:") && text.size() > 6) {
-    return security::Principal::token(std::string{text.substr(6)});
-  } else if (text.starts_with("spiffe://")) {
-    return security::Principal::spiffe(std::string{text});
-  } else if (text.starts_with("system:") && text.size() > 7) {
-    return security::Principal::system(std::string{text.substr(7)});
-  }
-  return Error{Error::Code::kInvalidArgument,
-               "subject: \"" + std::string{text} +
-                   "\" is none of uid:<n>, token:<name>, spiffe://…, system:<component>"};
-}
 
 Task<grpc::Status> AdminGrpc::fill_slots(
     google::protobuf::RepeatedPtrField<admin_pb::SlotStatus>* out) {
@@ -197,154 +176,6 @@ grpc::ServerUnaryReactor* AdminGrpc::ClearQuarantine(
                    [this, request, response](Caller caller) -> Task<grpc::Status> {
                      Result<bool> found =
                          co_await administration_.forgive(std::move(caller), request->digest());
-                     if (!found) {
-                       co_return to_status(found.error());
-                     }
-                     response->set_found(*found);
-                     co_return grpc::Status::OK;
-                   });
-}
-
-grpc::ServerUnaryReactor* AdminGrpc::CanI(grpc::CallbackServerContext* context,
-                                          const admin_pb::CanIRequest* request,
-                                          admin_pb::CanIResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.can_i",
-                   [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Administration::Parts& parts = administration_.parts();
-                     security::Principal subject = caller.principal;
-                     if (!request->subject().empty()) {
-                       // About oneself anyone may ask; about others, who may read the policy.
-                       Result<void> allowed = co_await parts.access.authorise_read(
-                           std::move(caller), Verb::kAdminPolicyRead, "policy.can_i");
-                       if (!allowed) {
-                         co_return to_status(allowed.error());
-                       }
-                       Result<security::Principal> parsed = parse_subject(request->subject());
-                       if (!parsed) {
-                         co_return to_status(parsed.error());
-                       }
-                       subject = *std::move(parsed);
-                     }
-                     Result<Verb> verb = security::parse_verb(request->verb());
-                     if (!verb) {
-                       co_return to_status(verb.error());
-                     }
-                     security::Resource resource;
-                     resource.model = request->resource();
-                     if (const std::size_t at = resource.model.find('@'); at != std::string::npos) {
-                       resource.variant = resource.model.substr(at + 1);
-                       resource.model.resize(at);
-                     }
-                     const security::Decision decision =
-                         parts.access.decide(subject, *verb, resource);
-                     response->set_allowed(decision.allowed);
-                     response->set_reason(decision.reason);
-                     response->set_rule(decision.rule);
-                     response->set_role(decision.role);
-                     response->set_binding(decision.binding);
-                     response->set_policy_version(std::to_string(decision.policy_version));
-                     co_return grpc::Status::OK;
-                   });
-}
-
-grpc::ServerUnaryReactor* AdminGrpc::SetPolicy(grpc::CallbackServerContext* context,
-                                               const admin_pb::SetPolicyRequest* request,
-                                               admin_pb::SetPolicyResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.set_policy",
-                   [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Result<std::shared_ptr<const security::Policy>> policy =
-                         co_await administration_.set_policy(
-                             std::move(caller), request->document(), request->dry_run());
-                     if (!policy) {
-                       co_return to_status(policy.error());
-                     }
-                     response->set_policy_version(std::to_string((*policy)->version()));
-                     co_return grpc::Status::OK;
-                   });
-}
-
-grpc::ServerUnaryReactor* AdminGrpc::GetPolicy(grpc::CallbackServerContext* context,
-                                               const admin_pb::GetPolicyRequest*,
-                                               admin_pb::GetPolicyResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.get_policy",
-                   [this, response](Caller caller) -> Task<grpc::Status> {
-                     Result<std::string> text =
-                         co_await administration_.policy_document(std::move(caller));
-                     if (!text) {
-                       co_return to_status(text.error());
-                     }
-                     response->set_document(*text);
-                     response->set_policy_version(
-                         std::to_string(administration_.parts().access.policy()->version()));
-                     co_return grpc::Status::OK;
-                   });
-}
-
-grpc::ServerUnaryReactor* AdminGrpc::CreateToken(grpc::CallbackServerContext* context,
-                                                 const admin_pb::CreateTokenRequest* request,
-                                                 admin_pb::CreateTokenResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.create_token",
-                   [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Result<security::NewToken> token = co_await administration_.create_token(
-                         std::move(caller), request->name(), request->ttl_seconds());
-                     if (!token) {
-                       co_return to_status(token.error());
-                     }
-                     response->set_secret(token->secret);
-                     if (token->record.expires) {
-                       response->set_expires_unix_ms(unix_ms(*token->record.expires));
-                     }
-                     co_return grpc::Status::OK;
-                   });
-}
-
-grpc::ServerUnaryReactor* AdminGrpc::ListTokens(grpc::CallbackServerContext* context,
-                                                const admin_pb::ListTokensRequest*,
-                                                admin_pb::ListTokensResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.list_tokens",
-                   [this, response](Caller caller) -> Task<grpc::Status> {
-                     Result<std::vector<security::TokenRecord>> tokens =
-                         co_await administration_.list_tokens(std::move(caller));
-                     if (!tokens) {
-                       co_return to_status(tokens.error());
-                     }
-                     for (const security::TokenRecord& token : *tokens) {
-                       admin_pb::TokenInfo& out = *response->add_tokens();
-                       out.set_name(token.name);
-                       out.set_created_unix_ms(unix_ms(token.created));
-                       if (token.expires) {
-                         out.set_expires_unix_ms(unix_ms(*token.expires));
-                       }
-                     }
-                     co_return grpc::Status::OK;
-                   });
-}
-
-grpc::ServerUnaryReactor* AdminGrpc::RevokeToken(grpc::CallbackServerContext* context,
-                                                 const admin_pb::RevokeTokenRequest* request,
-                                                 admin_pb::RevokeTokenResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.revoke_token",
-                   [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Result<bool> found =
-                         co_await administration_.revoke_token(std::move(caller), request->name());
                      if (!found) {
                        co_return to_status(found.error());
                      }

@@ -1,0 +1,31 @@
+#pragma once
+
+// A model that a worker holds, is getting or is letting go. Private to ModelHost.
+
+#include <optional>
+#include <string>
+
+#include "skerry/agent/model_host.hpp"
+
+namespace skerry::agent {
+
+struct ModelHost::Entry {
+  explicit Entry(ServedModelPtr candidate) : served(std::move(candidate)) {}
+  ServedModelPtr served;
+  std::shared_ptr<runtime::LoadedModel> model;
+  std::optional<Error> failed;
+  bool loading = true;
+  bool draining = false;
+  std::uint64_t memory = 0;
+  std::uint64_t leases = 0;
+  BootTime last_used{};
+  // To tell the host that a lease went; null once the host is gone.
+  ModelHost* host = nullptr;
+};
+
+// Models with the same weights in the same engine share a worker.
+inline std::string worker_key(const ServedModel& model) {
+  return model.variant.needs.runtime + "/" + model.weights.hex();
+}
+
+}  // namespace skerry::agent

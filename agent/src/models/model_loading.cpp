@@ -1,0 +1,251 @@
+// Bringing models into workers and out again: memory for them, leases on them, idle ones.
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <optional>
+#include <utility>
+
+#include "skerry/async/offload.hpp"
+#include "skerry/async/sleep.hpp"
+
+#include "model_entry.hpp"
+
+namespace skerry::agent {
+namespace {
+
+constexpr std::chrono::seconds kDrainGrace{30};
+constexpr std::string_view kOptionPrefix = "skerry.option.";
+
+// What the engine calls a file of this role.
+std::string role_name(registry::FileRole role, bool first_weights) {
+  if (role == registry::FileRole::kWeights) {
+    return first_weights ? "model" : "external-data";
+  }
+  return std::string{to_string(role)};
+}
+
+bool engine_needs(registry::FileRole role) {
+  using Role = registry::FileRole;
+  return role == Role::kWeights || role == Role::kProjector || role == Role::kTokenizer ||
+         role == Role::kTemplate || role == Role::kAdapter;
+}
+
+Result<std::vector<runtime::ModelFile>> open_files(registry::BlobStore& store,
+                                                   const registry::Variant& variant) {
+  std::vector<runtime::ModelFile> files;
+  bool first_weights = true;
+  for (const registry::ManifestFile& wanted : variant.files) {
+    if (!engine_needs(wanted.role)) {
+      continue;
+    }
+    Result<registry::OpenBlob> blob = store.open_verified(registry::WantedBlob::from(wanted));
+    if (!blob) {
+      return blob.error().with_context("opening " + wanted.name);
+    }
+    UniqueFd fd{::fcntl(blob->file->fd(), F_DUPFD_CLOEXEC, 0)};
+    if (!fd) {
+      return errno_error(errno, "opening " + wanted.name);
+    }
+    runtime::ModelFile file;
+    file.fd = std::move(fd);
+    file.name = wanted.name;
+    file.role = role_name(wanted.role, first_weights);
+    file.length = wanted.size;
+    file.digest = wanted.digest;
+    first_weights = first_weights && wanted.role != registry::FileRole::kWeights;
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+}  // namespace
+
+Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::string swap_out) {
+  const std::string key = worker_key(*model);
+  while (true) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) {
+      break;
+    }
+    const std::shared_ptr<Entry> entry = found->second;
+    if (!entry->loading && !entry->draining) {
+      entry->last_used = core_.clock.boot_now();
+      Lease lease(entry, std::move(model));
+      co_return lease;
+    }
+    co_await changed_.wait();
+    if (entry->failed) {
+      co_return *entry->failed;
+    }
+  }
+  auto entry = std::make_shared<Entry>(model);
+  entry->memory = model->memory();
+  entry->host = this;
+  entries_.emplace(key, entry);
+  std::optional<Error> failure;
+  try {
+    Result<void> room = co_await make_room(entry->memory, std::move(swap_out));
+    if (!room) {
+      failure = room.error();
+    } else {
+      Result<std::shared_ptr<runtime::LoadedModel>> loaded = co_await load(model);
+      if (loaded) {
+        entry->model = *std::move(loaded);
+      } else {
+        failure = loaded.error();
+      }
+    }
+  } catch (...) {
+    entry->failed = Error(Error::Code::kCancelled, "the load was cancelled");
+    entries_.erase(key);
+    changed_.notify();
+    throw;
+  }
+  entry->loading = false;
+  entry->last_used = core_.clock.boot_now();
+  if (failure) {
+    entry->failed = failure;
+    entries_.erase(key);
+    changed_.notify();
+    co_return *failure;
+  }
+  changed_.notify();
+  Lease lease(entry, std::move(model));
+  co_return lease;
+}
+
+Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelPtr model) {
+  auto open = [this, model] { return open_files(store_, model->variant); };
+  Result<std::vector<runtime::ModelFile>> files =
+      co_await async::offload(core_.disk, std::move(open));
+  if (!files) {
+    co_return files.error();
+  }
+  const RuntimeConfig& config = core_.settings->runtime();
+  const registry::ActivationOptions& options = model->manifest->manifest.activation;
+  runtime::LoadSpec spec;
+  spec.model = model->weights;
+  spec.plugin = model->variant.needs.runtime;
+  spec.files = *std::move(files);
+  spec.accelerator = model->variant.needs.accelerator;
+  spec.context_length = config.context_length > 0
+                            ? static_cast<std::uint32_t>(config.context_length)
+                            : options.context_length;
+  spec.max_sequences = options.max_sequences > 0 ? options.max_sequences
+                                                 : static_cast<std::uint32_t>(config.max_sequences);
+  spec.threads = static_cast<std::uint32_t>(config.threads);
+  spec.max_queued = static_cast<std::uint32_t>(config.max_queued);
+  // What the signed manifest asks of the engine: "skerry.option.<key>" annotations.
+  for (const auto& [key, value] : model->manifest->manifest.annotations) {
+    if (key.starts_with(kOptionPrefix)) {
+      spec.options.emplace_back(key.substr(kOptionPrefix.size()), value);
+    }
+  }
+  Result<security::SandboxRequirement> sandbox =
+      security::parse_sandbox_requirement(config.sandbox);
+  if (!sandbox) {
+    co_return sandbox.error();
+  }
+  spec.sandbox = *sandbox;
+  core_.log.info(
+      "model.loading",
+      {{"model", model->name()}, {"version", model->version()}, {"variant", model->variant.name}});
+  Result<std::shared_ptr<runtime::LoadedModel>> loaded = co_await supervisor_.load(std::move(spec));
+  if (loaded) {
+    core_.log.info("model.loaded",
+                   {{"model", model->name()},
+                    {"version", model->version()},
+                    {"variant", model->variant.name},
+                    {"sandbox", (*loaded)->info().sandbox.summary()}});
+  }
+  co_return loaded;
+}
+
+Task<Result<void>> ModelHost::make_room(std::uint64_t bytes, std::string swap_out) {
+  if (bytes > budget_) {
+    co_return Error(Error::Code::kOutOfMemory,
+                    "needs " + std::to_string(bytes) + " bytes of memory, the budget is " +
+                        std::to_string(budget_));
+  }
+  // The new entry is counted already.
+  while (used() > budget_) {
+    std::shared_ptr<Entry> victim;
+    for (const auto& [key, entry] : entries_) {
+      const bool swappable = !swap_out.empty() && entry->served->slot == swap_out;
+      if (entry->loading || entry->draining || (entry->leases > 0 && !swappable)) {
+        continue;
+      }
+      if (!victim || swappable || entry->last_used < victim->last_used) {
+        victim = entry;
+      }
+      if (swappable) {
+        break;
+      }
+    }
+    if (!victim) {
+      co_return Error(Error::Code::kOutOfMemory,
+                      "needs " + std::to_string(bytes) + " bytes of memory, " +
+                          std::to_string(used() - bytes) + " of " + std::to_string(budget_) +
+                          " are taken by models that are answering");
+    }
+    core_.log.info("model.unloading",
+                   {{"model", victim->served->name()}, {"reason", "memory is needed"}});
+    ServedModelPtr model = victim->served;
+    co_await unload(std::move(model));
+  }
+  co_return Result<void>();
+}
+
+Task<bool> ModelHost::unload(ServedModelPtr model) {
+  const std::string key = worker_key(*model);
+  const auto found = entries_.find(key);
+  if (found == entries_.end() || found->second->loading || found->second->draining) {
+    co_return false;
+  }
+  const std::shared_ptr<Entry> entry = found->second;
+  entry->draining = true;
+  co_await entry->model->unload(kDrainGrace);
+  entries_.erase(key);
+  changed_.notify();
+  co_return true;
+}
+
+// A model that no slot names any more goes with its last lease; its worker stops with it.
+void ModelHost::drop_unused() {
+  std::erase_if(entries_, [this](const auto& item) {
+    const Entry& entry = *item.second;
+    if (entry.loading || entry.draining || entry.leases > 0) {
+      return false;
+    }
+    const bool named = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
+      return worker_key(*slot.second) == item.first;
+    });
+    return !named;
+  });
+}
+
+Task<void> ModelHost::run() {
+  while (true) {
+    const std::chrono::milliseconds limit = core_.settings->runtime().idle_unload;
+    if (limit.count() == 0 || entries_.empty()) {
+      co_await changed_.wait();
+      continue;
+    }
+    co_await async::sleep_for(limit / 2);
+    const BootTime now = core_.clock.boot_now();
+    std::vector<ServedModelPtr> idle;
+    for (const auto& [key, entry] : entries_) {
+      if (!entry->loading && !entry->draining && entry->leases == 0 &&
+          now - entry->last_used >= limit) {
+        idle.push_back(entry->served);
+      }
+    }
+    for (ServedModelPtr& model : idle) {
+      core_.log.info("model.unloading", {{"model", model->name()}, {"reason", "idle"}});
+      co_await unload(std::move(model));
+    }
+  }
+}
+
+}  // namespace skerry::agent

@@ -1,0 +1,188 @@
+// What the controller asks for, carried out; and what it is told.
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "skerry/async/offload.hpp"
+
+#include "sync_client_impl.hpp"
+
+namespace skerry::agent {
+namespace fleet_pb = fleet::v1;
+namespace asio = boost::asio;
+namespace {
+
+// 9999-12-31: what RFC 3339 can say.
+constexpr std::uint64_t kLatestWallMs = 253'402'300'799'000;
+
+// Worth keeping for the controller although it may be away now.
+bool is_lasting(activation::State state) {
+  using activation::State;
+  return activation::is_resting(state) || state == State::kProbation ||
+         state == State::kRollingBack;
+}
+
+}  // namespace
+
+Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream) {
+  if (effects.wall_ms > 0 && effects.wall_ms < kLatestWallMs) {
+    const WallTime told{std::chrono::milliseconds(static_cast<std::int64_t>(effects.wall_ms))};
+    if (installer.time().vouch(told)) {
+      auto persist = [this] { return installer.persist_time_floor(); };
+      Result<void> persisted = co_await async::offload(strand, std::move(persist));
+      if (!persisted) {
+        core.log.error("time.floor_not_persisted", persisted.error());
+      }
+    }
+  }
+  if (effects.acknowledged) {
+    auto work = [this, acknowledged = *effects.acknowledged, hello = effects.established]() {
+      if (hello) {
+        if (Result<void> skipped = outbox.skip_to(acknowledged); !skipped) {
+          return skipped;
+        }
+      }
+      return outbox.acknowledge(acknowledged);
+    };
+    Result<void> done = co_await async::offload(strand, std::move(work));
+    if (!done) {
+      core.log.error("sync.acknowledge_failed", done.error());
+    }
+  }
+  if (effects.established) {
+    // What changed while we were away, and whoever waits for a source goes on.
+    for (const SlotView& view : slots.views()) {
+      fleet_pb::DeviceMessage message;
+      *message.mutable_report() = to_report(view);
+      stream->write(std::move(message));
+    }
+    slots.set_source(source);
+  }
+  for (const sync::Session::Effects::SlotOffer& offer : effects.offers) {
+    slots.offer(offer.slot, offer.offer);
+  }
+  if (effects.prove) {
+    core.tasks.spawn("sync.prove_audit",
+                     prove_growth(effects.prove->old_size, effects.prove->new_size, stream));
+  }
+  if (effects.refresh_trust) {
+    core.tasks.spawn("sync.refresh_trust", refresh_trust());
+  }
+}
+
+// For the witness: that the log only grew. It reads the segments in between.
+Task<void> SyncClient::Impl::prove_growth(std::uint64_t old_size,
+                                          std::uint64_t new_size,
+                                          std::shared_ptr<Stream> stream) {
+  auto work = [this, old_size, new_size] { return audit.prove_consistency(old_size, new_size); };
+  Result<std::vector<Digest>> proof = co_await async::offload(strand, std::move(work));
+  fleet_pb::DeviceMessage message;
+  fleet_pb::AuditProof& out = *message.mutable_audit_proof();
+  out.set_old_size(old_size);
+  out.set_new_size(new_size);
+  if (proof) {
+    for (const Digest& hash : *proof) {
+      out.add_hashes(hash.raw());
+    }
+  } else {
+    core.log.error("audit.growth_not_proven", proof.error());
+    out.set_error(proof.error().to_string());
+  }
+  stream->write(std::move(message));
+}
+
+Task<void> SyncClient::Impl::refresh_trust() {
+  auto work = [this, from = source] { return installer.refresh_trust(*from); };
+  Result<security::tuf::RefreshOutcome> outcome =
+      co_await async::offload(core.transfer(), std::move(work));
+  if (!outcome) {
+    core.log.warning("trust.refresh_failed", outcome.error());
+  } else if (outcome->changed) {
+    core.log.info("trust.refreshed",
+                  {{"targets", outcome->targets_version},
+                   {"snapshot", outcome->snapshot_version},
+                   {"timestamp", outcome->timestamp_version}});
+  }
+}
+
+fleet_pb::SlotReport SyncClient::Impl::to_report(const SlotView& view) const {
+  const activation::Record& record = view.record;
+  fleet_pb::SlotReport report;
+  report.set_slot(view.slot);
+  report.set_generation(record.offer.generation);
+  report.set_state(std::string{activation::to_string(record.state)});
+  report.set_reason_code(record.reason_code);
+  report.set_reason(record.reason.substr(0, 2048));
+  report.set_target(record.offer.target);
+  report.set_manifest_digest(record.manifest_digest);
+  report.set_variant(record.variant);
+  for (const std::string& reason : record.variant_reasons) {
+    report.add_variant_reasons(reason.substr(0, 512));
+  }
+  report.set_fetched_bytes(view.progress.fetched_bytes);
+  report.set_total_bytes(view.progress.total_bytes);
+  report.set_reused_bytes(view.progress.reused_bytes);
+  report.set_at_unix_ms(unix_ms_of(core.clock.wall_now()));
+  report.set_rollout_id(record.offer.rollout_id);
+  if (const ServedModelPtr active = host.in_slot(view.slot)) {
+    report.set_active_target(active->manifest->target_path);
+  }
+  return report;
+}
+
+std::optional<fleet_pb::AuditCheckpoint> SyncClient::Impl::checkpoint() const {
+  const security::Checkpoint sealed = audit.checkpoint();
+  if (sealed.size == 0) {
+    return std::nullopt;
+  }
+  fleet_pb::AuditCheckpoint out;
+  out.set_note(audit.checkpoint_note());
+  out.set_size(sealed.size);
+  out.set_root(sealed.root.raw());
+  out.set_verifier_key(audit.verifier_key());
+  return out;
+}
+
+void SyncClient::Impl::put(std::string_view stream, const fleet_pb::OutboxRecord& record) {
+  asio::post(strand, [this, stream = std::string{stream}, body = record.SerializeAsString()] {
+    if (Result<std::uint64_t> seq = outbox.append(stream, body); !seq) {
+      core.log.error("outbox.append_failed", seq.error());
+      return;
+    }
+    asio::post(core.control, [this] { poke.notify(); });
+  });
+}
+
+void SyncClient::report(const SlotView& view) {
+  Impl& self = *impl_;
+  if (self.state.controller.empty()) {
+    return;
+  }
+  const fleet_pb::SlotReport report = self.to_report(view);
+  if (self.live && self.state.state == "connected") {
+    fleet_pb::DeviceMessage message;
+    *message.mutable_report() = report;
+    self.live->write(std::move(message));
+  }
+  if (is_lasting(view.record.state)) {
+    fleet_pb::OutboxRecord record;
+    *record.mutable_report() = report;
+    self.put(kEventStream, record);
+  }
+}
+
+void SyncClient::audit_checkpoint(const security::Checkpoint& checkpoint, const std::string& note) {
+  Impl& self = *impl_;
+  if (self.state.controller.empty()) {
+    return;
+  }
+  fleet_pb::OutboxRecord record;
+  record.mutable_audit()->set_note(note);
+  record.mutable_audit()->set_size(checkpoint.size);
+  record.mutable_audit()->set_root(checkpoint.root.raw());
+  record.mutable_audit()->set_verifier_key(self.audit.verifier_key());
+  self.put(kAuditStream, record);
+}
+
+}  // namespace skerry::agent
