@@ -23,7 +23,7 @@ asan: setup ## the same without system tests, under GCC AddressSanitizer and Und
 	@scripts/test.sh build/asan '^(unit|integration|fuzz-smoke)$$'
 tsan: setup ## modules without gRPC under ThreadSanitizer (Debian's gRPC is not instrumented)
 	@scripts/build.sh tsan
-	@scripts/test.sh build/tsan '^(unit|fuzz-smoke)$$'
+	@scripts/test.sh build/tsan '^unit$$'
 fuzz: setup ## every libFuzzer target for FUZZ_SECONDS (30) each, by clang 14
 	@scripts/build.sh fuzz
 	@scripts/fuzz.sh build/fuzz $${FUZZ_SECONDS:-30}

@@ -45,6 +45,9 @@ function(skerry_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
+  if(SKERRY_SANITIZE)
+    math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 4") # what sanitizers cost the tests that try every crash point
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
