@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "skerry/security/model_signing/model_tree.hpp"
 
 namespace skerry::cli {
@@ -24,7 +26,8 @@ Result<std::vector<std::string>> ignored_in_model(const std::string& model,
     const auto full = std::filesystem::path{model} / path;
     std::string inside = security::model_signing::path_inside(model, full);
     if (inside.empty()) {
-      return Error{Error::Code::kInvalidArgument, "--ignore " + path + " is not inside " + model};
+      return Error{Error::Code::kInvalidArgument,
+                   fmt::format("--ignore {} is not inside {}", path, model)};
     }
     out.push_back(std::move(inside));
   }

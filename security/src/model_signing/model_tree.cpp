@@ -67,30 +67,75 @@ Result<UniqueFd> open_inside(int root, std::string_view path) {
   }
 }
 
+Error changed(const TreeFile& file) {
+  return refused_entry(file.path + " changed while the model was being read");
+}
+
+// Reads an open file from its start, one range after the other.
 class RangeHasher {
  public:
-  explicit RangeHasher(HashType type)
-      : digest_(type == HashType::kSha256 ? EVP_sha256() : EVP_blake2b512()),
-        ctx_(EVP_MD_CTX_new()) {}
+  RangeHasher(int fd,
+              const TreeFile& file,
+              HashType type,
+              const std::function<void(std::uint64_t)>& progress)
+      : fd_(fd),
+        file_(file),
+        progress_(progress),
+        digest_(type == HashType::kSha256 ? EVP_sha256() : EVP_blake2b512()),
+        ctx_(EVP_MD_CTX_new()),
+        buffer_(static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, file.size))) {}
 
-  [[nodiscard]] bool start() { return EVP_DigestInit_ex(ctx_.get(), digest_, nullptr) == 1; }
-  [[nodiscard]] bool update(ByteView data) {
-    return EVP_DigestUpdate(ctx_.get(), data.data(), data.size()) == 1;
-  }
-  [[nodiscard]] Bytes finish() {
+  // The digest of the next `size` bytes.
+  Result<Bytes> next(std::uint64_t size) {
+    if (EVP_DigestInit_ex(ctx_.get(), digest_, nullptr) != 1) {
+      return openssl_error(Error::Code::kInternal, "starting a hash");
+    }
+    while (size > 0) {
+      const auto got = read_some(size);
+      if (!got) {
+        return got.error();
+      }
+      if (EVP_DigestUpdate(ctx_.get(), buffer_.data(), *got) != 1) {
+        return openssl_error(Error::Code::kInternal, "hashing");
+      }
+      size -= *got;
+      if (progress_) {
+        progress_(*got);
+      }
+    }
     Bytes out(static_cast<std::size_t>(EVP_MD_get_size(digest_)));
     EVP_DigestFinal_ex(ctx_.get(), out.data(), nullptr);
     return out;
   }
 
+  [[nodiscard]] bool at_end() const {
+    std::uint8_t beyond = 0;
+    return ::read(fd_, &beyond, 1) == 0;
+  }
+
  private:
+  Result<std::size_t> read_some(std::uint64_t most) {
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), most));
+    ssize_t got = -1;
+    do {
+      got = ::read(fd_, buffer_.data(), want);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+      return errno_error(errno, "reading " + file_.path);
+    }
+    if (got == 0) {
+      return changed(file_);
+    }
+    return static_cast<std::size_t>(got);
+  }
+
+  int fd_;
+  const TreeFile& file_;
+  const std::function<void(std::uint64_t)>& progress_;
   const EVP_MD* digest_;
   MdCtxPtr ctx_;
+  Bytes buffer_;
 };
-
-Error changed(const TreeFile& file) {
-  return refused_entry(file.path + " changed while the model was being read");
-}
 
 }  // namespace
 
@@ -111,7 +156,8 @@ class TreeWalk {
     }
     while (true) {
       errno = 0;
-      const dirent* entry = ::readdir(entries.get());
+      // Safe: no other thread has this stream.
+      const dirent* entry = ::readdir(entries.get());  // NOLINT(concurrency-mt-unsafe)
       if (entry == nullptr) {
         return errno == 0 ? Result<void>{} : errno_error(errno, "listing " + prefix);
       }
@@ -238,44 +284,23 @@ Result<std::vector<Bytes>> ModelTree::hash(
     return changed(file);
   }
   ::posix_fadvise(fd->get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  const std::uint64_t range = shard_size == 0 ? std::max<std::uint64_t>(file.size, 1) : shard_size;
+  RangeHasher hasher{fd->get(), file, type, progress};
   std::vector<Bytes> digests;
-  RangeHasher hasher{type};
-  Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, file.size)));
   std::uint64_t done = 0;
   // An empty file has a digest of its own in files and none in shards (OMS 6.3.2).
   bool more = file.size > 0 || shard_size == 0;
   while (more) {
-    if (!hasher.start()) {
-      return openssl_error(Error::Code::kInternal, "starting a hash");
+    const std::uint64_t left = file.size - done;
+    const std::uint64_t size = shard_size == 0 ? left : std::min(left, shard_size);
+    auto digest = hasher.next(size);
+    if (!digest) {
+      return std::move(digest).error();
     }
-    const std::uint64_t end = file.size - done > range ? done + range : file.size;
-    while (done < end) {
-      const auto want =
-          static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - done));
-      const ssize_t got = ::read(fd->get(), buffer.data(), want);
-      if (got < 0 && errno == EINTR) {
-        continue;
-      }
-      if (got < 0) {
-        return errno_error(errno, "reading " + file.path);
-      }
-      if (got == 0) {
-        return changed(file);
-      }
-      if (!hasher.update(ByteView{buffer}.first(static_cast<std::size_t>(got)))) {
-        return openssl_error(Error::Code::kInternal, "hashing");
-      }
-      done += static_cast<std::uint64_t>(got);
-      if (progress) {
-        progress(static_cast<std::uint64_t>(got));
-      }
-    }
-    digests.push_back(hasher.finish());
+    digests.push_back(std::move(*digest));
+    done += size;
     more = done < file.size;
   }
-  std::uint8_t beyond = 0;
-  if (::read(fd->get(), &beyond, 1) != 0) {
+  if (!hasher.at_end()) {
     return changed(file);
   }
   return digests;
