@@ -12,6 +12,8 @@ using AdminStub = admin::AdminService::Stub;
 constexpr std::chrono::seconds kQuick{30};
 // Unloading and loading a model, or reading a whole log or store.
 constexpr std::chrono::minutes kLong{10};
+// Reading the whole store again, at the rate that was asked for.
+constexpr std::chrono::hours kScrub{48};
 
 template <class Request, class Response>
 Result<Response> call(Invocation& invocation,
@@ -94,6 +96,11 @@ Result<admin::VerifyAuditResponse> call_admin(Invocation& invocation,
 Result<admin::CollectResponse> call_admin(Invocation& invocation,
                                           const admin::CollectRequest& request) {
   return call(invocation, &AdminStub::Collect, request, kLong);
+}
+
+Result<admin::ScrubResponse> call_admin(Invocation& invocation,
+                                        const admin::ScrubRequest& request) {
+  return call(invocation, &AdminStub::Scrub, request, kScrub);
 }
 
 Result<void> tail_audit(Invocation& invocation,

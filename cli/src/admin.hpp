@@ -29,6 +29,7 @@ Result<admin::ListTokensResponse> call_admin(Invocation&, const admin::ListToken
 Result<admin::RevokeTokenResponse> call_admin(Invocation&, const admin::RevokeTokenRequest&);
 Result<admin::VerifyAuditResponse> call_admin(Invocation&, const admin::VerifyAuditRequest&);
 Result<admin::CollectResponse> call_admin(Invocation&, const admin::CollectRequest&);
+Result<admin::ScrubResponse> call_admin(Invocation&, const admin::ScrubRequest&);
 
 // Calls `each` for every record until the log ends, or for ever with `follow`.
 Result<void> tail_audit(Invocation& invocation,

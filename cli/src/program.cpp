@@ -17,7 +17,7 @@ void add_commands(Command& app, Invocation& invocation) {
   add_run_command(app, invocation);
   add_infer_command(app, invocation);
   add_rollback_command(app, invocation);
-  add_gc_command(app, invocation);
+  add_registry_command(app, invocation);
   // Who may do what, and what was done.
   add_auth_command(app, invocation);
   add_policy_command(app, invocation);

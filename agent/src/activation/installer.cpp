@@ -3,6 +3,7 @@
 #include <thread>
 #include <utility>
 
+#include "skerry/registry/gc.hpp"
 #include "skerry/registry/gguf_check.hpp"
 #include "skerry/registry/metadata_store.hpp"
 #include "skerry/registry/onnx_check.hpp"
@@ -258,6 +259,22 @@ Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifes
   std::vector<registry::WantedBlob> wanted;
   for (const registry::ManifestFile& file : manifest.manifest.files_for(*chosen)) {
     wanted.push_back(registry::WantedBlob::from(file));
+  }
+  registry::GcGoal room;
+  room.high = core_.settings->storage().high_water.bytes;
+  room.low = core_.settings->storage().low_water.bytes;
+  if (room.high != 0) {
+    registry::Fetcher nothing{store_, {}, core_.clock, [](auto) {}, core_.log};
+    Result<std::uint64_t> missing = nothing.bytes_missing(wanted);
+    if (!missing) {
+      return missing.error();
+    }
+    room.incoming = *missing;
+    // A worker keeps its open descriptor whatever is removed here.
+    if (Result<registry::GcReport> made = registry::make_room(catalogue_, store_, {}, room);
+        !made) {
+      return made.error();
+    }
   }
   registry::FetchOptions options;
   options.rate_limit = core_.settings->sync().max_bytes_per_second.bytes;

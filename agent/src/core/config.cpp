@@ -151,6 +151,16 @@ void read_activation(TomlTable table, ActivationConfig& activation) {
   read_duration(table, "gate_deadline", activation.gate_deadline, std::chrono::seconds{1});
 }
 
+void read_storage(TomlTable table, StorageConfig& storage) {
+  table.read("high_water", storage.high_water);
+  table.read("low_water", storage.low_water);
+  if (storage.low_water.bytes > storage.high_water.bytes) {
+    table.fail("low_water", "must not be above high_water");
+  }
+  read_duration(table, "scrub_interval", storage.scrub_interval, std::chrono::milliseconds{0});
+  table.read("scrub_rate", storage.scrub_rate);
+}
+
 void read_audit(TomlTable table, AuditConfig& audit) {
   read_duration(
       table, "checkpoint_interval", audit.checkpoint_interval, std::chrono::milliseconds{100});
@@ -186,6 +196,7 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   read_controller(root.table("controller"), config.controller);
   read_sync(root.table("sync"), config.sync);
   read_activation(root.table("activation"), config.activation);
+  read_storage(root.table("storage"), config.storage);
   read_telemetry(root.table("telemetry"), config.telemetry);
   if (Result<void> done = reader.finish(); !done) {
     return done.error();

@@ -265,4 +265,33 @@ Task<Result<Administration::Collected>> Administration::collect(Caller caller, b
   co_return done;
 }
 
+Task<Result<registry::ScrubReport>> Administration::scrub(Caller caller,
+                                                          registry::ScrubOptions options) {
+  security::Resource resource;
+  Result<security::Decision> decision = co_await parts_.access.authorise(
+      caller, Verb::kAdminRegistryWrite, resource, "registry.scrub");
+  if (!decision) {
+    co_return decision.error();
+  }
+  security::AuditEvent intent = security::AuditEvent::intent(AuditClass::kAdministration,
+                                                             caller.principal,
+                                                             "registry.scrub",
+                                                             "adm-" + core_.random.hex(8));
+  intent.authn_method = caller.authn_method;
+  intent.decision = *decision;
+  Result<void> recorded = co_await parts_.audit.record_durable(intent);
+  if (!recorded) {
+    co_return recorded.error();
+  }
+  Result<registry::ScrubReport> report = co_await parts_.maintenance.scrub(options);
+  security::AuditEvent outcome =
+      report ? intent.outcome_of(AuditOutcome::kSuccess)
+             : intent.outcome_of(AuditOutcome::kFailure, report.error().to_string());
+  Result<void> closed = co_await parts_.audit.record_durable(std::move(outcome));
+  if (!closed) {
+    core_.log.error("audit.outcome_not_recorded", closed.error());
+  }
+  co_return report;
+}
+
 }  // namespace skerry::agent

@@ -15,6 +15,7 @@
 #include "skerry/agent/http_front.hpp"
 #include "skerry/agent/inference.hpp"
 #include "skerry/agent/installer.hpp"
+#include "skerry/agent/maintenance.hpp"
 #include "skerry/agent/slot_manager.hpp"
 #include "skerry/agent/sync_client.hpp"
 #include "skerry/agent/telemetry.hpp"
@@ -202,11 +203,19 @@ class Daemon {
         inference_(core, access_, audit_, metrics_, host_),
         installer_(core, *state.catalogue, *state.store, *state.time, budget_),
         slots_(core, installer_, host_, audit_),
+        maintenance_(core,
+                     Maintenance::Parts{audit_,
+                                        slots_,
+                                        host_,
+                                        *state.catalogue,
+                                        *state.store,
+                                        [this] { return inference_.running() > 0; }}),
         administration_(core,
                         Administration::Parts{access_,
                                               audit_,
                                               slots_,
                                               host_,
+                                              maintenance_,
                                               *state.catalogue,
                                               *state.store,
                                               *state.tokens,
@@ -242,6 +251,7 @@ class Daemon {
       parts.push_back(http_.run());
       parts.push_back(sync_.run());
       parts.push_back(telemetry_.run());
+      parts.push_back(maintenance_.run());
       try {
         co_await async::run_until_first_exit(std::move(parts));
       } catch (const std::exception& error) {
@@ -313,6 +323,7 @@ class Daemon {
 
   Task<void> stop() {
     notify_stopping();
+    maintenance_.stop();
     // No new calls from here on; those that run may end, then they are cancelled.
     core_.tasks.spawn("grpc.stop", grpc_.stop(kDrainGrace));
     const BootTime deadline = core_.clock.boot_now() + kDrainGrace;
@@ -407,6 +418,7 @@ class Daemon {
   Inference inference_;
   Installer installer_;
   SlotManager slots_;
+  Maintenance maintenance_;
   Administration administration_;
   SyncClient sync_;
   Telemetry telemetry_;

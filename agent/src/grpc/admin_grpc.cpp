@@ -231,4 +231,36 @@ grpc::ServerUnaryReactor* AdminGrpc::Collect(grpc::CallbackServerContext* contex
                    });
 }
 
+grpc::ServerUnaryReactor* AdminGrpc::Scrub(grpc::CallbackServerContext* context,
+                                           const admin_pb::ScrubRequest* request,
+                                           admin_pb::ScrubResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.scrub",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     registry::ScrubOptions options;
+                     options.rate_limit = request->bytes_per_second();
+                     options.older_than = std::chrono::seconds{static_cast<std::int64_t>(
+                         std::min<std::uint64_t>(request->older_than_seconds(), 1U << 30U))};
+                     Result<registry::ScrubReport> done =
+                         co_await administration_.scrub(std::move(caller), options);
+                     if (!done) {
+                       co_return to_status(done.error());
+                     }
+                     response->set_blobs(done->blobs);
+                     response->set_bytes(done->bytes);
+                     response->set_settled(done->settled);
+                     response->set_skipped(done->skipped);
+                     for (const registry::ScrubFinding& finding : done->findings) {
+                       admin_pb::ScrubFinding* out = response->add_findings();
+                       out->set_digest(finding.digest.to_string());
+                       out->set_size(finding.size);
+                       out->set_healed(finding.healed);
+                       out->set_detail(finding.detail);
+                     }
+                     co_return grpc::Status::OK;
+                   });
+}
+
 }  // namespace skerry::agent

@@ -63,6 +63,9 @@ class AdminGrpc final : public skerry::admin::v1::AdminService::CallbackService 
   grpc::ServerUnaryReactor* Collect(grpc::CallbackServerContext* context,
                                     const skerry::admin::v1::CollectRequest* request,
                                     skerry::admin::v1::CollectResponse* response) override;
+  grpc::ServerUnaryReactor* Scrub(grpc::CallbackServerContext* context,
+                                  const skerry::admin::v1::ScrubRequest* request,
+                                  skerry::admin::v1::ScrubResponse* response) override;
 
  private:
   Task<grpc::Status> fill_slots(

@@ -411,6 +411,74 @@ TEST_F(Daemon, RollbackGoesBackToThePreviousGeneration) {
   EXPECT_EQ(generate(channel, prompt("x")).text, "old");
 }
 
+// A disk that lost a bit of the previous model: the scrub takes it out of use and says so in the
+// audit log; the collection explains every decision before it removes anything.
+TEST_F(Daemon, ScrubQuarantinesRotAndCollectionExplainsItself) {
+  daemon_.activate_echo("1.0.0", 1);
+  daemon_.activate_echo("1.1.0", 2);
+  const auto old = test::make_file(registry::FileRole::kWeights, "echo.bin", 1001, 1).digest();
+  const auto path = daemon_.state() / "blobs" / "sha256" / old.hex().substr(0, 2) / old.hex();
+  std::filesystem::permissions(
+      path, std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
+  {
+    std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+    file.put('\0');
+    file.put('\1');
+  }
+  daemon_.start();
+  auto admin = admin::v1::AdminService::NewStub(daemon_.channel("admin"));
+  const auto collect = [&](bool dry_run) {
+    grpc::ClientContext context;
+    deadline(context);
+    admin::v1::CollectRequest request;
+    request.set_dry_run(dry_run);
+    admin::v1::CollectResponse response;
+    const grpc::Status status = admin->Collect(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    std::string text;
+    for (const std::string& decision : response.decisions()) {
+      text += decision + "\n";
+    }
+    return std::pair(text, response.freed_bytes());
+  };
+  const auto [plan, would_free] = collect(true);
+  EXPECT_THAT(plan, HasSubstr("active in slot default (acme/echo 1.1.0 raw)"));
+  EXPECT_THAT(plan, HasSubstr("previous in slot default (acme/echo 1.0.0 raw)"));
+  EXPECT_THAT(plan, HasSubstr("unreferenced, never used"));  // the manifests' own blobs
+  EXPECT_EQ(collect(true).second, would_free) << "a dry run removed something";
+
+  grpc::ClientContext context;
+  deadline(context);
+  admin::v1::ScrubResponse scrubbed;
+  const grpc::Status status = admin->Scrub(&context, admin::v1::ScrubRequest{}, &scrubbed);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(scrubbed.findings_size(), 1);
+  EXPECT_EQ(scrubbed.findings(0).digest(), old.to_string());
+  EXPECT_FALSE(scrubbed.findings(0).healed());
+  EXPECT_THAT(scrubbed.findings(0).detail(), HasSubstr("acme/echo 1.0.0 echo.bin: there is no"));
+  EXPECT_EQ(scrubbed.blobs(), 3U);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(std::filesystem::exists(daemon_.state() / "quarantine" / old.hex()));
+  EXPECT_EQ(collect(false).second, would_free);
+  EXPECT_EQ(generate(daemon_.channel("api"), prompt("still here")).text, "still here");
+
+  grpc::ClientContext tail;
+  deadline(tail);
+  admin::v1::TailAuditRequest request;
+  request.set_last(100);
+  auto reader = admin->TailAudit(&tail, request);
+  admin::v1::AuditRecord record;
+  std::string all;
+  while (reader->Read(&record)) {
+    all += record.json() + "\n";
+  }
+  ASSERT_TRUE(reader->Finish().ok());
+  EXPECT_THAT(all, HasSubstr("registry.scrub"));
+  EXPECT_THAT(all, HasSubstr("blob.quarantined"));
+  EXPECT_THAT(all, HasSubstr(old.to_string()));
+  EXPECT_THAT(all, HasSubstr("registry.collect"));
+}
+
 // A second user: the daemon tells callers apart by the kernel's word, not by theirs.
 TEST_F(Daemon, ASecondUidIsAnotherPrincipal) {
   if (::geteuid() != 0) {

@@ -11,6 +11,7 @@
 
 #include "skerry/agent/access.hpp"
 #include "skerry/agent/core.hpp"
+#include "skerry/agent/maintenance.hpp"
 #include "skerry/agent/slot_manager.hpp"
 #include "skerry/registry/gc.hpp"
 #include "skerry/security/audit_verify.hpp"
@@ -38,6 +39,7 @@ class Administration {
     AuditWriter& audit;
     SlotManager& slots;
     ModelHost& host;
+    Maintenance& maintenance;
     registry::Catalogue& catalogue;
     registry::BlobStore& store;
     security::TokenStore& tokens;
@@ -69,6 +71,8 @@ class Administration {
     std::vector<std::string> decisions;
   };
   Task<Result<Collected>> collect(Caller caller, bool dry_run);
+  // Each finding is a record of its own beside intent and outcome.
+  Task<Result<registry::ScrubReport>> scrub(Caller caller, registry::ScrubOptions options);
 
   [[nodiscard]] Parts& parts() { return parts_; }
 

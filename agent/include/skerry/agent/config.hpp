@@ -128,6 +128,18 @@ struct ActivationConfig {
   std::chrono::milliseconds gate_deadline{std::chrono::minutes{15}};
 };
 
+struct StorageConfig {
+  // When all blobs together take more than `high_water`, the least recently used of those that
+  // nothing needs go until they take no more than `low_water`. 0: only `skerry registry gc`
+  // collects.
+  ByteSize high_water{0};
+  ByteSize low_water{0};
+  // Every blob is read again about this often, in idle time; 0: never by itself.
+  std::chrono::milliseconds scrub_interval{std::chrono::hours{24 * 30}};
+  // Bytes per second of a scrub; 0: as fast as the disk gives them.
+  ByteSize scrub_rate{16ULL << 20U};
+};
+
 struct TelemetryConfig {
   std::chrono::milliseconds interval{std::chrono::seconds{60}};
   // The outbox on disk; older telemetry is dropped, with a gap record, beyond it.
@@ -148,6 +160,7 @@ struct Config {
   ControllerConfig controller;
   SyncConfig sync;
   ActivationConfig activation;
+  StorageConfig storage;
   TelemetryConfig telemetry;
   // What errors call the file.
   std::string source;
@@ -194,6 +207,7 @@ class Settings {
   [[nodiscard]] const ControllerConfig& controller() const { return config_.controller; }
   [[nodiscard]] const SyncConfig& sync() const { return config_.sync; }
   [[nodiscard]] const ActivationConfig& activation() const { return config_.activation; }
+  [[nodiscard]] const StorageConfig& storage() const { return config_.storage; }
   [[nodiscard]] const TelemetryConfig& telemetry() const { return config_.telemetry; }
 
  private:

@@ -39,6 +39,7 @@ class SlotManager {
   void on_report(OnReport callback) { on_report_ = std::move(callback); }
   // Where offers of the controller are fetched from; null while there is none: fetching waits.
   void set_source(std::shared_ptr<ModelSource> source);
+  [[nodiscard]] std::shared_ptr<ModelSource> source() const { return source_; }
 
   // Reads the journal and continues every slot where it was. Call once, before any offer; the
   // drivers run until `stop`.

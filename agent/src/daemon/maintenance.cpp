@@ -1,0 +1,139 @@
+#include "skerry/agent/maintenance.hpp"
+
+#include <thread>
+#include <utility>
+
+#include "skerry/async/offload.hpp"
+#include "skerry/async/sleep.hpp"
+
+namespace skerry::agent {
+namespace {
+
+constexpr std::chrono::minutes kLook{1};
+// The most that one look reads: a request that comes meanwhile waits for no more than this.
+constexpr std::chrono::seconds kSliceTime{10};
+constexpr std::chrono::nanoseconds kPauseStep = std::chrono::milliseconds{50};
+
+// On a thread that may sleep, in steps that notice a cancel.
+void pause_for(std::chrono::nanoseconds wait, const registry::CancelFlag& cancel) {
+  while (wait.count() > 0 && !cancel.cancelled()) {
+    const auto step = std::min(wait, kPauseStep);
+    std::this_thread::sleep_for(step);
+    wait -= step;
+  }
+}
+
+security::AuditEvent finding_event(const registry::ScrubFinding& finding,
+                                   const std::string& correlation) {
+  security::AuditEvent event =
+      security::AuditEvent::intent(security::AuditClass::kModelChange,
+                                   security::Principal::system("scrub"),
+                                   finding.healed ? "blob.healed" : "blob.quarantined",
+                                   correlation);
+  event.authn_method = "internal";
+  event.phase = security::AuditPhase::kSingle;
+  event.outcome = security::AuditOutcome::kSuccess;
+  event.object.blob_digest = finding.digest.to_string();
+  event.reason = finding.detail;
+  return event;
+}
+
+}  // namespace
+
+registry::GcGoal Maintenance::marks() const {
+  const StorageConfig& storage = core_.settings->storage();
+  registry::GcGoal goal;
+  goal.high = storage.high_water.bytes;
+  goal.low = storage.low_water.bytes;
+  return goal;
+}
+
+Task<void> Maintenance::run() {
+  while (true) {
+    co_await async::sleep_for(kLook);
+    co_await collect();
+    co_await scrub_a_little();
+  }
+}
+
+Task<void> Maintenance::collect() {
+  const registry::GcGoal goal = marks();
+  if (goal.high == 0) {
+    co_return;
+  }
+  auto work = [this, goal, leased = parts_.host.leased_blobs()] {
+    return registry::run_gc(parts_.catalogue, parts_.store, leased, goal);
+  };
+  Result<registry::GcReport> done = co_await async::offload(core_.disk, std::move(work));
+  if (!done) {
+    core_.log.error("registry.collect_failed", done.error());
+    co_return;
+  }
+  if (done->removed > 0) {
+    core_.log.info("registry.collected", {{"blobs", done->removed}, {"bytes", done->bytes}});
+  }
+}
+
+Task<void> Maintenance::scrub_a_little() {
+  const StorageConfig& storage = core_.settings->storage();
+  if (storage.scrub_interval.count() == 0 || scrubbing_ || parts_.busy()) {
+    co_return;
+  }
+  registry::ScrubOptions options;
+  options.rate_limit = storage.scrub_rate.bytes;
+  options.older_than = storage.scrub_interval;
+  options.max_bytes = std::max<std::uint64_t>(
+      1, storage.scrub_rate.bytes * static_cast<std::uint64_t>(kSliceTime.count()));
+  Result<registry::ScrubReport> done = co_await scrub(options);
+  if (!done && done.error().code() != Error::Code::kCancelled) {
+    core_.log.error("registry.scrub_failed", done.error());
+  }
+}
+
+Task<Result<registry::ScrubReport>> Maintenance::scrub(registry::ScrubOptions options) {
+  if (scrubbing_) {
+    co_return Error(Error::Code::kFailedPrecondition, "a scrub is running already");
+  }
+  scrubbing_ = true;
+  auto work = [this, options, source = parts_.slots.source()]() -> Result<registry::ScrubReport> {
+    registry::Fetcher::Pause pause = [this](std::chrono::nanoseconds wait) {
+      pause_for(wait, cancel_);
+    };
+    registry::Scrubber::Heal heal;
+    if (source) {
+      heal = [this, &source, &pause](const registry::WantedBlob& wanted) -> Result<void> {
+        registry::Fetcher fetcher{parts_.store, {&source->blobs()}, core_.clock, pause, core_.log};
+        const std::vector<registry::WantedBlob> all{wanted};
+        Result<registry::FetchProgress> fetched = fetcher.fetch(all, cancel_);
+        return fetched ? Result<void>{} : fetched.error();
+      };
+    }
+    registry::Scrubber scrubber{parts_.store, parts_.catalogue, core_.clock, pause};
+    return scrubber.run(options, cancel_, heal);
+  };
+  Result<registry::ScrubReport> report = co_await async::offload(core_.transfer(), std::move(work));
+  scrubbing_ = false;
+  if (!report) {
+    co_return report;
+  }
+  const std::string correlation = "scrub-" + core_.random.hex(8);
+  for (const registry::ScrubFinding& finding : report->findings) {
+    core_.log.error("registry.blob_rotten",
+                    {{"blob", finding.digest.to_string()},
+                     {"healed", finding.healed},
+                     {"detail", finding.detail}});
+    security::AuditEvent event = finding_event(finding, correlation);
+    Result<void> recorded = co_await parts_.audit.record_durable(std::move(event));
+    if (!recorded) {
+      core_.log.error("audit.not_recorded", recorded.error());
+    }
+  }
+  core_.log.info("registry.scrubbed",
+                 {{"blobs", report->blobs},
+                  {"bytes", report->bytes},
+                  {"settled", report->settled},
+                  {"findings", report->findings.size()}});
+  co_return report;
+}
+
+}  // namespace skerry::agent
