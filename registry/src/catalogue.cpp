@@ -305,6 +305,29 @@ Result<std::vector<VerifiedManifest>> Catalogue::list_manifests() {
       read_manifest);
 }
 
+Result<std::vector<ModelSummary>> Catalogue::list_models(std::size_t limit,
+                                                         const std::optional<ModelSummary>& after) {
+  const ModelSummary from = after.value_or(ModelSummary{});
+  return collect<ModelSummary>(
+      *impl_,
+      "SELECT digest, team, name, version, release_counter FROM manifest "
+      "WHERE (team, name, -release_counter, version) > (?1, ?2, ?3, ?4) "
+      "ORDER BY team, name, -release_counter, version LIMIT ?5",
+      [&](sqlite::Statement& statement) {
+        statement.bind(1, from.model.team)
+            .bind(2, from.model.name)
+            .bind(3, -as_row(from.release_counter))
+            .bind(4, from.version)
+            .bind(5, as_row(limit));
+      },
+      [](sqlite::Statement& row) -> Result<ModelSummary> {
+        return ModelSummary{digest_from_row(row, 0),
+                            ModelName{row.column_text(1), row.column_text(2)},
+                            row.column_text(3),
+                            from_row(row.column_int(4))};
+      });
+}
+
 Result<void> Catalogue::forget_manifest(const Digest& digest) {
   const auto bind = [&](sqlite::Statement& statement) { statement.bind_blob(1, digest.bytes()); };
   return transact<void>(*impl_, [&](sqlite::Database& database) -> Result<void> {

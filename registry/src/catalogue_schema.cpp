@@ -6,7 +6,7 @@ namespace skerry::registry {
 namespace {
 
 // Never edit a migration that was released: append another.
-constexpr std::array<sqlite::Migration, 2> kMigrations{{{"first schema", R"sql(
+constexpr std::array<sqlite::Migration, 3> kMigrations{{{"first schema", R"sql(
 CREATE TABLE blob (
   digest BLOB PRIMARY KEY,
   size INTEGER NOT NULL,
@@ -139,6 +139,11 @@ CREATE TABLE tuf_metadata (
                                                         {"what a blob was checked against", R"sql(
 -- The digest of the chunk index; NULL: the whole file was hashed.
 ALTER TABLE blob ADD COLUMN chunks BLOB;
+)sql"},
+                                                        {"models by name", R"sql(
+-- Holds everything a list shows, so that no manifest is read for it.
+CREATE INDEX manifest_by_model
+  ON manifest (team, name, -release_counter, version, digest, release_counter);
 )sql"}}};
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "fault_file_system.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -58,7 +59,7 @@ class FaultFile final : public File {
       return alive;
     }
     if (const auto fault = owner_.next_fault()) {
-      if (*fault == Fault::kNoSpace || *fault == Fault::kShortWrite) {
+      if (*fault == Fault::kNoSpace || *fault == Fault::kQuota || *fault == Fault::kShortWrite) {
         if (auto half = file_->write_at(offset, data.first(data.size() / 2)); !half) {
           return half;
         }
@@ -317,6 +318,11 @@ Result<std::uint64_t> FaultFileSystem::free_space(const std::filesystem::path& p
   return system_.free_space(path);
 }
 
+std::optional<Fault> FaultFileSystem::count_operation() {
+  const std::lock_guard lock{mutex_};
+  return next_fault();
+}
+
 std::optional<Fault> FaultFileSystem::next_fault() {
   if (power_cut_) {
     return Fault::kPowerCut;
@@ -332,6 +338,8 @@ std::optional<Fault> FaultFileSystem::next_fault() {
 
 Result<void> FaultFileSystem::refuse(Fault fault, const std::filesystem::path& path) const {
   switch (fault) {
+    case Fault::kQuota:
+      return errno_error(EDQUOT, path.string() + " (injected)");
     case Fault::kNoSpace:
       return Error{Error::Code::kNoSpace, path.string() + ": no space left (injected)"};
     case Fault::kPowerCut:

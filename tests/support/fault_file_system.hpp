@@ -32,6 +32,7 @@ namespace skerry::test {
 enum class Fault {
   kIoError,     // kIo, nothing done
   kNoSpace,     // kNoSpace; a write leaves its first half
+  kQuota,       // the same, by EDQUOT
   kShortWrite,  // kIo; a write leaves its first half
   kPowerCut     // this operation and all later ones fail until `restart`
 };
@@ -56,6 +57,9 @@ class FaultFileSystem final : public FileSystem {
   // Changing operations so far: open for writing that creates, write, allocate, truncate, sync,
   // set_mode, create_directories, rename, remove, sync_directory.
   [[nodiscard]] std::uint64_t operations() const;
+  // Counts an operation of another layer (SQLite's, by `FaultVfs::follow`) among those here and
+  // returns the fault that it meets, so that one number k runs over both.
+  std::optional<Fault> count_operation();
   // Brings the folder to what survived, and clears the fault. Files opened before are dead.
   void restart(Loss loss);
 

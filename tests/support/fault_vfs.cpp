@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <sqlite3.h>
@@ -19,10 +22,23 @@ struct FaultVfs::Impl {
   VfsFault fault = VfsFault::kIoError;
   bool until_cleared = false;
   bool fired = false;
+  std::function<VfsFault()> source;
+  // By path: the bytes at the last sync.
+  std::map<std::string, std::string> synced;
 
-  // SQLITE_OK, or what the next changing call fails with.
-  int next(int io_error) {
+  // SQLITE_OK, or what the next changing call fails with; `half` is set if a write is to leave its
+  // first half.
+  int next(int io_error, bool* half = nullptr) {
     const std::lock_guard lock{mutex};
+    if (source) {
+      const auto met = source();
+      if (half != nullptr) {
+        *half = met == VfsFault::kShortWrite || met == VfsFault::kDiskFull;
+      }
+      return met == VfsFault::kNone       ? SQLITE_OK
+             : met == VfsFault::kDiskFull ? SQLITE_FULL
+                                          : io_error;
+    }
     const auto call = calls++;
     if (!fail_at || call < *fail_at || (call > *fail_at && !until_cleared)) {
       return SQLITE_OK;
@@ -38,7 +54,13 @@ struct FaultFile {
   sqlite3_file base;
   FaultVfs::Impl* owner;
   sqlite3_file* real;  // directly behind this struct
+  const char* path;    // SQLite keeps it as long as the file is open; null for temporary files
 };
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
 
 FaultFile* as_fault(sqlite3_file* file) {
   return reinterpret_cast<FaultFile*>(file);
@@ -59,7 +81,12 @@ int file_read(sqlite3_file* file, void* out, int count, sqlite3_int64 offset) {
   return real_of(file)->pMethods->xRead(real_of(file), out, count, offset);
 }
 int file_write(sqlite3_file* file, const void* data, int count, sqlite3_int64 offset) {
-  if (const int error = as_fault(file)->owner->next(SQLITE_IOERR_WRITE); error != SQLITE_OK) {
+  bool half = false;
+  if (const int error = as_fault(file)->owner->next(SQLITE_IOERR_WRITE, &half);
+      error != SQLITE_OK) {
+    if (half) {
+      (void)real_of(file)->pMethods->xWrite(real_of(file), data, count / 2, offset);
+    }
     return error;
   }
   return real_of(file)->pMethods->xWrite(real_of(file), data, count, offset);
@@ -74,7 +101,13 @@ int file_sync(sqlite3_file* file, int flags) {
   if (const int error = as_fault(file)->owner->next(SQLITE_IOERR_FSYNC); error != SQLITE_OK) {
     return error;
   }
-  return real_of(file)->pMethods->xSync(real_of(file), flags);
+  const int result = real_of(file)->pMethods->xSync(real_of(file), flags);
+  if (result == SQLITE_OK && as_fault(file)->path != nullptr) {
+    auto* owner = as_fault(file)->owner;
+    const std::lock_guard lock{owner->mutex};
+    owner->synced[as_fault(file)->path] = content_of(as_fault(file)->path);
+  }
+  return result;
 }
 int file_size(sqlite3_file* file, sqlite3_int64* size) {
   return real_of(file)->pMethods->xFileSize(real_of(file), size);
@@ -134,8 +167,14 @@ int vfs_open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, 
   auto* impl = impl_of(vfs);
   auto* fault = as_fault(file);
   fault->owner = impl;
+  fault->path = name;
   fault->real = reinterpret_cast<sqlite3_file*>(fault + 1);
   fault->base.pMethods = nullptr;
+  if (name != nullptr && std::filesystem::exists(name)) {
+    // As it stands when it is first seen; what a sync makes durable replaces it.
+    const std::lock_guard lock{impl->mutex};
+    impl->synced.try_emplace(name, content_of(name));
+  }
   const int result = impl->real->xOpen(impl->real, name, fault->real, flags, out_flags);
   if (fault->real->pMethods != nullptr) {
     fault->base.pMethods = &kMethods;
@@ -221,6 +260,32 @@ void FaultVfs::clear() {
 bool FaultVfs::fired() const {
   const std::lock_guard lock{impl_->mutex};
   return impl_->fired;
+}
+
+void FaultVfs::follow(std::function<VfsFault()> next) {
+  const std::lock_guard lock{impl_->mutex};
+  impl_->source = std::move(next);
+}
+
+void FaultVfs::lose_unsynced(const std::filesystem::path& folder, bool torn) {
+  constexpr std::size_t kSector = 512;
+  const std::lock_guard lock{impl_->mutex};
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto path = entry.path().string();
+    if (path.ends_with("-shm")) {
+      std::filesystem::remove(entry.path());
+      continue;
+    }
+    const auto found = impl_->synced.find(path);
+    std::string content = found == impl_->synced.end() ? std::string{} : found->second;
+    if (torn) {
+      const auto written = content_of(entry.path());
+      const std::size_t half = written.size() / 2 / kSector * kSector;
+      content = written.substr(0, half) + (content.size() > half ? content.substr(half) : "");
+    }
+    std::ofstream{entry.path(), std::ios::binary | std::ios::trunc} << content;
+    impl_->synced[path] = std::move(content);
+  }
 }
 
 }  // namespace skerry::test

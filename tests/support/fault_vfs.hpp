@@ -6,12 +6,14 @@
 // Thread-safe.
 
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
 namespace skerry::test {
 
-enum class VfsFault { kIoError, kDiskFull };
+enum class VfsFault { kNone, kIoError, kDiskFull, kShortWrite };
 
 class FaultVfs {
  public:
@@ -26,6 +28,15 @@ class FaultVfs {
   void fail_at(std::uint64_t k, VfsFault fault, bool until_cleared = false);
   void clear();
   [[nodiscard]] bool fired() const;
+
+  // Asks `next` what each changing call meets, instead of counting by itself: one number can then
+  // run over file and database operations (`FaultFileSystem::count_operation`).
+  void follow(std::function<VfsFault()> next);
+
+  // What a database in `folder` looks like after the power came back: only what was synced is there
+  // (`torn`: also the first half of the sectors that were written since, as disks do). Close every
+  // connection first. Names that were created or removed stay so.
+  void lose_unsynced(const std::filesystem::path& folder, bool torn);
 
   struct Impl;
 

@@ -373,8 +373,32 @@ TEST_F(CatalogueTest, RefusesAnotherProgramsDatabase) {
   EXPECT_EQ(opened.error().code(), Error::Code::kDatabase);
 }
 
+TEST_F(CatalogueTest, ListsModelsPageByPageNewestFirst) {
+  std::vector<ModelSummary> all;
+  for (const std::uint64_t counter : {1U, 3U, 2U}) {
+    const auto manifest = test::make_manifest(
+        "1.0." + std::to_string(counter),
+        counter,
+        {test::make_variant("q4_k_m", {test::make_file(FileRole::kWeights, "w", 10, counter)})});
+    ASSERT_TRUE(test::record(*catalogue_, manifest));
+  }
+  const auto whole = catalogue_->list_models(100);
+  ASSERT_TRUE(whole) << whole.error().message();
+  ASSERT_EQ(whole->size(), 3U);
+  EXPECT_EQ((*whole)[0].version, "1.0.3");
+  EXPECT_EQ((*whole)[2].release_counter, 1U);
+  std::optional<ModelSummary> after;
+  for (const auto& expected : *whole) {
+    const auto page = catalogue_->list_models(1, after);
+    ASSERT_TRUE(page);
+    EXPECT_EQ(*page, std::vector<ModelSummary>{expected});
+    after = expected;
+  }
+  EXPECT_TRUE(catalogue_->list_models(1, after)->empty());
+}
+
 TEST_F(CatalogueTest, IsSoundAndNumbered) {
-  EXPECT_EQ(*catalogue_->schema_version(), 2);
+  EXPECT_EQ(*catalogue_->schema_version(), 3);
   EXPECT_TRUE(catalogue_->check_integrity());
 }
 

@@ -44,6 +44,16 @@ struct VerifiedManifest {
   TenantId tenant;
 };
 
+// One line of a list: what is known of a manifest without reading it.
+struct ModelSummary {
+  Digest digest;
+  ModelName model;
+  std::string version;
+  std::uint64_t release_counter = 0;
+
+  friend bool operator==(const ModelSummary&, const ModelSummary&) = default;
+};
+
 struct BlobReference {
   Digest blob;
   std::string why;  // "active in slot default (acme/log-triage 1.2.0 q4_k_m)"
@@ -84,8 +94,11 @@ class Catalogue final : public BlobRecords {
   // kNotFound if it was never verified.
   Result<VerifiedManifest> manifest(const Digest& digest);
   Result<VerifiedManifest> manifest(const ModelName& model, const SemanticVersion& version);
-  // Newest release counter first within a model.
+  // Newest release counter first within a model. Reads and parses every manifest.
   Result<std::vector<VerifiedManifest>> list_manifests();
+  // The same order, from an index alone: at most `limit` after the model and counter of `after`.
+  Result<std::vector<ModelSummary>> list_models(
+      std::size_t limit, const std::optional<ModelSummary>& after = std::nullopt);
   // kFailedPrecondition while a slot, a pin or the desired state refers to it.
   Result<void> forget_manifest(const Digest& digest);
 
