@@ -47,7 +47,7 @@ Result<ModelTarget> load_model_target(FileSystem& fs, const std::string& path) {
 
 Result<std::vector<std::string>> sign_staged(FileSystem& fs,
                                              tuf::Repository& repository,
-                                             const std::vector<tuf::Role>& roles,
+                                             const std::vector<tuf::RoleName>& roles,
                                              const std::vector<std::string>& keys) {
   std::vector<std::string> lines;
   for (const std::string& text : keys) {
@@ -56,11 +56,11 @@ Result<std::vector<std::string>> sign_staged(FileSystem& fs,
       return signer.error();
     }
     bool used = false;
-    for (const tuf::Role role : roles) {
+    for (const tuf::RoleName& role : roles) {
       const auto done = repository.sign(role, **signer);
       if (done) {
         used = true;
-        lines.push_back(std::string{tuf::to_string(role)} + ": signed by " +
+        lines.push_back(role.text() + ": signed by " +
                         (*signer)->public_key().key_id().substr(0, 16) + " (" + text + ")");
       } else if (done.error().code() != Error::Code::kPermissionDenied &&
                  done.error().code() != Error::Code::kFailedPrecondition) {

@@ -197,14 +197,19 @@ Result<NamedFiles> ready_to_publish(const tuf::Repository& repository) {
   }
   NamedFiles files;
   for (const auto& role : status->roles) {
+    if (role.role.is_delegated()) {
+      return Error{Error::Code::kUnimplemented,
+                   "this repository delegates to '" + role.role.text() +
+                       "', and a controller serves no delegated roles: publish it with skerry repo "
+                       "publish and serve its metadata folder"};
+    }
     if (!role.staged_version ||
         (role.role != tuf::Role::kRoot && role.role != tuf::Role::kTargets)) {
       continue;
     }
     if (!role.ready) {
       return Error{Error::Code::kThresholdNotMet,
-                   std::string{tuf::to_string(role.role)} + " " +
-                       std::to_string(*role.staged_version) + " has " +
+                   role.role.text() + " " + std::to_string(*role.staged_version) + " has " +
                        std::to_string(role.signatures) + " of " + std::to_string(role.threshold) +
                        " signatures: skerry repo sign"};
     }
@@ -212,8 +217,7 @@ Result<NamedFiles> ready_to_publish(const tuf::Repository& repository) {
     if (!bytes) {
       return bytes.error();
     }
-    files.emplace_back(std::to_string(*role.staged_version) + "." +
-                           std::string{tuf::to_string(role.role)} + ".json",
+    files.emplace_back(std::to_string(*role.staged_version) + "." + role.role.text() + ".json",
                        std::move(*bytes));
   }
   if (files.empty()) {

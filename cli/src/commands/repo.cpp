@@ -1,5 +1,5 @@
-// skerry repo init|status|add|remove|sign|show|root|publish: the signed list of what may exist. The
-// folder travels between the people who hold offline keys; `skerry fleet publish` hands the result
+// skerry repo init|add|remove|sign|show|root|publish: the signed list of what may exist. The folder
+// travels between the people who hold offline keys; `skerry fleet publish` hands the result
 // to the controller.
 
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 
 #include "commands.hpp"
 #include "invocation.hpp"
+#include "repo_commands.hpp"
 
 namespace skerry::cli {
 namespace {
@@ -68,58 +69,10 @@ struct FolderOption {
   std::string folder;
 };
 
-Json role_json(const tuf::RoleStatus& role) {
-  Json::Array keys;
-  for (const auto& key : role.keys) {
-    keys.emplace_back(Json::Object{
-        {"key_id", key.keyid}, {"algorithm", key.algorithm}, {"signed", key.signed_by}});
-  }
-  return Json{
-      Json::Object{{"role", tuf::to_string(role.role)},
-                   {"published_version", role.published_version},
-                   {"staged_version", role.staged_version ? Json{*role.staged_version} : Json{}},
-                   {"expires", role.expires ? Json{to_rfc3339(*role.expires)} : Json{}},
-                   {"signatures", role.signatures},
-                   {"threshold", role.threshold},
-                   {"ready", role.ready},
-                   {"keys", std::move(keys)}}};
-}
-
-Result<int> run_repo_status(Invocation& invocation, const FolderOption& options) {
-  const auto repository = tuf::Repository::open(invocation.fs, options.folder);
-  if (!repository) {
-    return repository.error();
-  }
-  const auto status = (*repository)->status();
-  if (!status) {
-    return status.error();
-  }
-  if (invocation.json) {
-    Json::Array roles;
-    for (const auto& role : status->roles) {
-      roles.push_back(role_json(role));
-    }
-    invocation.console.print_json(Json{Json::Object{
-        {"targets", static_cast<std::uint64_t>(status->targets)}, {"roles", std::move(roles)}}});
-    return kExitDone;
-  }
-  Table table{{"role", "published", "expires", "staged", "signatures", "ready"}};
-  for (const auto& role : status->roles) {
-    table.add({std::string{tuf::to_string(role.role)},
-               role.published_version == 0 ? "-" : std::to_string(role.published_version),
-               role.expires ? to_rfc3339(*role.expires) : "-",
-               role.staged_version ? std::to_string(*role.staged_version) : "-",
-               fmt::format("{} of {}", role.signatures, role.threshold),
-               role.staged_version ? (role.ready ? "yes" : "no") : "-"});
-  }
-  invocation.console.print(table.text());
-  invocation.console.line(fmt::format("{} targets", status->targets));
-  return kExitDone;
-}
-
 struct AddOptions {
   std::string folder;
   std::vector<std::string> manifests;
+  std::string role = "targets";
 };
 
 Result<int> run_add(Invocation& invocation, const AddOptions& options) {
@@ -132,8 +85,12 @@ Result<int> run_add(Invocation& invocation, const AddOptions& options) {
     if (!target) {
       return target.error();
     }
-    if (auto added =
-            (*repository)->add_target(target->path, target->file, {}, invocation.clock.wall_now());
+    if (auto added = (*repository)
+                         ->add_target(target->path,
+                                      target->file,
+                                      {},
+                                      invocation.clock.wall_now(),
+                                      tuf::RoleName{options.role});
         !added) {
       return added.error().with_context(path);
     }
@@ -145,6 +102,7 @@ Result<int> run_add(Invocation& invocation, const AddOptions& options) {
 struct RemoveOptions {
   std::string folder;
   std::string target;
+  std::string role = "targets";
 };
 
 Result<int> run_remove(Invocation& invocation, const RemoveOptions& options) {
@@ -152,7 +110,10 @@ Result<int> run_remove(Invocation& invocation, const RemoveOptions& options) {
   if (!repository) {
     return repository.error();
   }
-  if (auto removed = (*repository)->remove_target(options.target, {}, invocation.clock.wall_now());
+  if (auto removed =
+          (*repository)
+              ->remove_target(
+                  options.target, {}, invocation.clock.wall_now(), tuf::RoleName{options.role});
       !removed) {
     return removed.error();
   }
@@ -206,15 +167,14 @@ Result<int> run_sign(Invocation& invocation, const SignOptions& options) {
   if (!repository) {
     return repository.error();
   }
-  std::vector<tuf::Role> roles{tuf::Role::kRoot, tuf::Role::kTargets};
-  if (!options.role.empty()) {
-    const auto role = tuf::parse_role(options.role);
-    if (!role) {
-      return role.error();
-    }
-    roles = {*role};
+  auto roles = (*repository)->staged_roles();
+  if (!roles) {
+    return roles.error();
   }
-  const auto signatures = sign_staged(invocation.fs, **repository, roles, options.keys);
+  if (!options.role.empty()) {
+    roles = std::vector<tuf::RoleName>{tuf::RoleName{options.role}};
+  }
+  const auto signatures = sign_staged(invocation.fs, **repository, *roles, options.keys);
   if (!signatures) {
     return signatures.error();
   }
@@ -305,10 +265,12 @@ void add_making(Command* repo, Invocation& invocation) {
   add->add_option("folder", add_options->folder, "")->required();
   add->add_option("manifest", add_options->manifests, "manifest.json of a packed model")
       ->required();
+  add->add_option("--role", add_options->role, "whose list: a delegated role's")->show_default();
   Command* remove = repo->add_subcommand("remove", "stage the list without a target");
   const auto remove_options = add_action<RemoveOptions>(remove, invocation, run_remove);
   remove->add_option("folder", remove_options->folder, "")->required();
   remove->add_option("target", remove_options->target, "models/team/name/version")->required();
+  remove->add_option("--role", remove_options->role, "whose list")->show_default();
 }
 
 }  // namespace
@@ -317,16 +279,16 @@ void add_repo_command(Command& app, Invocation& invocation) {
   Command* repo = app.add_subcommand("repo", "the signed list of what may exist (TUF)");
   repo->require_subcommand(1);
   add_making(repo, invocation);
-  Command* status = repo->add_subcommand("status", "versions, ends, and who has still to sign");
-  const auto status_options = add_action<FolderOption>(status, invocation, run_repo_status);
-  status->add_option("folder", status_options->folder, "")->required();
+  add_repo_status(*repo, invocation);
+  add_repo_keys(*repo, invocation);
+  add_repo_transfer(*repo, invocation);
   Command* sign = repo->add_subcommand(
       "sign", "sign what is staged in a repository, or one metadata file on another machine");
   const auto sign_options = add_action<SignOptions>(sign, invocation, run_sign);
   sign->add_option("path", sign_options->path, "repository folder or metadata file")->required();
   sign->add_option("--key", sign_options->keys, "offline key (repeatable)")->required();
   sign->add_option(
-      "--role", sign_options->role, "root or targets; default: whatever the key may sign");
+      "--role", sign_options->role, "one role; default: whatever is staged that the key may sign");
   Command* show = repo->add_subcommand("show", "describe a metadata file before signing it");
   const auto show_options = add_action<FolderOption>(show, invocation, run_show);
   show->add_option("file", show_options->folder, "")->required();

@@ -34,6 +34,11 @@ Result<Role> parse_role(std::string_view name) {
                    "'; root, targets, snapshot or timestamp"};
 }
 
+Role shape_of(const RoleName& role) {
+  const auto top = parse_role(role.text());
+  return top ? *top : Role::kTargets;
+}
+
 std::string encode_role_name(const RoleName& role) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;

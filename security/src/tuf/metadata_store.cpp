@@ -10,18 +10,13 @@ std::string file_name(const RoleName& role) {
   return encode_role_name(role) + ".json";
 }
 
-std::size_t stored_limit(const RoleName& role) {
-  const auto top = parse_role(role.text());
-  return MetadataLimits::bytes(top ? *top : Role::kTargets);
-}
-
 }  // namespace
 
 DirectoryMetadataStore::DirectoryMetadataStore(FileSystem& fs, std::filesystem::path directory)
     : fs_(fs), directory_(std::move(directory)) {}
 
 Result<std::optional<std::string>> DirectoryMetadataStore::load(const RoleName& role) {
-  auto bytes = read_file(fs_, directory_ / file_name(role), stored_limit(role));
+  auto bytes = read_file(fs_, directory_ / file_name(role), MetadataLimits::bytes(shape_of(role)));
   if (bytes) {
     return std::optional<std::string>{std::move(*bytes)};
   }

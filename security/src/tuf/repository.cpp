@@ -11,18 +11,19 @@ namespace skerry::security::tuf {
 
 namespace {
 
-Result<void> check_offline(Role role) {
-  if (role == Role::kRoot || role == Role::kTargets) {
+Result<void> check_offline(const RoleName& role) {
+  if (role != Role::kSnapshot && role != Role::kTimestamp) {
     return {};
   }
   return Error{
       Error::Code::kInvalidArgument,
-      std::string{to_string(role)} +
-          " is signed by the online key when publishing; only root and targets are staged"};
+      role.text() +
+          " is signed by the online key when publishing; root, targets and delegated roles are "
+          "staged"};
 }
 
-std::optional<std::int64_t> version_in_name(std::string_view name, Role role) {
-  const std::string suffix = "." + std::string{to_string(role)} + ".json";
+std::optional<std::int64_t> version_in_name(std::string_view name, const RoleName& role) {
+  const std::string suffix = "." + encode_role_name(role) + ".json";
   if (!name.ends_with(suffix)) {
     return std::nullopt;
   }
@@ -44,8 +45,8 @@ std::filesystem::path Repository::metadata_path(std::string_view name) const {
   return directory_ / "metadata" / name;
 }
 
-std::filesystem::path Repository::staging_path(Role role) const {
-  return directory_ / "staging" / (std::string{to_string(role)} + ".json");
+std::filesystem::path Repository::staging_path(const RoleName& role) const {
+  return directory_ / "staging" / (encode_role_name(role) + ".json");
 }
 
 Result<std::unique_ptr<Repository>> Repository::init(FileSystem& fs,
@@ -86,7 +87,7 @@ Result<std::unique_ptr<Repository>> Repository::open(FileSystem& fs,
   return std::unique_ptr<Repository>{new Repository(fs, std::move(directory))};
 }
 
-Result<std::int64_t> Repository::latest_version(Role role) const {
+Result<std::int64_t> Repository::latest_version(const RoleName& role) const {
   auto names = fs_.list(directory_ / "metadata");
   if (!names) {
     return names.error().with_context("repository");
@@ -98,7 +99,7 @@ Result<std::int64_t> Repository::latest_version(Role role) const {
   return latest;
 }
 
-Result<std::optional<std::string>> Repository::load_published(Role role) const {
+Result<std::optional<std::string>> Repository::load_published(const RoleName& role) const {
   std::string name = "timestamp.json";
   if (role != Role::kTimestamp) {
     auto version = latest_version(role);
@@ -108,9 +109,9 @@ Result<std::optional<std::string>> Repository::load_published(Role role) const {
     if (*version == 0) {
       return std::optional<std::string>{};
     }
-    name = std::to_string(*version) + "." + std::string{to_string(role)} + ".json";
+    name = std::to_string(*version) + "." + encode_role_name(role) + ".json";
   }
-  auto bytes = read_file(fs_, metadata_path(name), MetadataLimits::bytes(role));
+  auto bytes = read_file(fs_, metadata_path(name), MetadataLimits::bytes(shape_of(role)));
   if (bytes) {
     return std::optional<std::string>{std::move(*bytes)};
   }
@@ -120,8 +121,8 @@ Result<std::optional<std::string>> Repository::load_published(Role role) const {
   return bytes.error().with_context("repository");
 }
 
-Result<std::optional<std::string>> Repository::load_staged(Role role) const {
-  auto bytes = read_file(fs_, staging_path(role), MetadataLimits::bytes(role));
+Result<std::optional<std::string>> Repository::load_staged(const RoleName& role) const {
+  auto bytes = read_file(fs_, staging_path(role), MetadataLimits::bytes(shape_of(role)));
   if (bytes) {
     return std::optional<std::string>{std::move(*bytes)};
   }
@@ -145,20 +146,20 @@ Result<Envelope<Root>> Repository::governing_root() const {
   return parse_root(**bytes);
 }
 
-Result<void> Repository::stage(Role role, Json signed_part) {
+Result<void> Repository::stage(const RoleName& role, Json signed_part) {
   const std::string bytes = encode_file(std::move(signed_part), {});
   // What is staged can always be read back: limits are met here and not when it is published.
   if (auto parsed = parse_any(role, bytes); !parsed) {
-    return parsed.error().with_context("staging " + std::string{to_string(role)});
+    return parsed.error().with_context("staging " + role.text());
   }
   if (auto written = write_file_atomic(fs_, staging_path(role), bytes); !written) {
-    return written.error().with_context("staging " + std::string{to_string(role)});
+    return written.error().with_context("staging " + role.text());
   }
   return {};
 }
 
 // The content of the staged file, or of the published one under the next version.
-Result<Json> Repository::next_signed(Role role,
+Result<Json> Repository::next_signed(const RoleName& role,
                                      const RepositoryLifetimes& lifetimes,
                                      WallTime now) const {
   auto bytes = load_staged(role);
@@ -170,8 +171,7 @@ Result<Json> Repository::next_signed(Role role,
     return std::move(bytes).error();
   }
   if (!*bytes) {
-    return Error{Error::Code::kFailedPrecondition,
-                 "the repository has no " + std::string{to_string(role)}};
+    return Error{Error::Code::kFailedPrecondition, "the repository has no " + role.text()};
   }
   auto signed_part = signed_part_of(**bytes, to_string(role));
   if (!signed_part) {
@@ -194,11 +194,15 @@ Result<Json> Repository::next_signed(Role role,
 Result<void> Repository::add_target(std::string_view path,
                                     const TargetFile& target,
                                     const RepositoryLifetimes& lifetimes,
-                                    WallTime now) {
+                                    WallTime now,
+                                    const RoleName& role) {
   if (auto checked = check_target_path(path); !checked) {
     return checked;
   }
-  auto signed_part = next_signed(Role::kTargets, lifetimes, now);
+  if (auto covered = check_covers(role, path); !covered) {
+    return covered;
+  }
+  auto signed_part = next_signed(role, lifetimes, now);
   if (!signed_part) {
     return std::move(signed_part).error();
   }
@@ -207,7 +211,7 @@ Result<void> Repository::add_target(std::string_view path,
     return Error{Error::Code::kParse, "targets metadata without targets"};
   }
   targets.object()->insert_or_assign(std::string{path}, encode_target(target));
-  return stage(Role::kTargets, std::move(*signed_part));
+  return stage(role, std::move(*signed_part));
 }
 
 Result<void> Repository::add_target_content(std::string_view path,
@@ -224,16 +228,18 @@ Result<void> Repository::add_target_content(std::string_view path,
 
 Result<void> Repository::remove_target(std::string_view path,
                                        const RepositoryLifetimes& lifetimes,
-                                       WallTime now) {
-  auto signed_part = next_signed(Role::kTargets, lifetimes, now);
+                                       WallTime now,
+                                       const RoleName& role) {
+  auto signed_part = next_signed(role, lifetimes, now);
   if (!signed_part) {
     return std::move(signed_part).error();
   }
   Json& targets = (*signed_part->object())["targets"];
   if (!targets.is_object() || targets.object()->erase(std::string{path}) == 0) {
-    return Error{Error::Code::kNotFound, "there is no target '" + std::string{path} + "'"};
+    return Error{Error::Code::kNotFound,
+                 "there is no target '" + std::string{path} + "' in " + role.text()};
   }
-  return stage(Role::kTargets, std::move(*signed_part));
+  return stage(role, std::move(*signed_part));
 }
 
 Result<void> Repository::rotate_root(const RootSetup& setup,
@@ -250,7 +256,9 @@ Result<void> Repository::rotate_root(const RootSetup& setup,
   return stage(Role::kRoot, Json{std::move(*root)});
 }
 
-Result<void> Repository::renew(Role role, const RepositoryLifetimes& lifetimes, WallTime now) {
+Result<void> Repository::renew(const RoleName& role,
+                               const RepositoryLifetimes& lifetimes,
+                               WallTime now) {
   if (auto offline = check_offline(role); !offline) {
     return offline;
   }
@@ -261,7 +269,7 @@ Result<void> Repository::renew(Role role, const RepositoryLifetimes& lifetimes, 
   return stage(role, std::move(*signed_part));
 }
 
-Result<std::string> Repository::staged(Role role) const {
+Result<std::string> Repository::staged(const RoleName& role) const {
   if (auto offline = check_offline(role); !offline) {
     return offline.error();
   }
@@ -270,33 +278,33 @@ Result<std::string> Repository::staged(Role role) const {
     return std::move(bytes).error();
   }
   if (!*bytes) {
-    return Error{Error::Code::kFailedPrecondition,
-                 "no " + std::string{to_string(role)} + " is staged"};
+    return Error{Error::Code::kFailedPrecondition, "no " + role.text() + " is staged"};
   }
   return std::move(**bytes);
 }
 
-Result<void> Repository::sign(Role role, const Signer& key) {
+Result<void> Repository::sign(const RoleName& role, const Signer& key) {
   auto bytes = staged(role);
   if (!bytes) {
     return std::move(bytes).error();
   }
-  auto root = governing_root();
-  if (!root) {
-    return std::move(root).error();
+  const auto signers = signers_for(role);
+  if (!signers) {
+    return signers.error();
   }
-  bool allowed = root->content.keys.usable.contains(key.public_key().key_id()) &&
-                 speaks_for(root->content, role, key.public_key());
+  bool allowed = speaks_for(*signers, key.public_key());
   if (!allowed && role == Role::kRoot) {
     // The old root's keys approve its successor.
-    auto published = load_published(Role::kRoot);
-    auto before = published && *published ? parse_root(**published) : Result<Envelope<Root>>{*root};
-    allowed = before && speaks_for(before->content, role, key.public_key());
+    const auto published = load_published(role);
+    if (published && *published) {
+      const auto before = parse_root(**published);
+      allowed = before && speaks_for(before->content, Role::kRoot, key.public_key());
+    }
   }
   if (!allowed) {
     return Error{Error::Code::kPermissionDenied,
                  "key " + key.public_key().key_id().substr(0, 16) + " is none of the " +
-                     std::string{to_string(role)} + " keys"};
+                     role.text() + " keys"};
   }
   auto signed_bytes = sign_metadata(*bytes, key);
   if (!signed_bytes) {
@@ -305,7 +313,7 @@ Result<void> Repository::sign(Role role, const Signer& key) {
   return write_file_atomic(fs_, staging_path(role), *signed_bytes);
 }
 
-Result<void> Repository::submit(Role role, std::string_view bytes) {
+Result<void> Repository::submit(const RoleName& role, std::string_view bytes) {
   if (auto offline = check_offline(role); !offline) {
     return offline;
   }
@@ -323,7 +331,15 @@ Result<void> Repository::submit(Role role, std::string_view bytes) {
       return std::move(parsed).error();
     }
     if (parsed->canonical == incoming->canonical) {
-      auto merged = merge_signatures(**current, bytes);
+      const auto valid = valid_signers(role, bytes);
+      if (!valid) {
+        return valid.error();
+      }
+      if (valid->empty()) {
+        return Error{Error::Code::kSignatureInvalid,
+                     "no signature on the submitted " + role.text() + " is by one of its keys"};
+      }
+      auto merged = merge_signatures(**current, bytes, *valid);
       if (!merged) {
         return std::move(merged).error();
       }
@@ -336,13 +352,62 @@ Result<void> Repository::submit(Role role, std::string_view bytes) {
   }
   if (incoming->version != *latest + 1) {
     return Error{Error::Code::kRollback,
-                 std::string{to_string(role)} + " version " + std::to_string(incoming->version) +
+                 role.text() + " version " + std::to_string(incoming->version) +
                      " was submitted; version " + std::to_string(*latest + 1) + " is next"};
   }
   return write_file_atomic(fs_, staging_path(role), bytes);
 }
 
-Result<void> Repository::discard(Role role) {
+Result<std::set<std::string>> Repository::valid_signers(const RoleName& role,
+                                                        std::string_view bytes) const {
+  const auto file = parse_any(role, bytes);
+  const auto signers = signers_for(role);
+  if (!file || !signers) {
+    return file ? signers.error() : file.error();
+  }
+  std::vector<Signers> accepted{*signers};
+  if (role == Role::kRoot) {
+    const auto published = load_published(role);
+    if (published && *published) {
+      if (const auto before = parse_root(**published)) {
+        accepted.push_back(signers_of(before->content, Role::kRoot));
+      }
+    }
+  }
+  std::set<std::string> out;
+  for (const Signers& one : accepted) {
+    for (const std::string& keyid : one.keys.keyids) {
+      const auto key = one.table.usable.find(keyid);
+      if (key != one.table.usable.end() && signed_by(*file, keyid, key->second)) {
+        out.insert(keyid);
+      }
+    }
+  }
+  return out;
+}
+
+Result<RoleName> Repository::role_of_staged(std::string_view bytes) const {
+  const auto roles = staged_roles();
+  if (!roles) {
+    return roles.error();
+  }
+  for (const RoleName& role : *roles) {
+    const auto waiting = staged(role);
+    if (!waiting) {
+      return waiting.error();
+    }
+    const auto ours = parse_any(role, *waiting);
+    const auto theirs = parse_any(role, bytes);
+    if (ours && theirs && ours->canonical == theirs->canonical) {
+      return role;
+    }
+  }
+  return Error{Error::Code::kNotFound,
+               "it is not what is staged in this repository: it was exported before a change, or "
+               "from another one"};
+}
+
+Result<void> Repository::discard(const RoleName& role) {
   if (auto there = staged(role); !there) {
     return there.error();
   }
@@ -350,64 +415,6 @@ Result<void> Repository::discard(Role role) {
     return gone;
   }
   return fs_.sync_directory(staging_path(role).parent_path());
-}
-
-Result<RoleStatus> Repository::role_status(Role role) const {
-  RoleStatus out;
-  out.role = role;
-  auto root = governing_root();
-  auto published = load_published(role);
-  auto waiting = load_staged(role);
-  if (!root || !published || !waiting) {
-    return !root ? root.error() : !published ? published.error() : waiting.error();
-  }
-  const RoleKeys& role_keys = root->content.keys_of(role);
-  out.threshold = role_keys.threshold;
-  std::optional<AnyMetadata> shown;
-  if (*published) {
-    auto file = parse_any(role, **published);
-    if (!file) {
-      return std::move(file).error();
-    }
-    out.published_version = file->version;
-    out.expires = file->expires;
-    shown = std::move(*file);
-  }
-  if (*waiting) {
-    auto file = parse_any(role, **waiting);
-    if (!file) {
-      return std::move(file).error();
-    }
-    out.staged_version = file->version;
-    out.ready = check_ready(role).has_value();
-    shown = std::move(*file);
-  }
-  for (const std::string& keyid : role_keys.keyids) {
-    KeyStatus key{keyid, "unknown", false};
-    if (const auto it = root->content.keys.usable.find(keyid);
-        it != root->content.keys.usable.end()) {
-      key.algorithm = std::string{to_string(it->second.algorithm())};
-      key.signed_by = shown && signed_by(*shown, keyid, it->second);
-    }
-    out.signatures += key.signed_by ? 1 : 0;
-    out.keys.push_back(std::move(key));
-  }
-  return out;
-}
-
-Result<RepositoryStatus> Repository::status() const {
-  RepositoryStatus out;
-  for (const Role role : {Role::kRoot, Role::kTargets, Role::kSnapshot, Role::kTimestamp}) {
-    auto one = role_status(role);
-    if (!one) {
-      return std::move(one).error();
-    }
-    out.roles.push_back(std::move(*one));
-  }
-  if (auto targets = published_targets()) {
-    out.targets = targets->targets.size();
-  }
-  return out;
 }
 
 Result<std::string> Repository::read(std::string_view name) const {

@@ -26,8 +26,41 @@ Result<Json> parse_file(std::string_view bytes) {
   return Json::parse(bytes, JsonLimits{MetadataLimits::kTargetsBytes, kRepositoryDepth});
 }
 
-Result<Json> encode_role(const RoleSetup& setup, Role role, Json::Object& keys) {
-  const std::string name{to_string(role)};
+// What a signer of targets gives away: to whom, for which paths.
+std::string describe_delegation(const DelegatedRole& role) {
+  std::string text = "  delegates to " + role.name + ": " + std::to_string(role.keys.threshold) +
+                     " of " + std::to_string(role.keys.keyids.size()) + " keys" +
+                     (role.terminating ? ", terminating\n" : "\n");
+  for (const std::string& path : role.paths) {
+    text += "    " + path + "\n";
+  }
+  for (const std::string& prefix : role.path_hash_prefixes) {
+    text += "    paths whose hash begins with " + prefix + "\n";
+  }
+  for (const std::string& keyid : role.keys.keyids) {
+    text += "    " + keyid + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<AnyMetadata> parse_any(const RoleName& role, std::string_view bytes) {
+  switch (shape_of(role)) {
+    case Role::kTimestamp:
+      return any_of(parse_timestamp(bytes));
+    case Role::kSnapshot:
+      return any_of(parse_snapshot(bytes));
+    case Role::kTargets:
+      return any_of(parse_targets(bytes));
+    case Role::kRoot:
+      break;
+  }
+  return any_of(parse_root(bytes));
+}
+
+Result<Json> encode_role(const RoleSetup& setup, const RoleName& role, Json::Object& keys) {
+  const std::string& name = role.text();
   const auto count = static_cast<std::int64_t>(setup.keys.size());
   if (setup.threshold < 1 || setup.threshold > count) {
     return Error{Error::Code::kInvalidArgument,
@@ -54,22 +87,6 @@ Result<Json> encode_role(const RoleSetup& setup, Role role, Json::Object& keys) 
   out.emplace("keyids", std::move(keyids));
   out.emplace("threshold", setup.threshold);
   return Json{std::move(out)};
-}
-
-}  // namespace
-
-Result<AnyMetadata> parse_any(Role role, std::string_view bytes) {
-  switch (role) {
-    case Role::kTimestamp:
-      return any_of(parse_timestamp(bytes));
-    case Role::kSnapshot:
-      return any_of(parse_snapshot(bytes));
-    case Role::kTargets:
-      return any_of(parse_targets(bytes));
-    case Role::kRoot:
-      break;
-  }
-  return any_of(parse_root(bytes));
 }
 
 Json::Object common_fields(Role role, std::int64_t version, WallTime expires, WallTime issued) {
@@ -181,7 +198,9 @@ Result<std::string> sign_metadata(std::string_view bytes, const Signer& key) {
   return encode_file(**part, std::move(signatures));
 }
 
-Result<std::string> merge_signatures(std::string_view ours, std::string_view theirs) {
+Result<std::string> merge_signatures(std::string_view ours,
+                                     std::string_view theirs,
+                                     const std::set<std::string>& accepted) {
   Json::Array signatures;
   std::set<std::string> seen;
   auto signed_part = signed_part_of(ours, "merging signatures");
@@ -199,7 +218,8 @@ Result<std::string> merge_signatures(std::string_view ours, std::string_view the
     }
     for (const Json& one : *(*present)->array()) {
       const auto id = one.get_string("keyid");
-      if (id && seen.insert(*id).second) {
+      const bool taken = id && (bytes.data() == ours.data() || accepted.contains(*id));
+      if (taken && seen.insert(*id).second) {
         signatures.push_back(one);
       }
     }
@@ -207,13 +227,29 @@ Result<std::string> merge_signatures(std::string_view ours, std::string_view the
   return encode_file(std::move(*signed_part), std::move(signatures));
 }
 
-bool speaks_for(const Root& root, Role role, const PublicKey& key) {
-  const RoleKeys& role_keys = root.keys_of(role);
+Signers signers_of(const Root& root, Role role) {
+  return Signers{root.keys_of(role), root.keys};
+}
+
+std::optional<Signers> signers_of(const Delegations& delegations, const RoleName& role) {
+  for (const DelegatedRole& delegated : delegations.roles) {
+    if (delegated.name == role.text()) {
+      return Signers{delegated.keys, delegations.keys};
+    }
+  }
+  return std::nullopt;
+}
+
+bool speaks_for(const Signers& signers, const PublicKey& key) {
   return std::any_of(
-      role_keys.keyids.begin(), role_keys.keyids.end(), [&](const std::string& keyid) {
-        const auto it = root.keys.usable.find(keyid);
-        return it != root.keys.usable.end() && it->second == key;
+      signers.keys.keyids.begin(), signers.keys.keyids.end(), [&](const std::string& keyid) {
+        const auto it = signers.table.usable.find(keyid);
+        return it != signers.table.usable.end() && it->second == key;
       });
+}
+
+bool speaks_for(const Root& root, Role role, const PublicKey& key) {
+  return speaks_for(signers_of(root, role), key);
 }
 
 bool signed_by(const AnyMetadata& file, std::string_view keyid, const PublicKey& key) {
@@ -224,9 +260,11 @@ bool signed_by(const AnyMetadata& file, std::string_view keyid, const PublicKey&
       });
 }
 
-Result<void> check_threshold(const AnyMetadata& file, const Root& root, Role role) {
+Result<void> check_threshold(const AnyMetadata& file,
+                             const Signers& signers,
+                             const RoleName& role) {
   return verify_threshold(
-      root.keys_of(role), root.keys, file.signatures, file.canonical, to_string(role));
+      signers.keys, signers.table, file.signatures, file.canonical, role.text());
 }
 
 Result<std::string> describe_metadata(std::string_view bytes) {
@@ -259,6 +297,11 @@ Result<std::string> describe_metadata(std::string_view bytes) {
       const auto digest = target.sha256();
       text += digest ? digest->to_string() : std::string{"no sha256"};
       text += "  release " + std::to_string(target.release_counter()) + "\n";
+    }
+    if (targets->content.delegations) {
+      for (const DelegatedRole& delegated : targets->content.delegations->roles) {
+        text += describe_delegation(delegated);
+      }
     }
   } else if (*role == Role::kRoot) {
     const auto root = parse_root(bytes);

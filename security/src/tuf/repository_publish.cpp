@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -7,22 +8,16 @@
 
 namespace skerry::security::tuf {
 
-namespace {
-
-constexpr Role kOfflineRoles[] = {Role::kRoot, Role::kTargets};
-
-}  // namespace
-
 // A staged file may be published: signed by enough keys (of both roots for a root), and the next
 // version, or the very one that a crash left staged after it was published.
-Result<void> Repository::check_ready(Role role) const {
+Result<void> Repository::check_ready(const RoleName& role) const {
   auto bytes = load_staged(role);
   if (!bytes) {
     return std::move(bytes).error();
   }
-  auto root = governing_root();
-  if (!root) {
-    return std::move(root).error();
+  auto signers = signers_for(role);
+  if (!signers) {
+    return std::move(signers).error();
   }
   auto published = load_published(role);
   if (!published) {
@@ -39,7 +34,7 @@ Result<void> Repository::check_ready(Role role) const {
   if (!file) {
     return std::move(file).error();
   }
-  if (auto met = check_threshold(*file, root->content, role); !met) {
+  if (auto met = check_threshold(*file, *signers, role); !met) {
     return met.error().with_context("staged or published " + std::string{to_string(role)});
   }
   if (!*published || **published == **bytes) {
@@ -62,13 +57,13 @@ Result<void> Repository::check_ready(Role role) const {
   if (!old_root) {
     return std::move(old_root).error();
   }
-  if (auto met = check_threshold(*file, old_root->content, role); !met) {
+  if (auto met = check_threshold(*file, signers_of(old_root->content, Role::kRoot), role); !met) {
     return met.error().with_context("staged root, by the published root's keys");
   }
   return {};
 }
 
-Result<void> Repository::move_to_published(Role role) {
+Result<void> Repository::move_to_published(const RoleName& role) {
   auto bytes = load_staged(role);
   if (!bytes || !*bytes) {
     return bytes ? Result<void>{} : Result<void>{std::move(bytes).error()};
@@ -77,8 +72,7 @@ Result<void> Repository::move_to_published(Role role) {
   if (!file) {
     return std::move(file).error();
   }
-  const std::string name =
-      std::to_string(file->version) + "." + std::string{to_string(role)} + ".json";
+  const std::string name = std::to_string(file->version) + "." + encode_role_name(role) + ".json";
   if (auto written = write_file_atomic(fs_, metadata_path(name), **bytes); !written) {
     return written;
   }
@@ -92,37 +86,55 @@ Result<void> Repository::publish_snapshot(const Signer& key,
                                           const Envelope<Root>& root,
                                           const RepositoryLifetimes& lifetimes,
                                           WallTime now) {
-  auto targets_bytes = load_published(Role::kTargets);
   auto before = load_published(Role::kSnapshot);
-  if (!targets_bytes || !before) {
-    return targets_bytes ? before.error() : targets_bytes.error();
+  auto targets = published_targets();
+  if (!before || !targets) {
+    return before ? targets.error() : before.error();
   }
-  auto targets = parse_targets(**targets_bytes);
-  if (!targets) {
-    return std::move(targets).error();
+  // Of what is published: a delegation that is only staged is not for the daily snapshot.
+  std::vector<RoleName> roles{Role::kTargets};
+  if (targets->delegations) {
+    for (const DelegatedRole& role : targets->delegations->roles) {
+      roles.emplace_back(role.name);
+    }
   }
   std::int64_t version = 1;
+  Json::Object meta;
+  bool current = false;
   if (*before) {
     auto old = parse_snapshot(**before);
-    if (!old) {
-      return std::move(old).error();
-    }
-    const auto listed = old->content.meta.find("targets.json");
-    const bool same = listed != old->content.meta.end() &&
-                      listed->second.version == targets->content.version &&
-                      check_meta_file(listed->second, **targets_bytes, "targets.json");
-    const auto by_root = verify_threshold(root.content.keys_of(Role::kSnapshot),
-                                          root.content.keys,
-                                          old->signatures,
-                                          old->canonical,
-                                          "snapshot");
-    if (same && by_root && old->content.expires > now + lifetimes.timestamp) {
-      return {};
+    auto part = signed_part_of(**before, "snapshot");
+    if (!old || !part) {
+      return old ? part.error() : old.error();
     }
     version = old->content.version + 1;
+    // TUF 5.5.5: what was listed once stays listed, also when nobody delegates to it any more.
+    meta = *(*part->object())["meta"].object();
+    current = old->content.expires > now + lifetimes.timestamp &&
+              verify_threshold(root.content.keys_of(Role::kSnapshot),
+                               root.content.keys,
+                               old->signatures,
+                               old->canonical,
+                               "snapshot");
   }
-  Json::Object meta;
-  meta.emplace("targets.json", encode_meta(targets->content.version, **targets_bytes));
+  for (const RoleName& role : roles) {
+    auto bytes = load_published(role);
+    if (!bytes || !*bytes) {
+      return bytes ? Error{Error::Code::kFailedPrecondition, role.text() + " is not published yet"}
+                   : bytes.error();
+    }
+    auto file = parse_any(role, **bytes);
+    if (!file) {
+      return std::move(file).error();
+    }
+    Json entry = encode_meta(file->version, **bytes);
+    Json& listed = meta[role.text() + ".json"];
+    current = current && listed == entry;
+    listed = std::move(entry);
+  }
+  if (current) {
+    return {};
+  }
   Json::Object snapshot = common_fields(Role::kSnapshot, version, now + lifetimes.snapshot, now);
   snapshot.emplace("meta", std::move(meta));
   auto bytes = sign_metadata(encode_file(Json{std::move(snapshot)}, {}), key);
@@ -169,7 +181,11 @@ Result<void> Repository::publish(const Signer& snapshot_key,
                                  const RepositoryLifetimes& lifetimes,
                                  WallTime now) {
   // All checks come before the first write.
-  for (const Role role : kOfflineRoles) {
+  const auto roles = offline_roles();
+  if (!roles) {
+    return roles.error();
+  }
+  for (const RoleName& role : *roles) {
     if (auto ready = check_ready(role); !ready) {
       return ready;
     }
@@ -186,9 +202,12 @@ Result<void> Repository::publish(const Signer& snapshot_key,
                        std::string{to_string(role)} + " key of the root"};
     }
   }
-  for (const Role role : kOfflineRoles) {
+  // Targets come after the roles they delegate to, so that a crash leaves no delegation to nothing.
+  std::vector<RoleName> order = *roles;
+  std::reverse(order.begin() + 1, order.end());
+  for (const RoleName& role : order) {
     if (auto moved = move_to_published(role); !moved) {
-      return moved.error().with_context("publishing " + std::string{to_string(role)});
+      return moved.error().with_context("publishing " + role.text());
     }
   }
   if (auto done = publish_snapshot(snapshot_key, *root, lifetimes, now); !done) {

@@ -28,7 +28,7 @@ Result<ModelTarget> load_model_target(FileSystem& fs, const std::string& path);
 // over. kPermissionDenied if a key is none of any staged role's. Gives a line per signature.
 Result<std::vector<std::string>> sign_staged(FileSystem& fs,
                                              security::tuf::Repository& repository,
-                                             const std::vector<security::tuf::Role>& roles,
+                                             const std::vector<security::tuf::RoleName>& roles,
                                              const std::vector<std::string>& keys);
 
 }  // namespace skerry::cli

@@ -42,6 +42,13 @@ class RoleName {
   std::string text_;
 };
 
+inline std::string_view to_string(const RoleName& role) noexcept {
+  return role.text();
+}
+
+// How the role's file is formed: a delegated role's like that of targets.
+Role shape_of(const RoleName& role);
+
 // The name as part of a file name or of a URL path: all but letters, digits and "-._~" is
 // percent-encoded, so that "../x" or "a/b" stays one harmless component.
 std::string encode_role_name(const RoleName& role);
