@@ -32,10 +32,11 @@ expect 'delegates to\|staged, to be signed: targets, acme'
 expect 'no longer counts for root'
 
 # The device: five roots later, on plain HTTP, with the same client as in the conformance suite.
+: >http.log
 /usr/bin/python3 -u -m http.server --bind 127.0.0.1 --directory office/repo/metadata 0 >http.log 2>&1 &
 server=$!
 port=
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for _ in $(seq 100); do
   port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' http.log)
   [ -n "$port" ] && break
   sleep 0.1
