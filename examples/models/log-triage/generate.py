@@ -141,26 +141,26 @@ class Generator:
         return self.expand(self.clause(pair), {}).replace("{m}", message)
 
     def modify(self, message, severity):
-        """Adds clauses that change the severity, or that only look as if they did."""
-        rng, level = self.rng, SEVERITIES.index(severity)
+        """Adds clauses that change the severity, or that only look as if they did: (message, context, severity)."""
+        rng, level, context = self.rng, SEVERITIES.index(severity), "none"
         if rng.random() < 0.22:
             message = message + "; " + self.expand(self.clause(lx.NEUTRAL), {})
         draw = rng.random()
         if draw < 0.13:
-            message, level = self.wrap(lx.RESOLVED, message), 0
+            message, level, context = self.wrap(lx.RESOLVED, message), 0, "resolved"
         elif draw < 0.21:
-            message, level = self.wrap(lx.SIMULATED, message), 0
+            message, level, context = self.wrap(lx.SIMULATED, message), 0, "test"
         elif draw < 0.36:
             many = rng.random() < 0.6
             count = self.number("rep", 10, 400) if many else self.number("rep", 2, 9)
             message = self.clause(lx.REPEATED).replace("{m}", message).replace("{rep}", str(count))
-            if many and level > 0:
-                level = min(level + 1, 3)
+            if many:
+                context, level = "repeated", min(level + 1, 3) if level > 0 else 0
         elif draw < 0.48:
-            message, level = self.wrap(lx.STANDBY, message), max(level - 1, 0)
+            message, level, context = self.wrap(lx.STANDBY, message), max(level - 1, 0), "standby"
         elif draw < 0.53:
             message = self.wrap(lx.PRIMARY, message)
-        return message, SEVERITIES[level]
+        return message, context, SEVERITIES[level]
 
     def weaken(self, message):
         """Training only: drops words or turns clauses round, so that no single word or order decides."""
@@ -212,14 +212,16 @@ class Generator:
             fixed = None
         state = {"severity": fixed}
         message = self.expand(text, state)
-        severity = fixed or state["severity"]
+        fault = severity = fixed or state["severity"]
+        context = "none"
         if not self.templates_heldout:
             message = self.weaken(message)
         if rng.random() >= 0.7 * self.focus:
-            message, severity = self.modify(message, severity)
+            message, context, severity = self.modify(message, severity)
         line = message if rng.random() < 0.7 * self.focus else self.style(message, cause, severity)
         return line, {
-            "severity": severity, "component": cause.component, "cause": cause.name, "action": cause.action(severity)}
+            "component": cause.component, "cause": cause.name, "fault": fault, "context": context, "severity": severity,
+            "action": cause.action(severity)}
 
 
 def prompt_of(line):

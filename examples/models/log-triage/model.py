@@ -81,12 +81,17 @@ class Llama(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def hidden(self, ids, rows=None):
+        """What the output matrix reads: at every position, or at those of the mask rows alone."""
+        return self.hidden_and_input(ids, rows)[0]
+
+    def hidden_and_input(self, ids, rows=None):
+        """hidden(), and what enters the last block at every position."""
         t = ids.shape[1]
         mask = torch.full((t, t), float("-inf")).triu(1)
         x = self.token_embd(ids)
-        for block in self.blk:
-            x = block(x, self.cos[:t], self.sin[:t], mask, self.drop, rows if block is self.blk[-1] else None)
-        return self.output_norm(x)
+        for block in self.blk[:-1]:
+            x = block(x, self.cos[:t], self.sin[:t], mask, self.drop)
+        return self.output_norm(self.blk[-1](x, self.cos[:t], self.sin[:t], mask, self.drop, rows)), x
 
     def logits(self, hidden):
         return hidden @ self.token_embd.weight.T

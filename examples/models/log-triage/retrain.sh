@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes log-triage again from nothing: data, training, GGUF, checks, evaluation and golden sets.
-# Needs the packages of ../packages.txt and the engines of `make setup`. About half an hour of one idle core (estimated).
+# Needs the packages of ../packages.txt and the engines of `make setup`. About an hour of one idle core (estimated).
 set -eu
 cd "$(dirname "$0")/../../.."
 here=examples/models/log-triage

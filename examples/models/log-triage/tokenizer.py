@@ -1,7 +1,7 @@
 """Byte-level BPE tokenizer, equal to llama.cpp's tokenizer.ggml.model "gpt2" with pre-tokenizer "gpt-2".
 
-All pairs of digits are tokens and no longer run of digits is: most numbers that matter have two. The special strings are cut out first (longest first), as llama.cpp does for
-USER_DEFINED tokens. Python's re has no \\p{L}: the classes used here agree with llama.cpp's on ASCII, Latin-1 letters
+Every digit is a token of its own, so that a number never seen is made of digits that were. The special strings are cut
+out first (longest first), as llama.cpp does for USER_DEFINED tokens. Python's re has no \\p{L}: the classes used here agree with llama.cpp's on ASCII, Latin-1 letters
 and punctuation, which is all that the generator writes (verify.py compares the two).
 """
 import collections
@@ -9,7 +9,8 @@ import json
 import re
 
 BOS, EOS = "<s>", "</s>"
-USER_DEFINED = ["[INST]", "[/INST]", '{"severity":"', '","component":"', '","cause":"', '","action":"', '"}']
+FIELDS = ["component", "cause", "fault", "context", "severity", "action"]  # of the answer, in the order it is written
+USER_DEFINED = ["[INST]", "[/INST]", '{"component":"', *[f'","{field}":"' for field in FIELDS[1:]], '"}']
 SPECIAL = [BOS, EOS] + USER_DEFINED
 PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:_|[^\s\w])+|\s+(?!\S)|\s+")
 CUT = re.compile("(" + "|".join(re.escape(s) for s in sorted(USER_DEFINED, key=len, reverse=True)) + ")")
@@ -97,7 +98,7 @@ def learn(texts, vocab_size):
             if part not in USER_DEFINED:
                 words.update(pieces(part))
     split = {word: list(word) for word in words}
-    merges = [(a, b) for a in "0123456789" for b in "0123456789"]
+    merges = []
     counts = collections.Counter()
     where = collections.defaultdict(set)
 

@@ -23,7 +23,7 @@ import tokenizer as tok
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VARIANTS = ["q8_0", "q4_k_m", "q2_k"]  # as in model.toml
-FIELDS = ["severity", "component", "cause", "action"]
+FIELDS = ["severity", "component", "cause", "action"]  # what an answer is judged by; "fault" and "context" explain it
 
 
 class LlamaCpp:
@@ -51,7 +51,7 @@ def rows_of(split, seed, count):
         line, triage = generator.line()
         if line not in seen:
             seen.add(line)
-            rows.append({"prompt": generate.prompt_of(line), "expect": triage})
+            rows.append({"prompt": generate.prompt_of(line), "expect": {f: triage[f] for f in FIELDS}, "whole": triage})
     return rows
 
 
@@ -63,7 +63,7 @@ def measure(answers, rows):
         except ValueError:
             got = None
         got = got if isinstance(got, dict) else {}
-        hits["exact"] += got == row["expect"]
+        hits["exact"] += all(got.get(f) == want for f, want in row["expect"].items())
         for field in FIELDS:
             hits[field] += got.get(field) == row["expect"][field]
     return {name: n / len(rows) for name, n in hits.items()}
@@ -72,12 +72,12 @@ def measure(answers, rows):
 def write_jsonl(path, rows):
     with open(path, "w", encoding="utf-8") as file:
         for row in rows:
-            file.write(json.dumps(row, separators=(",", ":")) + "\n")
+            file.write(json.dumps({k: v for k, v in row.items() if k != "whole"}, separators=(",", ":")) + "\n")
 
 
 def choose_golden(rows, answers, count=24):
     """Right and agreed answers, spread over components and severities in turn."""
-    agreed = [(row, given[0]) for row, given in zip(rows, answers) if set(given) == {generate.answer_of(row["expect"])}]
+    agreed = [(row, given[0]) for row, given in zip(rows, answers) if set(given) == {generate.answer_of(row["whole"])}]
     chosen, used = [], {}
     for _ in range(count):
         def worn(item):

@@ -228,7 +228,8 @@ TEST_F(WorkerServeTest, SameSeedGivesTheSameText) {
   const auto model = load(log_triage_spec());
   const auto with_seed = [&](std::uint64_t seed) {
     GenerateRequest request = prompt(*model, "[INST] kernel: something odd");
-    request.sampling.temperature = 1.5F;
+    request.sampling.temperature =
+        5.0F;  // the model is sure of itself: little is left to chance at 1
     request.sampling.seed = seed;
     request.max_tokens = 32;
     const auto answer = ask(*model, std::move(request));

@@ -11,8 +11,9 @@ commands() {
   "$skerry" "$@" --help | awk '/^Subcommands:/ {on = 1; next} on && /^  [a-z]/ {print $1}'
 }
 
+# -c and not -q: grep must read to the end, or sed dies of the closed pipe and takes the check with it.
 in_manual() {
-  sed 's/\\-/-/g; s/\\fB//g' docs/man/skerry.1 | grep -Eq "(^|[ |\"])$1([ |\"]|$)"
+  sed 's/\\-/-/g; s/\\fB//g' docs/man/skerry.1 | grep -Ec "(^|[ |\"])$1([ |\"]|$)" >/dev/null
 }
 
 for command in $(commands); do
