@@ -264,7 +264,9 @@ Result<void> first_in_the_old_schema(Machine& machine) {
     return settled.error();
   }
   auto done = machine.catalogue->with_database([](sqlite::Database& database) -> Result<void> {
-    return database.exec("DROP INDEX manifest_by_model; ALTER TABLE blob DROP COLUMN chunks; PRAGMA user_version = 1;");
+    return database.exec(
+        "DROP INDEX manifest_by_model; ALTER TABLE blob DROP COLUMN chunks; PRAGMA user_version = "
+        "1;");
   });
   machine.close();
   return done;
