@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -70,7 +71,7 @@ class BidiStream : public std::enable_shared_from_this<BidiStream<Out, In>> {
     }
     outgoing_.push_back(std::move(message));
     if (outgoing_.size() == 1) {
-      reactor_.StartWrite(&outgoing_.front());
+      send_front();
     }
   }
 
@@ -90,12 +91,24 @@ class BidiStream : public std::enable_shared_from_this<BidiStream<Out, In>> {
   }
 
  private:
-  // gRPC calls these on its own threads; everything is handed to the executor.
+  // gRPC calls these on its own threads; results are handed to the executor. A read is always
+  // outstanding until the one that fails, so the call cannot be done before `closed_` is set: that
+  // is what makes a write from the executor safe (the call is gone once OnDone has run).
   class Reactor final : public grpc::ClientBidiReactor<Out, In> {
    public:
     explicit Reactor(BidiStream& owner) : owner_(owner) {}
     void OnReadDone(bool ok) override {
-      boost::asio::post(owner_.executor_, [self = keep_alive, ok] { self->on_read(ok); });
+      if (!ok) {
+        const std::lock_guard lock{owner_.closing_};
+        owner_.closed_ = true;
+        return;
+      }
+      boost::asio::post(owner_.executor_,
+                        [self = keep_alive, message = std::move(owner_.incoming_)]() mutable {
+                          self->on_message(std::move(message));
+                        });
+      owner_.incoming_ = In();
+      this->StartRead(&owner_.incoming_);
     }
     void OnWriteDone(bool ok) override {
       boost::asio::post(owner_.executor_, [self = keep_alive, ok] { self->on_write(ok); });
@@ -115,15 +128,18 @@ class BidiStream : public std::enable_shared_from_this<BidiStream<Out, In>> {
     changed_.expires_at(boost::asio::steady_timer::time_point::max());
   }
 
-  void on_read(bool ok) {
-    if (ok) {
-      received_.push_back(std::move(incoming_));
-      incoming_ = In();
-      if (!ended_) {
-        reactor_.StartRead(&incoming_);
-      }
-    }
+  void on_message(In message) {
+    received_.push_back(std::move(message));
     changed_.cancel();
+  }
+
+  void send_front() {
+    const std::lock_guard lock{closing_};
+    if (closed_) {
+      outgoing_.clear();
+    } else {
+      reactor_.StartWrite(&outgoing_.front());
+    }
   }
 
   void on_write(bool ok) {
@@ -131,8 +147,8 @@ class BidiStream : public std::enable_shared_from_this<BidiStream<Out, In>> {
     if (!ok) {
       outgoing_.clear();
     }
-    if (!outgoing_.empty() && !ended_) {
-      reactor_.StartWrite(&outgoing_.front());
+    if (!outgoing_.empty()) {
+      send_front();
     }
     changed_.cancel();
   }
@@ -159,7 +175,9 @@ class BidiStream : public std::enable_shared_from_this<BidiStream<Out, In>> {
   grpc::ClientContext context_;
   Reactor reactor_;
   boost::asio::steady_timer changed_;
-  In incoming_;
+  In incoming_;  // of the reactor alone
+  std::mutex closing_;
+  bool closed_ = false;  // the last read has failed: nothing more can be sent
   std::deque<In> received_;
   std::deque<Out> outgoing_;
   grpc::Status status_;
