@@ -4,8 +4,13 @@
 build/release compiles in batches, so the commands come from a configuration of its own, file by file (build/tidy, never
 built), with the generated sources of build/release. They are GCC's: what clang does not know (precompiled headers,
 ccache) is taken out first.
+
+A file found clean is remembered in build/tidy/clean under a digest of everything of ours that it was checked with: itself,
+the project's headers it reaches, its command, .clang-tidy and the tool's version. System headers are not part of it.
 """
 import concurrent.futures
+import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -45,6 +50,38 @@ def clean(entry):
     return {"directory": entry["directory"], "file": entry["file"], "arguments": kept}
 
 
+@functools.lru_cache(maxsize=None)
+def read(path):
+    """A file's digest and what it includes in quotes."""
+    data = pathlib.Path(path).read_bytes()
+    return hashlib.sha256(data).hexdigest(), tuple(re.findall(rb'^\s*#\s*include\s+"([^"]+)"', data, re.M))
+
+
+@functools.lru_cache(maxsize=None)
+def find(name, folders):
+    for folder in folders:
+        path = os.path.normpath(os.path.join(folder, name))
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def fingerprint(entry, salt):
+    folders = [word[2:] for word in entry["arguments"] if word.startswith("-I") and len(word) > 2]
+    folders += [entry["arguments"][i + 1] for i, word in enumerate(entry["arguments"][:-1]) if word in ("-I", "-isystem")]
+    folders = tuple(folder for folder in folders if folder.startswith(str(ROOT)))
+    seen, queue = {}, [entry["file"]]
+    while queue:
+        path = queue.pop()
+        if path in seen:
+            continue
+        seen[path], includes = read(path)
+        found = (find(name.decode(), (os.path.dirname(path), *folders)) for name in includes)
+        queue += [other for other in found if other]
+    text = json.dumps([salt, entry["arguments"], sorted(seen.items())])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def main():
     scope = sys.argv[1] if len(sys.argv) > 1 else "changed"
     if not (ROOT / "build/release/proto/gen").exists():
@@ -60,13 +97,22 @@ def main():
     text = database.read_text().replace(str(folder), str(ROOT / "build/release"))
     entries = [clean(entry) for entry in json.loads(text)]
     database.write_text(json.dumps(entries))
-    known = {os.path.relpath(entry["file"], ROOT) for entry in entries}
-    wanted = known if scope == "all" else known & changed_files()
+    known = {os.path.relpath(entry["file"], ROOT): entry for entry in entries}
+    wanted = set(known) if scope == "all" else known.keys() & changed_files()
     wanted = sorted(name for name in wanted if name.startswith(MODULES) and (ROOT / name).exists())
+    version = subprocess.run(["clang-tidy-14", "--version"], capture_output=True, text=True).stdout
+    salt = [version, (ROOT / ".clang-tidy").read_text()]
+    remembered = folder / "clean"
+    remembered.mkdir(exist_ok=True)
 
     def tidy(name):
+        mark = remembered / fingerprint(known[name], salt)
+        if mark.exists():
+            return 0, ""
         run = subprocess.run(["clang-tidy-14", "--quiet", "-p", str(folder), str(ROOT / name)], capture_output=True,
                              text=True, cwd=ROOT)
+        if run.returncode == 0:
+            mark.touch()
         return run.returncode, run.stdout
 
     failed = 0
