@@ -407,7 +407,8 @@ class FolderSource final : public ModelSource {
 
 }  // namespace
 
-std::unique_ptr<ModelSource> make_folder_source(FileSystem& fs, std::filesystem::path folder) {
+std::unique_ptr<ModelSource> make_folder_source(FileSystem& fs,
+                                                const std::filesystem::path& folder) {
   return std::make_unique<FolderSource>(fs, folder);
 }
 

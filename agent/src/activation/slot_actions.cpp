@@ -1,5 +1,6 @@
 // What a driver does for its machine: one function per action, each ending in the event to feed
 // back.
+#include <cmath>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -38,7 +39,7 @@ bool worth_retrying(const Error& error) {
 }
 
 std::string percent(double share) {
-  return std::to_string(static_cast<int>(share * 100.0 + 0.5)) + " %";
+  return std::to_string(std::lround(share * 100.0)) + " %";
 }
 
 }  // namespace

@@ -28,6 +28,20 @@ Error error_of(const Event& event) {
   return Error{Error::Code::kInternal, std::string{to_string(event.kind)} + " without an error"};
 }
 
+// What this machine lacks says nothing of the model.
+bool is_of_this_machine(const Error& error) {
+  switch (error.code()) {
+    case Error::Code::kWorkerSetup:
+    case Error::Code::kPluginInvalid:
+    case Error::Code::kResourceExhausted:
+    case Error::Code::kNoSpace:
+    case Error::Code::kIo:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 bool is_resting(State state) noexcept {
@@ -224,14 +238,9 @@ Step Machine::on_install(const Event& event) {
       if (state != State::kGating) {
         return {};
       }
-      // What this machine lacks says nothing of the model.
       const Error error = error_of(event);
-      const bool ours = error.code() == Error::Code::kWorkerSetup ||
-                        error.code() == Error::Code::kPluginInvalid ||
-                        error.code() == Error::Code::kResourceExhausted ||
-                        error.code() == Error::Code::kNoSpace || error.code() == Error::Code::kIo;
-      return ours ? stop(State::kRejected, error, false, event.now)
-                  : fail_variant(error, event.now);
+      return is_of_this_machine(error) ? stop(State::kRejected, error, false, event.now)
+                                       : fail_variant(error, event.now);
     }
     case EventKind::kActivated:
       if (state != State::kActivating) {

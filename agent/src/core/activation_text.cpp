@@ -127,6 +127,7 @@ Result<State> parse_state(std::string_view name) {
 const std::vector<State>& all_states() {
   static const std::vector<State> states = [] {
     std::vector<State> list;
+    list.reserve(std::size(kStateNames));
     for (const auto& [value, name] : kStateNames) {
       list.push_back(value);
     }
@@ -147,6 +148,7 @@ std::string_view to_string(EventKind kind) noexcept {
 const std::vector<EventKind>& all_event_kinds() {
   static const std::vector<EventKind> kinds = [] {
     std::vector<EventKind> list;
+    list.reserve(std::size(kEventNames));
     for (const auto& [value, name] : kEventNames) {
       list.push_back(value);
     }

@@ -59,7 +59,7 @@ std::string head(int status,
     text += "connection: close\r\n";
   }
   for (const auto& [name, value] : headers) {
-    text += name + ": " + value + "\r\n";
+    text.append(name).append(": ").append(value).append("\r\n");
   }
   return text;
 }

@@ -1,13 +1,17 @@
+#include <functional>
 #include <thread>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
 #include "skerry/async/bidi_stream.hpp"
 #include "skerry/async/run_until_first_exit.hpp"
-#include "skerry/async/sleep.hpp"
 #include "skerry/async/unary_call.hpp"
 #include "skerry/fleet/v1/device.grpc.pb.h"
 
@@ -18,8 +22,8 @@ namespace asio = boost::asio;
 namespace fleet = skerry::fleet::v1;
 using namespace std::chrono_literals;
 
-// Answers metadata calls with the name that was asked for, or never; echoes heartbeats until it
-// sees time 0.
+// Answers metadata calls with the name that was asked for, or never (and tells that the call has
+// come); echoes heartbeats until it sees time 0.
 class EchoDevice final : public fleet::DeviceService::CallbackService {
  public:
   grpc::ServerUnaryReactor* GetMetadata(grpc::CallbackServerContext* context,
@@ -35,8 +39,10 @@ class EchoDevice final : public fleet::DeviceService::CallbackService {
       void OnCancel() override { Finish(grpc::Status::CANCELLED); }
       void OnDone() override { delete this; }
     };
+    on_never_();
     return new Never;
   }
+  void on_never(std::function<void()> told) { on_never_ = std::move(told); }
 
   grpc::ServerBidiReactor<fleet::DeviceMessage, fleet::ControllerMessage>* Connect(
       grpc::CallbackServerContext*) override {
@@ -65,6 +71,9 @@ class EchoDevice final : public fleet::DeviceService::CallbackService {
     };
     return new Echo;
   }
+
+ private:
+  std::function<void()> on_never_;
 };
 
 class GrpcBridge : public ::testing::Test {
@@ -125,15 +134,23 @@ Task<void> call_never(fleet::DeviceService::Stub& stub, bool& returned) {
   returned = answer.status.ok();
 }
 
-Task<void> end_soon() {
-  co_await sleep_for(1ms);
+// Ends once the call of the other task has reached the server.
+Task<void> end_on_arrival(EchoDevice& service) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer arrived{executor, asio::steady_timer::time_point::max()};
+  service.on_never([&arrived, executor] {
+    asio::post(executor, [&arrived] { arrived.expires_at(asio::steady_timer::time_point::min()); });
+  });
+  boost::system::error_code ec;
+  auto token = asio::redirect_error(asio::use_awaitable, ec);
+  co_await arrived.async_wait(token);
 }
 
 TEST_F(GrpcBridge, CancellingTheCoroutineCancelsTheCall) {
   bool returned = false;
   std::vector<Task<void>> tasks;
+  tasks.push_back(end_on_arrival(service_));
   tasks.push_back(call_never(*stub_, returned));
-  tasks.push_back(end_soon());
   run(run_until_first_exit(std::move(tasks)));
   EXPECT_FALSE(returned);
 }
@@ -167,6 +184,29 @@ TEST_F(GrpcBridge, BidiStreamKeepsOrderAndTellsTheFinalStatus) {
   EXPECT_EQ(echoed, (std::vector<std::uint64_t>{3, 2, 1}));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(status.error_message(), "time 0");
+}
+
+// The peer ends the call with the first message while the executor goes on writing: what it writes
+// after the end is dropped. A write could once start on a call that gRPC had already ended, which
+// aborted the process in some of the rounds.
+Task<void> write_past_the_end(fleet::DeviceService::Stub& stub, grpc::Status& status) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto stream = BidiStream<fleet::DeviceMessage, fleet::ControllerMessage>::create(executor);
+  stub.async()->Connect(&stream->context(), stream->reactor());
+  stream->start();
+  for (int i = 0; i < 200; ++i) {
+    stream->write(fleet::DeviceMessage{});
+    co_await asio::post(executor, asio::use_awaitable);
+  }
+  status = co_await stream->finish();
+}
+
+TEST_F(GrpcBridge, WritesThatMeetTheEndOfTheCallAreDropped) {
+  for (int round = 0; round < 300; ++round) {
+    grpc::Status status;
+    run(write_past_the_end(*stub_, status));
+    ASSERT_EQ(status.error_message(), "time 0") << "round " << round;
+  }
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ class ModelSource {
 };
 
 // A published repository (`<folder>/metadata`) and content folder (`<folder>/blobs`).
-std::unique_ptr<ModelSource> make_folder_source(FileSystem& fs, std::filesystem::path folder);
+std::unique_ptr<ModelSource> make_folder_source(FileSystem& fs,
+                                                const std::filesystem::path& folder);
 
 }  // namespace skerry::agent
