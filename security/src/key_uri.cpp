@@ -59,6 +59,11 @@ Result<KeyUri> KeyUri::parse(std::string_view text) {
       return bad_uri(text, "'" + std::string{pair} + "' is not name=value");
     }
     const std::string name{pair.substr(0, equals)};
+    if (name == "pin-value") {  // the text is not shown: this is the one secret a URI can hold
+      return Error{Error::Code::kInvalidArgument,
+                   "a key URI must not hold the PIN, which process lists show; put it into a file "
+                   "of mode 0600 and give pin-source=/path"};
+    }
     if (uri.scheme_ == "file" && name != "passphrase-file") {
       return bad_uri(text, "unknown attribute '" + name + "' (passphrase-file is known)");
     }

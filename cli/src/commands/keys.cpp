@@ -60,7 +60,42 @@ struct ListOptions {
   std::string folder = ".";
 };
 
+Result<int> print_keys(Invocation& invocation, Json::Array list, const Table& table) {
+  if (invocation.json) {
+    invocation.console.print_json(Json{std::move(list)});
+  } else {
+    invocation.console.print(table.text());
+  }
+  return kExitDone;
+}
+
+Result<int> list_token(Invocation& invocation, const std::string& text) {
+  const auto token = key_uri(text);
+  if (!token) {
+    return token.error();
+  }
+  const auto uris = security::list_token_keys(invocation.fs, *token);
+  if (!uris) {
+    return uris.error();
+  }
+  Table table{{"key", "algorithm", "key id"}};
+  Json::Array list;
+  for (const auto& uri : *uris) {
+    const auto key = load_public_key(invocation.fs, uri.to_string());
+    if (!key) {
+      invocation.console.note(uri.to_string() + ": " + key.error().to_string());
+      continue;
+    }
+    table.add({"pkcs11:" + uri.path(), std::string{to_string(key->algorithm())}, key->key_id()});
+    list.push_back(describe(uri.to_string(), *key));
+  }
+  return print_keys(invocation, std::move(list), table);
+}
+
 Result<int> run_key_list(Invocation& invocation, const ListOptions& options) {
+  if (options.folder.starts_with("pkcs11:")) {
+    return list_token(invocation, options.folder);
+  }
   const auto names = invocation.fs.list(options.folder);
   if (!names) {
     return names.error();
@@ -70,10 +105,12 @@ Result<int> run_key_list(Invocation& invocation, const ListOptions& options) {
   for (const std::string& name : *names) {
     const auto path = std::filesystem::path{options.folder} / name;
     const auto status = invocation.fs.status(path);
-    if (!status || status->is_directory || path.extension() != ".pem") {
+    const bool wrapped = path.extension() == ".tss";
+    if (!status || status->is_directory || (path.extension() != ".pem" && !wrapped)) {
       continue;
     }
-    const auto key = load_public_key(invocation.fs, path.string());
+    const auto key =
+        load_public_key(invocation.fs, wrapped ? "tpm:" + absolute(path).string() : path.string());
     if (!key) {
       invocation.console.note(path.string() + ": " + key.error().to_string());
       continue;
@@ -81,12 +118,7 @@ Result<int> run_key_list(Invocation& invocation, const ListOptions& options) {
     table.add({name, std::string{security::to_string(key->algorithm())}, key->key_id()});
     list.push_back(describe(path.string(), *key));
   }
-  if (invocation.json) {
-    invocation.console.print_json(Json{std::move(list)});
-  } else {
-    invocation.console.print(table.text());
-  }
-  return kExitDone;
+  return print_keys(invocation, std::move(list), table);
 }
 
 struct KeyExportOptions {
@@ -119,13 +151,16 @@ void add_keys_command(Command& app, Invocation& invocation) {
   create
       ->add_option("uri",
                    create_options->uri,
-                   "a path, or file:/path[?passphrase-file=/path]; private half with mode 0600")
+                   "a path, file:/path[?passphrase-file=/path], tpm:/path/key.tss, or "
+                   "pkcs11:token=t;object=o?module-path=/lib.so&pin-source=/path")
       ->required();
   create->add_option("--algorithm", create_options->algorithm, "ed25519 or ecdsa-p256")
       ->show_default();
-  Command* list = keys->add_subcommand("list", "the .pem keys in a folder");
+  Command* list =
+      keys->add_subcommand("list", "the keys in a folder (.pem, .tss) or on a PKCS#11 token");
   const auto list_options = add_action<ListOptions>(list, invocation, run_key_list);
-  list->add_option("folder", list_options->folder, "")->show_default();
+  list->add_option("where", list_options->folder, "a folder, or the pkcs11: URI of a token")
+      ->show_default();
   Command* save = keys->add_subcommand("export", "print the public half");
   const auto export_options = add_action<KeyExportOptions>(save, invocation, run_key_export);
   save->add_option("uri", export_options->uri, "key URI or path")->required();

@@ -97,13 +97,35 @@ TEST_F(SignerTest, OpensOrCreates) {
   EXPECT_EQ((*first)->public_key(), (*second)->public_key());
 }
 
-TEST_F(SignerTest, SaysThatHardwareKeysAreNotSupported) {
-  for (const char* text : {"tpm:0x81000001", "pkcs11:object=audit", "cloudkms:x"}) {
+TEST_F(SignerTest, RefusesSchemesAndUrisThatItDoesNotKnow) {
+  const std::string module = "?module-path=/nowhere/module.so";
+  const std::vector<std::tuple<std::string, Error::Code, std::string>> rows{
+      {"cloudkms:x", Error::Code::kUnimplemented, "use file:, tpm: or pkcs11:"},
+      {"pkcs11:object=audit", Error::Code::kInvalidArgument, "module-path=/path"},
+      {"pkcs11:object=audit?module-path=relative.so", Error::Code::kInvalidArgument, "module-path"},
+      {"pkcs11:colour=red" + module, Error::Code::kInvalidArgument, "RFC 7512"},
+      {"pkcs11:object=a" + module + "&slot=1", Error::Code::kInvalidArgument, "module-path=/path"},
+      {"pkcs11:object=a" + module + "&pin-source=/nowhere/pin", Error::Code::kNotFound, "nowhere"},
+      {"pkcs11:token=t;object=a" + module, Error::Code::kUnavailable, "/nowhere/module.so"},
+      {"tpm:/nowhere/key.tss", Error::Code::kNotFound, "no such file"},
+      {"tpm:/nowhere/key.tss?pin=1", Error::Code::kInvalidArgument, "passphrase-file"}};
+  for (const auto& [text, code, part] : rows) {
     const auto opened = make_signer(fs_, *KeyUri::parse(text));
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code(), Error::Code::kUnimplemented) << text;
-    EXPECT_NE(opened.error().message().find("file:"), std::string::npos);
+    ASSERT_FALSE(opened) << text;
+    EXPECT_EQ(opened.error().code(), code) << text << ": " << opened.error().message();
+    EXPECT_NE(opened.error().message().find(part), std::string::npos) << opened.error().message();
   }
+  EXPECT_EQ(
+      create_key(fs_, *KeyUri::parse("tpm:0x81000001"), KeyAlgorithm::kEcdsaP256).error().code(),
+      Error::Code::kInvalidArgument);
+  EXPECT_EQ(create_key(fs_, *KeyUri::parse("tpm:/k.tss"), KeyAlgorithm::kEd25519).error().code(),
+            Error::Code::kInvalidArgument);
+  const auto with_pin = KeyUri::parse("pkcs11:object=a" + module + "&pin-value=1234");
+  ASSERT_FALSE(with_pin);
+  EXPECT_NE(with_pin.error().message().find("pin-source"), std::string::npos);
+  EXPECT_EQ(with_pin.error().message().find("1234"), std::string::npos) << "a PIN in a message";
+  EXPECT_EQ(list_token_keys(fs_, *KeyUri::parse("tpm:/k.tss")).error().code(),
+            Error::Code::kInvalidArgument);
 }
 
 TEST_F(SignerTest, AFactoryTakesOtherSchemes) {

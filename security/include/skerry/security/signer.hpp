@@ -2,9 +2,10 @@
 
 // Private keys by URI, so that where a key lives is configuration:
 //   file:/etc/skerry/keys/device.pem[?passphrase-file=/path]   PKCS#8 PEM, mode 0600
-//   tpm:<handle or path>, pkcs11:<RFC 7512>                    parsed; kUnimplemented until opened
-// Other schemes are added to a `SignerFactory`. Used by TUF tools, the CA, the audit log,
-// enrolment.
+//   tpm:/etc/skerry/keys/device.tss[?passphrase-file=/path]    wrapped by the TPM 2.0; or tpm:0x81…
+//   pkcs11:token=t;object=o?module-path=/lib.so[&pin-source=/path]   RFC 7512
+// The last two need tpm2-openssl, and the module with libengine-pkcs11-openssl. Other schemes are
+// added to a `SignerFactory`. Used by TUF tools, the CA, the audit log, enrolment.
 
 #include <filesystem>
 #include <functional>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "skerry/common/file_system.hpp"
 #include "skerry/security/key.hpp"
@@ -20,8 +22,8 @@ namespace skerry::security {
 
 class KeyUri {
  public:
-  // kInvalidArgument says what is wrong and shows the accepted forms. A bare absolute path is read
-  // as `file:`.
+  // kInvalidArgument says what is wrong and shows the accepted forms; a PIN in the text is refused.
+  // A bare absolute path is read as `file:`.
   static Result<KeyUri> parse(std::string_view text);
 
   // "file", "tpm", "pkcs11".
@@ -57,12 +59,13 @@ class SignerFactory {
   using Creator =
       std::function<Result<std::unique_ptr<Signer>>(FileSystem&, const KeyUri&, KeyAlgorithm)>;
 
-  // Knows `file:`, and answers kUnimplemented for `tpm:` and `pkcs11:`.
+  // Knows `file:`, `tpm:` and `pkcs11:`; kUnimplemented for others.
   SignerFactory();
   // Adds or replaces a scheme. Not thread-safe with the calls below.
   void register_scheme(std::string scheme, Opener open, Creator create);
 
-  // kNotFound, kPermissionDenied (also when others may read the file), kKeyInvalid.
+  // kNotFound, kPermissionDenied (also when others may read the file, or for a wrong PIN),
+  // kKeyInvalid, kUnavailable without the hardware or its driver.
   Result<std::unique_ptr<Signer>> open(FileSystem& fs, const KeyUri& uri) const;
   // Makes a new key; kAlreadyExists rather than overwrite one. The file is durable on return.
   Result<std::unique_ptr<Signer>> create(FileSystem& fs,
@@ -89,6 +92,9 @@ Result<std::unique_ptr<Signer>> open_or_create_key(FileSystem& fs,
 
 // A key that lives only in memory: tests, one-shot requests.
 Result<std::unique_ptr<Signer>> make_memory_signer(KeyAlgorithm algorithm);
+
+// The EC keys of a PKCS#11 token, as URIs with the query of `token`, which needs no `object`.
+Result<std::vector<KeyUri>> list_token_keys(FileSystem& fs, const KeyUri& token);
 
 // The unencrypted PKCS#8 PEM of a `file:` key, which gRPC's TLS credentials want; kUnimplemented
 // for keys that cannot leave their place. Treat the result as a secret.
