@@ -25,7 +25,7 @@ tsan: setup ## modules without gRPC under ThreadSanitizer (Debian's gRPC is not 
 	@scripts/build.sh tsan
 	@scripts/test.sh build/tsan '^unit$$'
 fuzz: setup ## every libFuzzer target for FUZZ_SECONDS (30) each, by clang 14
-	@scripts/build.sh fuzz
+	@scripts/build.sh fuzz fuzzers
 	@scripts/fuzz.sh build/fuzz $${FUZZ_SECONDS:-30}
 bench: build ## the benches; what they measure is in docs/benchmarks.md
 	@scripts/bench.sh $(RELEASE)

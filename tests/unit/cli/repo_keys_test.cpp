@@ -77,17 +77,20 @@ class RepoKeysTest : public CommandTest {
     ASSERT_TRUE(outcome) << outcome.error().to_string();
   }
 
+  // Stages a delegation of acme's models to that key.
+  int delegate(const std::string& key_name = "team") {
+    return run({"repo",
+                "delegate",
+                folder(),
+                "acme",
+                "--key",
+                key(key_name),
+                "--path",
+                "models/acme/*/*"});
+  }
+
   void delegate_to_acme() {
-    ASSERT_EQ(run({"repo",
-                   "delegate",
-                   folder(),
-                   "acme",
-                   "--key",
-                   key("team"),
-                   "--path",
-                   "models/acme/*/*"}),
-              kExitDone)
-        << err();
+    ASSERT_EQ(delegate(), kExitDone) << err();
     EXPECT_THAT(out(), HasSubstr("targets, acme"));
     sign({"a", "b", "team"});
     publish();
@@ -122,15 +125,7 @@ TEST_F(RepoKeysTest, ATeamSignsItsOwnModelsWithoutTheOfflineKeys) {
 }
 
 TEST_F(RepoKeysTest, ADelegationThatIsOnlyStagedDoesNotStopTheDailyTimestamp) {
-  ASSERT_EQ(run({"repo",
-                 "delegate",
-                 folder(),
-                 "acme",
-                 "--key",
-                 key("team"),
-                 "--path",
-                 "models/acme/*/*"}),
-            kExitDone);
+  ASSERT_EQ(delegate(), kExitDone) << err();
   const auto repository = tuf::Repository::open(fs_, folder());
   const auto online = load_signer(fs_, key("online"));
   ASSERT_TRUE(repository && online);
@@ -198,9 +193,7 @@ TEST_F(RepoKeysTest, ARevokedTeamIsFoundNoMore) {
   EXPECT_EQ(run({"repo", "revoke", folder(), "--role", "acme"}), kExitFailed);
   EXPECT_THAT(err(), HasSubstr("not_found"));
   // Trusted again, with another key, it goes on from its last version.
-  ASSERT_EQ(run({"repo", "delegate", folder(), "acme", "--key", key("team2"), "--path", "m/*"}),
-            kExitDone)
-      << err();
+  ASSERT_EQ(delegate("team2"), kExitDone) << err();
   sign({"a", "b", "team2"});
   publish();
   follow();
@@ -339,15 +332,7 @@ TEST_F(RepoKeysTest, StatusWarnsBeforeARoleEnds) {
 }
 
 TEST_F(RepoKeysTest, SignersSeeWhatTheyGiveAway) {
-  ASSERT_EQ(run({"repo",
-                 "delegate",
-                 folder(),
-                 "acme",
-                 "--key",
-                 key("team"),
-                 "--path",
-                 "models/acme/*/*"}),
-            kExitDone);
+  ASSERT_EQ(delegate(), kExitDone) << err();
   ASSERT_EQ(run({"repo", "show", path("repo/staging/targets.json")}), kExitDone) << err();
   EXPECT_THAT(out(), HasSubstr("delegates to acme: 1 of 1 keys, terminating"));
   EXPECT_THAT(out(), HasSubstr("models/acme/*/*"));

@@ -1,11 +1,7 @@
-// Crash tests by exhaustion: the scenario runs with the k-th file operation, or the k-th database
-// write, failing, for k = 0, 1, 2 … until none fails; after each, everything is opened again and
-// must be sound: nothing that is not verified is live, what was live still is, catalogue and files
-// agree, and what was verified is not fetched again.
+// What a crash costs, and a database that fails at its k-th call, once or from then on. That every
+// operation may be the last one is shown by crash_exhaustion_test.cpp.
 
 #include <gtest/gtest.h>
-
-#include "skerry/registry/gc.hpp"
 
 #include "fault_file_system.hpp"
 #include "fault_vfs.hpp"
@@ -104,88 +100,6 @@ struct Registry {
   }
 };
 
-// What must hold after any crash. The old model was live before; the new one may be.
-void check_invariants(const Registry& registry, FileSystem& fs) {
-  ASSERT_TRUE(registry.catalogue->check_integrity());
-  const auto slot = registry.catalogue->slot(SlotName{"default"});
-  ASSERT_TRUE(slot) << slot.error().message();
-  ASSERT_TRUE(slot->active) << "the active generation was lost";
-  const auto manifest = registry.catalogue->manifest(slot->active->manifest);
-  ASSERT_TRUE(manifest);
-  for (const auto& file : manifest->manifest.find_variant("q4_k_m")->files) {
-    const auto blob = registry.store->reverify(file.digest);
-    ASSERT_TRUE(blob) << "what is live cannot be opened: " << blob.error().message();
-  }
-  if (slot->active->generation == 2) {
-    ASSERT_TRUE(slot->previous);
-    EXPECT_EQ(slot->previous->generation, 1U);
-  }
-  EXPECT_TRUE(registry.store->reverify(old_model().weights.digest()));
-  const auto blobs = registry.catalogue->list_blobs();
-  ASSERT_TRUE(blobs);
-  for (const auto& blob : *blobs) {
-    EXPECT_EQ(blob.state, BlobState::kPresent);
-    EXPECT_TRUE(fs.exists(registry.store->path_of(blob.digest)));
-    EXPECT_TRUE(registry.store->reverify(blob.digest));
-  }
-}
-
-class FileFaults : public ::testing::TestWithParam<std::tuple<Fault, Loss>> {};
-
-TEST_P(FileFaults, EveryCrashLeavesASoundRegistryAndTheWorkCanGoOn) {
-  const auto [fault, loss] = GetParam();
-  bool fired = true;
-  std::uint64_t crashes = 0;
-  for (std::uint64_t k = 0; fired; ++k) {
-    ASSERT_LT(k, kTooMany);
-    SCOPED_TRACE("operation " + std::to_string(k));
-    TempDir dir;
-    std::filesystem::create_directories(dir / "store");
-    FaultFileSystem fs{dir / "store"};
-    std::uint64_t verified = 0;
-    {
-      auto registry = Registry::open(fs, dir);
-      ASSERT_TRUE(registry);
-      ASSERT_TRUE(registry->install(old_model(), 1));
-      fs.fail_at(k, fault);
-      const auto installed = registry->install(new_model(), 2);
-      fired = fs.fired();
-      if (!fired) {
-        EXPECT_TRUE(installed);
-      }
-      crashes += installed ? 0U : 1U;
-    }
-    if (fault != Fault::kPowerCut) {
-      fs.clear();
-    }
-    fs.restart(loss);
-    auto registry = Registry::open(fs, dir);
-    ASSERT_TRUE(registry) << registry.error().message();
-    check_invariants(*registry, fs);
-    if (loss == Loss::kNothing && !*registry->store->contains(new_model().weights.digest())) {
-      auto ingest = registry->store->begin(new_model().weights.digest(), new_model().weights.index);
-      ASSERT_TRUE(ingest) << ingest.error().message();
-      verified = (*ingest)->verified_bytes();
-    }
-    if (registry->catalogue->slot(SlotName{"default"})->active->generation == 1) {
-      const auto again = registry->install(new_model(), 2);
-      ASSERT_TRUE(again) << again.error().message();
-      EXPECT_GE(again->reused_bytes, verified);
-      check_invariants(*registry, fs);
-    }
-  }
-  EXPECT_GT(crashes, 10U);
-}
-
-INSTANTIATE_TEST_SUITE_P(All,
-                         FileFaults,
-                         ::testing::Values(std::tuple{Fault::kPowerCut, Loss::kUnsynced},
-                                           std::tuple{Fault::kPowerCut, Loss::kTorn},
-                                           std::tuple{Fault::kPowerCut, Loss::kNothing},
-                                           std::tuple{Fault::kIoError, Loss::kNothing},
-                                           std::tuple{Fault::kNoSpace, Loss::kNothing},
-                                           std::tuple{Fault::kShortWrite, Loss::kNothing}));
-
 // The process dies (nothing written is lost) at operation k: of the chunks that were verified
 // before, at most the one in flight is fetched again.
 TEST(CrashTest, AKilledProcessFetchesAtMostOneChunkAgain) {
@@ -281,36 +195,6 @@ INSTANTIATE_TEST_SUITE_P(All,
                                            std::tuple{VfsFault::kIoError, true},
                                            std::tuple{VfsFault::kDiskFull, false},
                                            std::tuple{VfsFault::kDiskFull, true}));
-
-// A collection that dies anywhere is finished by the next start and never touches what is live.
-TEST(CrashTest, AKilledCollectionIsFinishedLater) {
-  for (const auto loss : {Loss::kUnsynced, Loss::kNothing}) {
-    bool fired = true;
-    for (std::uint64_t k = 0; fired; ++k) {
-      ASSERT_LT(k, kTooMany);
-      SCOPED_TRACE("operation " + std::to_string(k));
-      TempDir dir;
-      std::filesystem::create_directories(dir / "store");
-      FaultFileSystem fs{dir / "store"};
-      {
-        auto registry = Registry::open(fs, dir);
-        ASSERT_TRUE(registry);
-        ASSERT_TRUE(registry->install(old_model(), 1));
-        ASSERT_TRUE(test::store_file(*registry->store, new_model().weights));
-        fs.fail_at(k, Fault::kPowerCut);
-        (void)run_gc(*registry->catalogue, *registry->store, {});
-        fired = fs.fired();
-      }
-      fs.restart(loss);
-      auto registry = Registry::open(fs, dir);
-      ASSERT_TRUE(registry) << registry.error().message();
-      check_invariants(*registry, fs);
-      ASSERT_TRUE(run_gc(*registry->catalogue, *registry->store, {}));
-      EXPECT_FALSE(fs.exists(registry->store->path_of(new_model().weights.digest())));
-      EXPECT_TRUE(registry->store->open_verified(old_model().weights.digest()));
-    }
-  }
-}
 
 }  // namespace
 }  // namespace skerry::registry
