@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "skerry/security/trusted_time.hpp"
+#include "skerry/security/tuf/delegation_walk.hpp"
 #include "skerry/security/tuf/trusted_set.hpp"
 
 namespace skerry::cli {
@@ -13,42 +14,44 @@ namespace {
 
 namespace tuf = security::tuf;
 
-// "12.targets.json" → 12 for the role "targets"; none for another name.
-std::optional<std::int64_t> version_in(std::string_view name, std::string_view role) {
-  const std::string suffix = "." + std::string{role} + ".json";
-  if (!name.ends_with(suffix)) {
-    return std::nullopt;
-  }
-  name.remove_suffix(suffix.size());
-  std::int64_t version = 0;
-  const auto [end, ec] = std::from_chars(name.data(), name.data() + name.size(), version);
-  if (ec != std::errc{} || end != name.data() + name.size() || version < 1) {
-    return std::nullopt;
-  }
-  return version;
-}
+// By role and version; the timestamp alone has none in its name and is kept as version 1.
+using Published = std::map<tuf::RoleName, std::map<std::int64_t, std::string>>;
 
-struct Published {
-  std::map<std::int64_t, std::string> roots;
-  std::map<std::int64_t, std::string> targets;
-  std::map<std::int64_t, std::string> snapshots;
-  std::string timestamp;
-};
-
+// "12.targets.json" is version 12 of targets; other names are passed over.
 Published sort_files(const NamedFiles& files) {
+  constexpr std::string_view kSuffix = ".json";
   Published published;
   for (const auto& [name, content] : files) {
-    if (const auto root = version_in(name, "root")) {
-      published.roots[*root] = content;
-    } else if (const auto targets = version_in(name, "targets")) {
-      published.targets[*targets] = content;
-    } else if (const auto snapshot = version_in(name, "snapshot")) {
-      published.snapshots[*snapshot] = content;
-    } else if (name == "timestamp.json") {
-      published.timestamp = content;
+    if (name == "timestamp.json") {
+      published[tuf::Role::kTimestamp][1] = content;
+      continue;
+    }
+    std::int64_t version = 0;
+    const auto* end = name.data() + name.size();
+    const auto [rest, ec] = std::from_chars(name.data(), end, version);
+    std::string_view tail{rest, static_cast<std::size_t>(end - rest)};
+    if (ec != std::errc{} || version < 1 || !tail.starts_with('.') || !tail.ends_with(kSuffix) ||
+        tail.size() <= kSuffix.size() + 1) {
+      continue;
+    }
+    tail = tail.substr(1, tail.size() - 1 - kSuffix.size());
+    if (const auto role = tuf::decode_role_name(tail); role) {
+      published[*role][version] = content;
     }
   }
   return published;
+}
+
+// Null if the controller did not send it.
+const std::string* find_file(const Published& published,
+                             const tuf::RoleName& role,
+                             std::int64_t version) {
+  const auto files = published.find(role);
+  if (files == published.end()) {
+    return nullptr;
+  }
+  const auto file = files->second.find(version);
+  return file == files->second.end() ? nullptr : &file->second;
 }
 
 Result<void> keep(FileSystem& fs,
@@ -82,12 +85,13 @@ Result<tuf::TrustedSet> trusted_roots(const tuf::Repository& repository,
     return set.error().with_context("the working copy's own root (is it signed?)");
   }
   for (;;) {
-    const auto next = published.roots.find(set->root().content.version + 1);
-    if (next == published.roots.end()) {
+    const std::int64_t version = set->root().content.version + 1;
+    const std::string* next = find_file(published, tuf::Role::kRoot, version);
+    if (next == nullptr) {
       break;
     }
-    if (auto updated = set->update_root(next->second); !updated) {
-      return updated.error().with_context("published root " + std::to_string(next->first));
+    if (auto updated = set->update_root(*next); !updated) {
+      return updated.error().with_context("published root " + std::to_string(version));
     }
   }
   if (auto finished = set->finish_root(); !finished) {
@@ -96,50 +100,96 @@ Result<tuf::TrustedSet> trusted_roots(const tuf::Repository& repository,
   return set;
 }
 
-Result<void> verify_targets(tuf::TrustedSet& set,
-                            const Published& published,
-                            const tuf::Repository& repository) {
-  if (auto timestamp = set.update_timestamp(published.timestamp); !timestamp) {
-    return timestamp.error().with_context("published timestamp");
-  }
-  const auto snapshot = published.snapshots.find(set.timestamp()->content.snapshot.version);
-  if (snapshot == published.snapshots.end()) {
-    return Error{Error::Code::kMetadataMismatch,
-                 "the controller did not send the snapshot that its timestamp names"};
-  }
-  if (auto updated = set.update_snapshot(snapshot->second); !updated) {
-    return updated.error().with_context("published snapshot");
-  }
-  const tuf::MetaFile* meta = set.targets_meta();
-  const auto targets = published.targets.find(meta == nullptr ? 0 : meta->version);
-  if (targets == published.targets.end()) {
-    return Error{Error::Code::kMetadataMismatch,
-                 "the controller did not send the targets that its snapshot names"};
-  }
-  if (auto updated = set.update_targets(targets->second); !updated) {
-    return updated.error().with_context("published targets");
-  }
-  const auto seen = repository.published_targets();
-  if (seen && seen->version > targets->first) {
+// What the working copy has seen of a role.
+std::int64_t seen_version(const tuf::RepositoryStatus& status, const tuf::RoleName& role) {
+  const auto found = std::find_if(
+      status.roles.begin(), status.roles.end(), [&](const auto& one) { return one.role == role; });
+  return found == status.roles.end() ? 0 : found->published_version;
+}
+
+Result<void> check_not_older(const tuf::RepositoryStatus& status,
+                             const tuf::RoleName& role,
+                             std::int64_t version) {
+  const std::int64_t seen = seen_version(status, role);
+  if (seen > version) {
     return Error{Error::Code::kRollback,
-                 "the controller publishes targets " + std::to_string(targets->first) +
-                     ", this working copy has seen " + std::to_string(seen->version)};
+                 "the controller publishes " + role.text() + " " + std::to_string(version) +
+                     ", this working copy has seen " + std::to_string(seen)};
   }
   return {};
 }
 
+Result<void> verify_targets(tuf::TrustedSet& set,
+                            const Published& published,
+                            const tuf::RepositoryStatus& status) {
+  const std::string* timestamp = find_file(published, tuf::Role::kTimestamp, 1);
+  if (auto updated = set.update_timestamp(*timestamp); !updated) {
+    return updated.error().with_context("published timestamp");
+  }
+  const std::string* snapshot =
+      find_file(published, tuf::Role::kSnapshot, set.timestamp()->content.snapshot.version);
+  if (snapshot == nullptr) {
+    return Error{Error::Code::kMetadataMismatch,
+                 "the controller did not send the snapshot that its timestamp names"};
+  }
+  if (auto updated = set.update_snapshot(*snapshot); !updated) {
+    return updated.error().with_context("published snapshot");
+  }
+  const tuf::MetaFile* meta = set.targets_meta();
+  const std::string* targets =
+      find_file(published, tuf::Role::kTargets, meta == nullptr ? 0 : meta->version);
+  if (targets == nullptr) {
+    return Error{Error::Code::kMetadataMismatch,
+                 "the controller did not send the targets that its snapshot names"};
+  }
+  if (auto updated = set.update_targets(*targets); !updated) {
+    return updated.error().with_context("published targets");
+  }
+  return check_not_older(status, tuf::Role::kTargets, set.targets()->content.version);
+}
+
+// The delegated roles that count. One that its holders let expire, or whose keys were changed and
+// that waits for new signatures, is left as the working copy has it.
+Result<std::map<tuf::RoleName, tuf::DelegatedTargets>> verify_delegated(
+    tuf::TrustedSet& set, const Published& published, const tuf::RepositoryStatus& status) {
+  const auto file_of = [&](const tuf::RoleName& role) -> std::optional<std::string> {
+    const tuf::MetaFile* meta = set.meta_of(role);
+    const std::string* bytes =
+        meta == nullptr ? nullptr : find_file(published, role, meta->version);
+    return bytes == nullptr ? std::nullopt : std::optional<std::string>{*bytes};
+  };
+  auto walked = tuf::walk_delegations(set, file_of);
+  if (!walked) {
+    return walked.error();
+  }
+  std::map<tuf::RoleName, tuf::DelegatedTargets> out;
+  for (auto& role : *walked) {
+    if (!role.file) {
+      const Error::Code code = role.file.error().code();
+      if (code == Error::Code::kMetadataExpired || code == Error::Code::kThresholdNotMet) {
+        continue;
+      }
+      return role.file.error().with_context("published " + role.name.text());
+    }
+    if (auto newer = check_not_older(status, role.name, (*role.file)->content.version); !newer) {
+      return newer.error();
+    }
+    out.insert_or_assign(role.name, std::move(*role.file));
+  }
+  return out;
+}
+
 // What was staged here and is now published needs no more signatures.
-Result<void> forget_published(tuf::Repository& repository, const tuf::TrustedSet& set) {
+Result<void> forget_published(tuf::Repository& repository,
+                              const std::map<tuf::RoleName, std::int64_t>& published) {
   const auto status = repository.status();
   if (!status) {
     return status.error();
   }
   for (const auto& role : status->roles) {
-    const std::int64_t published = role.role == tuf::Role::kRoot ? set.root().content.version
-                                   : role.role == tuf::Role::kTargets && set.targets() != nullptr
-                                       ? set.targets()->content.version
-                                       : 0;
-    if (role.staged_version && *role.staged_version <= published) {
+    const auto version = published.find(role.role);
+    if (role.staged_version && version != published.end() &&
+        *role.staged_version <= version->second) {
       if (auto discarded = repository.discard(role.role); !discarded) {
         return discarded;
       }
@@ -155,39 +205,57 @@ Result<void> adopt_published(FileSystem& fs,
                              const NamedFiles& files,
                              WallTime now) {
   const Published published = sort_files(files);
-  if (published.roots.empty() || published.timestamp.empty()) {
+  if (!published.contains(tuf::Role::kRoot) || !published.contains(tuf::Role::kTimestamp)) {
     return {};
   }
   const auto repository = tuf::Repository::open(fs, folder);
   if (!repository) {
     return repository.error();
   }
+  const auto status = (*repository)->status();
+  if (!status) {
+    return status.error();
+  }
   auto set = trusted_roots(**repository, published, now);
   if (!set) {
     return set.error();
   }
-  if (auto verified = verify_targets(*set, published, **repository); !verified) {
+  if (auto verified = verify_targets(*set, published, *status); !verified) {
     return verified;
   }
-  for (const auto& [version, content] : published.roots) {
+  const auto delegated = verify_delegated(*set, published, *status);
+  if (!delegated) {
+    return delegated.error();
+  }
+  for (const auto& [version, content] : published.at(tuf::Role::kRoot)) {
     if (version <= set->root().content.version) {
       if (auto kept = keep(fs, folder, std::to_string(version) + ".root.json", content); !kept) {
         return kept;
       }
     }
   }
-  const auto targets_version = set->targets()->content.version;
-  const auto snapshot_version = set->snapshot()->content.version;
-  const std::pair<std::string, const std::string&> rest[] = {
-      {std::to_string(targets_version) + ".targets.json", set->targets()->bytes},
-      {std::to_string(snapshot_version) + ".snapshot.json", set->snapshot()->bytes},
-      {"timestamp.json", set->timestamp()->bytes}};
+  // The lists come before what names them.
+  std::map<tuf::RoleName, std::int64_t> followed{
+      {tuf::Role::kRoot, set->root().content.version},
+      {tuf::Role::kTargets, set->targets()->content.version}};
+  std::vector<std::pair<std::string, const std::string*>> rest;
+  for (const auto& [role, file] : *delegated) {
+    followed[role] = file->content.version;
+    rest.emplace_back(
+        std::to_string(file->content.version) + "." + tuf::encode_role_name(role) + ".json",
+        &file->bytes);
+  }
+  rest.emplace_back(std::to_string(set->targets()->content.version) + ".targets.json",
+                    &set->targets()->bytes);
+  rest.emplace_back(std::to_string(set->snapshot()->content.version) + ".snapshot.json",
+                    &set->snapshot()->bytes);
+  rest.emplace_back("timestamp.json", &set->timestamp()->bytes);
   for (const auto& [name, content] : rest) {
-    if (auto kept = keep(fs, folder, name, content); !kept) {
+    if (auto kept = keep(fs, folder, name, *content); !kept) {
       return kept;
     }
   }
-  return forget_published(**repository, *set);
+  return forget_published(**repository, followed);
 }
 
 Result<NamedFiles> ready_to_publish(const tuf::Repository& repository) {
@@ -197,14 +265,7 @@ Result<NamedFiles> ready_to_publish(const tuf::Repository& repository) {
   }
   NamedFiles files;
   for (const auto& role : status->roles) {
-    if (role.role.is_delegated()) {
-      return Error{Error::Code::kUnimplemented,
-                   "this repository delegates to '" + role.role.text() +
-                       "', and a controller serves no delegated roles: publish it with skerry repo "
-                       "publish and serve its metadata folder"};
-    }
-    if (!role.staged_version ||
-        (role.role != tuf::Role::kRoot && role.role != tuf::Role::kTargets)) {
+    if (!role.staged_version) {
       continue;
     }
     if (!role.ready) {
@@ -217,8 +278,9 @@ Result<NamedFiles> ready_to_publish(const tuf::Repository& repository) {
     if (!bytes) {
       return bytes.error();
     }
-    files.emplace_back(std::to_string(*role.staged_version) + "." + role.role.text() + ".json",
-                       std::move(*bytes));
+    files.emplace_back(
+        std::to_string(*role.staged_version) + "." + tuf::encode_role_name(role.role) + ".json",
+        std::move(*bytes));
   }
   if (files.empty()) {
     return Error{Error::Code::kFailedPrecondition,

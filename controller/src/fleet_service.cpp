@@ -272,6 +272,9 @@ grpc::ServerUnaryReactor* FleetServiceImpl::Publish(grpc::CallbackServerContext*
     out.set_targets_version(static_cast<std::uint64_t>(versions->targets));
     out.set_snapshot_version(static_cast<std::uint64_t>(versions->snapshot));
     out.set_timestamp_version(static_cast<std::uint64_t>(versions->timestamp));
+    for (const auto& [role, version] : versions->delegated) {
+      (*out.mutable_delegated_versions())[role] = static_cast<std::uint64_t>(version);
+    }
     return out;
   };
   return answer(context_, call, response, work);

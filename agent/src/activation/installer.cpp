@@ -94,6 +94,35 @@ Result<security::tuf::RefreshOutcome> Installer::refresh_trust(ModelSource& sour
   return outcome;
 }
 
+Result<security::tuf::FoundTarget> Installer::find_target(const std::string& path,
+                                                          ModelSource& source) {
+  Result<security::tuf::RefreshOutcome> refreshed = refresh_trust(source);
+  const std::lock_guard lock{trust_};
+  security::tuf::Client client{*metadata_, source.metadata()};
+  if (Result<void> loaded = client.load(time_.now()); !loaded) {
+    return refreshed ? loaded.error() : refreshed.error();
+  }
+  Result<security::tuf::FoundTarget> found = client.lookup(path);
+  if (!found) {
+    // What was refused may be why it is not there; the network may bring it.
+    if (!refreshed) {
+      return refreshed.error().with_context("trust");
+    }
+    return found.error().with_context("the image repository");
+  }
+  if (!found->stray.empty()) {
+    return Error{Error::Code::kPermissionDenied,
+                 "the image repository's role '" + found->role.text() + "' also lists " +
+                     found->stray +
+                     ", which is not its own; nothing of the role is installed until its list is "
+                     "signed without it"};
+  }
+  if (!refreshed) {
+    core_.log.warning("trust.refresh_failed", refreshed.error());
+  }
+  return found;
+}
+
 Result<std::string> Installer::fetch_manifest(ModelSource& source,
                                               const Digest& digest,
                                               std::uint64_t length,
@@ -125,30 +154,11 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
                                        const std::vector<std::string>& failed,
                                        ModelSource& source,
                                        const registry::CancelFlag& cancel) {
-  std::optional<security::tuf::TargetFile> target;
-  std::uint64_t targets_version = 0;
-  {
-    Result<security::tuf::RefreshOutcome> refreshed = refresh_trust(source);
-    const std::lock_guard lock{trust_};
-    security::tuf::Client client{*metadata_, source.metadata()};
-    if (Result<void> loaded = client.load(time_.now()); !loaded) {
-      return refreshed ? loaded.error() : refreshed.error();
-    }
-    const security::tuf::TargetFile* found = client.find_target(offer.target);
-    if (found == nullptr) {
-      // What was refused may be why it is not there; the network may bring it.
-      if (!refreshed) {
-        return refreshed.error().with_context("trust");
-      }
-      return Error{Error::Code::kNotFound,
-                   "the image repository has signed no target " + offer.target};
-    }
-    target = *found;
-    targets_version = static_cast<std::uint64_t>(client.targets()->version);
-    if (!refreshed) {
-      core_.log.warning("trust.refresh_failed", refreshed.error());
-    }
+  Result<security::tuf::FoundTarget> found = find_target(offer.target, source);
+  if (!found) {
+    return found.error();
   }
+  const security::tuf::TargetFile* target = &found->file;
   Result<Digest> digest = target->sha256();
   if (!digest) {
     return digest.error();
@@ -169,8 +179,12 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
   if (Result<void> checked = target->check(*bytes); !checked) {
     return checked.error();
   }
-  if (Result<void> recorded = catalogue_.record_manifest(
-          *bytes, *digest, "image", targets_version, target->not_after());
+  if (Result<void> recorded =
+          catalogue_.record_manifest(*bytes,
+                                     *digest,
+                                     "image",
+                                     static_cast<std::uint64_t>(found->role_version),
+                                     target->not_after());
       !recorded) {
     return recorded.error();
   }

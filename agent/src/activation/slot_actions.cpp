@@ -53,10 +53,18 @@ Task<Event> SlotManager::Driver::preflight(std::shared_ptr<registry::CancelFlag>
     return owner.installer_.preflight(offer, slot, failed, *source, *cancel);
   };
   Result<Preflight> found = co_await async::offload(owner.core_.transfer(), std::move(work));
+  if (!found && worth_retrying(found.error())) {
+    co_return failed(EventKind::kRetryLater, found.error());
+  }
   if (!found) {
-    co_return failed(
-        worth_retrying(found.error()) ? EventKind::kRetryLater : EventKind::kPreflightFailed,
-        found.error());
+    security::AuditEvent refusal = audit_event("model.refuse");
+    refusal.outcome = AuditOutcome::kDenied;
+    refusal.reason = found.error().to_string();
+    Result<void> recorded = co_await owner.audit_.record_durable(std::move(refusal));
+    if (!recorded) {
+      owner.core_.log.error("audit.not_recorded", recorded.error());
+    }
+    co_return failed(EventKind::kPreflightFailed, found.error());
   }
   backoff_.reset();
   manifest_ = found->manifest;

@@ -23,6 +23,7 @@ struct FleetPushOptions {
   bool sign = false;
   std::vector<std::string> keys;
   std::string repository;
+  std::string role = "targets";
 };
 
 struct Blob {
@@ -124,15 +125,18 @@ Result<void> sign_and_publish(Invocation& invocation,
   if (!repository) {
     return repository.error();
   }
+  const security::tuf::RoleName role{options.role};
   if (auto added =
-          (*repository)->add_target(target.path, target.file, {}, invocation.clock.wall_now());
+          (*repository)
+              ->add_target(target.path, target.file, {}, invocation.clock.wall_now(), role);
       !added) {
     return added;
   }
-  const auto signatures = sign_staged(invocation.fs,
-                                      **repository,
-                                      {security::tuf::Role::kRoot, security::tuf::Role::kTargets},
-                                      options.keys);
+  const auto staged = (*repository)->staged_roles();
+  if (!staged) {
+    return staged.error();
+  }
+  const auto signatures = sign_staged(invocation.fs, **repository, *staged, options.keys);
   if (!signatures) {
     return signatures.error();
   }
@@ -200,6 +204,8 @@ void add_fleet_push(Command& app, Invocation& invocation, const std::shared_ptr<
   command->add_option("folder", options->folder, "made by skerry model pack")->required();
   command->add_flag("--sign", options->sign, "make it a target, sign it and publish");
   command->add_option("--signing-key", options->keys, "offline key, path or URI (repeatable)");
+  command->add_option("--role", options->role, "whose list: a delegated role's, as acme")
+      ->show_default();
   command->add_option("--repo", options->repository, "the working copy made by skerry repo init");
 }
 

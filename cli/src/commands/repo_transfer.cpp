@@ -1,6 +1,6 @@
-// skerry repo export|import: a staged file that is carried to a machine without a network, signed
-// there with `skerry repo sign FILE`, and carried back. Several people may do it one after the
-// other or side by side: signatures are merged.
+// skerry repo join|export|import: a team's own working copy, and a staged file that is carried to a
+// machine without a network, signed there with `skerry repo sign FILE`, and carried back. Several
+// people may do it one after the other or side by side: signatures are merged.
 
 #include "skerry/security/tuf/repository.hpp"
 
@@ -62,9 +62,34 @@ Result<int> run_repo_import(Invocation& invocation, const ImportOptions& options
   return kExitDone;
 }
 
+struct JoinOptions {
+  std::string folder;
+  std::string root;
+};
+
+Result<int> run_join(Invocation& invocation, const JoinOptions& options) {
+  const auto root = read_file(invocation.fs, options.root, tuf::MetadataLimits::kRootBytes);
+  if (!root) {
+    return root.error();
+  }
+  const auto repository = tuf::Repository::join(invocation.fs, options.folder, *root);
+  if (!repository) {
+    return repository.error().with_context(options.root);
+  }
+  invocation.console.line(options.folder +
+                          " starts from that root; skerry fleet pull-trust brings the rest");
+  return kExitDone;
+}
+
 }  // namespace
 
 void add_repo_transfer(Command& repo, Invocation& invocation) {
+  Command* join = repo.add_subcommand(
+      "join", "make a working copy of a published repository, to sign a team's list");
+  const auto join_options = add_action<JoinOptions>(join, invocation, run_join);
+  join->add_option("folder", join_options->folder, "")->required();
+  join->add_option("--root", join_options->root, "a root that you trust, as devices have it")
+      ->required();
   Command* save = repo.add_subcommand("export", "write a staged file, to be signed elsewhere");
   const auto export_options = add_action<ExportOptions>(save, invocation, run_repo_export);
   save->add_option("folder", export_options->folder, "")->required();

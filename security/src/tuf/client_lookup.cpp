@@ -76,7 +76,7 @@ Result<FoundTarget> Client::lookup(std::string_view path) {
     return checked.error();
   }
   if (const TargetFile* file = find_target(path)) {
-    return FoundTarget{*file, Role::kTargets, top->version};
+    return FoundTarget{*file, Role::kTargets, top->version, {}};
   }
   std::vector<PendingVisit> stack;
   std::vector<DelegatedTargets> held;
@@ -106,7 +106,10 @@ Result<FoundTarget> Client::lookup(std::string_view path) {
     visited.insert(visit.role.name);
     const Targets& content = (*role)->content;
     if (const auto found = content.targets.find(path); found != content.targets.end()) {
-      return FoundTarget{found->second, RoleName{visit.role.name}, content.version};
+      return FoundTarget{found->second,
+                         RoleName{visit.role.name},
+                         content.version,
+                         first_stray(visit.role, content)};
     }
     push_delegations(content.delegations, path, visit.depth + 1, stack);
     held.push_back(std::move(*role));

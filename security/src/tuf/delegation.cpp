@@ -139,6 +139,17 @@ bool covers(const DelegatedRole& role, std::string_view path) {
                      [&](const std::string& prefix) { return hash.starts_with(prefix); });
 }
 
+std::string first_stray(const DelegatedRole& role, const Targets& targets) {
+  // A hash bin has no patterns: the hash of the path chose it.
+  if (role.paths.empty() && role.path_hash_prefixes.empty()) {
+    return {};
+  }
+  const auto stray = std::find_if(targets.targets.begin(),
+                                  targets.targets.end(),
+                                  [&](const auto& entry) { return !covers(role, entry.first); });
+  return stray == targets.targets.end() ? std::string{} : stray->first;
+}
+
 std::vector<DelegatedRole> delegations_for(const Delegations& delegations, std::string_view path) {
   std::vector<DelegatedRole> out;
   if (delegations.succinct) {

@@ -7,6 +7,8 @@
 
 #include <openssl/evp.h>
 
+#include "skerry/common/bytes.hpp"
+
 namespace skerry::security::tuf {
 
 std::string_view to_string(Role role) noexcept {
@@ -55,6 +57,28 @@ std::string encode_role_name(const RoleName& role) {
     }
   }
   return out;
+}
+
+Result<RoleName> decode_role_name(std::string_view text) {
+  std::string name;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '%') {
+      name += text[at];
+      continue;
+    }
+    const auto byte = from_hex(text.substr(at + 1, 2));
+    if (!byte || byte->size() != 1) {
+      break;
+    }
+    name += static_cast<char>(byte->front());
+    at += 2;
+  }
+  RoleName role{std::move(name)};
+  if (role.text().empty() || encode_role_name(role) != text) {
+    return Error{Error::Code::kInvalidArgument,
+                 "'" + std::string{text.substr(0, 80)} + "' is no role name as files have it"};
+  }
+  return role;
 }
 
 std::size_t MetadataLimits::bytes(Role role) noexcept {

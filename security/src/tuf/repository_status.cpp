@@ -2,10 +2,34 @@
 #include <utility>
 
 #include "skerry/security/tuf/repository.hpp"
+#include "skerry/security/tuf/trusted_set.hpp"
 
 #include "repository_json.hpp"
 
 namespace skerry::security::tuf {
+
+Result<std::unique_ptr<Repository>> Repository::join(FileSystem& fs,
+                                                     std::filesystem::path directory,
+                                                     std::string_view root) {
+  const auto trusted = TrustedSet::create(root, TrustedTime{});
+  if (!trusted) {
+    return trusted.error().with_context("the root to start from");
+  }
+  if (fs.exists(directory / "metadata")) {
+    return Error{Error::Code::kAlreadyExists, directory.string() + " holds a repository already"};
+  }
+  for (const char* name : {"staging", "metadata"}) {
+    if (auto made = fs.create_directories(directory / name); !made) {
+      return made.error().with_context("making the working copy");
+    }
+  }
+  std::unique_ptr<Repository> repository{new Repository(fs, std::move(directory))};
+  const std::string name = std::to_string(trusted->root().content.version) + ".root.json";
+  if (auto written = write_file_atomic(fs, repository->metadata_path(name), root); !written) {
+    return written.error();
+  }
+  return repository;
+}
 
 Result<RoleStatus> Repository::role_status(const RoleName& role) const {
   RoleStatus out;

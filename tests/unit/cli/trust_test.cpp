@@ -169,6 +169,56 @@ TEST_F(TrustTest, WorkingCopyRefusesAnOlderListThanItHasSeen) {
   EXPECT_EQ(again.error().code(), Error::Code::kRollback);
 }
 
+// The office delegates models/acme to key c, whose holder works in a copy of their own.
+TEST_F(TrustTest, ATeamSignsInItsOwnWorkingCopy) {
+  ASSERT_EQ(init("office"), kExitDone);
+  ASSERT_EQ(run({"repo",
+                 "delegate",
+                 path("office"),
+                 "acme",
+                 "--key",
+                 key("c"),
+                 "--path",
+                 "models/acme/*/*"}),
+            kExitDone)
+      << err();
+  ASSERT_EQ(sign("office", "a"), kExitDone);
+  ASSERT_EQ(sign("office", "b"), kExitDone);
+  ASSERT_EQ(sign("office", "c"), kExitDone) << err();
+  ASSERT_EQ(run({"repo", "publish", path("office"), "--online-key", key("online")}), kExitDone)
+      << err();
+
+  ASSERT_EQ(run({"repo", "root", path("office"), "--out", path("root.json")}), kExitDone);
+  ASSERT_EQ(run({"repo", "join", path("team"), "--root", path("root.json")}), kExitDone) << err();
+  EXPECT_EQ(run({"repo", "join", path("team"), "--root", path("root.json")}), kExitFailed);
+  ASSERT_TRUE(adopt_published(fs_, path("team"), served("office"), clock_.wall_now()));
+  const auto team = security::tuf::Repository::open(fs_, path("team"));
+  ASSERT_TRUE(team);
+  security::tuf::TargetFile file;
+  file.length = 2;
+  file.hashes["sha256"] = Digest::of("{}").hex();
+  const security::tuf::RoleName acme{"acme"};
+  EXPECT_EQ(
+      (*team)->add_target("models/beta/x/1.0.0", file, {}, clock_.wall_now(), acme).error().code(),
+      Error::Code::kPermissionDenied);
+  ASSERT_TRUE((*team)->add_target("models/acme/x/1.0.0", file, {}, clock_.wall_now(), acme));
+  ASSERT_EQ(sign("team", "c"), kExitDone) << err();
+  const auto files = ready_to_publish(**team);
+  ASSERT_TRUE(files) << files.error().to_string();
+  ASSERT_EQ(files->size(), 1U);
+  EXPECT_EQ(files->front().first, "2.acme.json");
+
+  // What the office publishes of it comes back, and is forgotten as staged.
+  const auto office = security::tuf::Repository::open(fs_, path("office"));
+  ASSERT_TRUE((*office)->submit(acme, files->front().second));
+  ASSERT_EQ(run({"repo", "publish", path("office"), "--online-key", key("online")}), kExitDone)
+      << err();
+  const auto adopted = adopt_published(fs_, path("team"), served("office"), clock_.wall_now());
+  ASSERT_TRUE(adopted) << adopted.error().to_string();
+  EXPECT_EQ(ready_to_publish(**team).error().code(), Error::Code::kFailedPrecondition);
+  EXPECT_TRUE(fs_.exists(path("team/metadata/2.acme.json")));
+}
+
 TEST_F(TrustTest, ADamagedMetadataFileIsNotSigned) {
   write("targets.json", "{\"signed\": {");
   EXPECT_EQ(run({"repo", "sign", path("targets.json"), "--key", key("a")}), kExitFailed);

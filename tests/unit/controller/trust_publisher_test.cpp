@@ -90,6 +90,39 @@ class PublisherTest : public ::testing::Test {
                                    {"targets", Json::Object{{target, entry}}}})};
   }
 
+  // A list of any role with one target, and optionally a delegation.
+  NamedBytes list(const std::string& role,
+                  std::int64_t version,
+                  const security::Signer& key,
+                  const std::map<std::string, std::string>& targets,
+                  const security::Signer* team = nullptr,
+                  std::chrono::hours life = 24h * 365) {
+    Json::Object entries;
+    for (const auto& [path, content] : targets) {
+      entries[path] = Json::Object{
+          {"length", static_cast<std::int64_t>(content.size())},
+          {"hashes", Json::Object{{"sha256", Digest::of(content).hex()}}},
+          {"custom", Json::Object{{"type", "model-manifest"}, {"release_counter", 1}}}};
+    }
+    Json::Object part{{"_type", "targets"}, {"version", version}, {"targets", std::move(entries)}};
+    if (team != nullptr) {
+      const auto& id = team->public_key().key_id();
+      part["delegations"] =
+          Json::Object{{"keys", Json::Object{{id, team->public_key().to_tuf_json()}}},
+                       {"roles",
+                        Json::Array{Json::Object{{"name", "acme"},
+                                                 {"keyids", Json::Array{id}},
+                                                 {"threshold", 1},
+                                                 {"terminating", true},
+                                                 {"paths", Json::Array{"models/acme/*/*"}}}}}};
+    }
+    part["spec_version"] = "1.0.34";
+    part["expires"] = to_rfc3339(clock_.wall_now() + life);
+    const Json envelope = Json::Object{{"signatures", Json::Array{}}, {"signed", std::move(part)}};
+    return {std::to_string(version) + "." + role + ".json",
+            *tuf::sign_metadata(envelope.dump(), key)};
+  }
+
   Error refusal(std::vector<NamedBytes> files) {
     const auto before = *publisher_->current(kTenant);
     const auto published = publisher_->publish(kTenant, std::move(files));
@@ -133,7 +166,7 @@ TEST_F(PublisherTest, TheFirstPublicationNeedsBothFiles) {
   EXPECT_EQ(refusal({}).code(), Error::Code::kInvalidArgument);
 }
 
-TEST_F(PublisherTest, OnlyRootAndTargetsAreTaken) {
+TEST_F(PublisherTest, OnlyWhatOfflineKeysSignIsTaken) {
   for (const auto* name : {"timestamp.json",
                            "1.snapshot.json",
                            "0.root.json",
@@ -141,6 +174,10 @@ TEST_F(PublisherTest, OnlyRootAndTargetsAreTaken) {
                            "1.root.json.bak",
                            "../1.root.json",
                            "root.json",
+                           "1..json",
+                           "1.a/b.json",
+                           "1.%2e.json",
+                           "1.%41.json",
                            "-1.root.json",
                            ""}) {
     EXPECT_EQ(refusal({{name, "{}"}}).code(), Error::Code::kInvalidArgument) << name;
@@ -227,6 +264,92 @@ TEST_F(PublisherTest, OtherRepositoriesAndNamesAreNotFound) {
             Error::Code::kNotFound);
   EXPECT_EQ(publisher_->read(kTenant, "image", std::string(1000, '1')).error().code(),
             Error::Code::kNotFound);
+}
+
+class DelegationPublisherTest : public PublisherTest {
+ protected:
+  void SetUp() override {
+    PublisherTest::SetUp();
+    stage("models/beta/other/1.0.0", "{\"b\":1}", 1);
+  }
+  std::shared_ptr<security::Signer> team_ = new_key();
+  std::shared_ptr<security::Signer> next_team_ = new_key();
+  const std::map<std::string, std::string> ours_{{kTarget, "{\"a\":1}"}};
+};
+
+TEST_F(DelegationPublisherTest, ATeamsListIsServedAndFoundThroughItsDelegation) {
+  const auto versions = publisher_->publish(kTenant,
+                                            {root(1, *online_),
+                                             list("targets", 1, *targets_key_, {}, team_.get()),
+                                             list("acme", 1, *team_, {})});
+  ASSERT_TRUE(versions) << versions.error().to_string();
+  EXPECT_EQ(versions->delegated.at("acme"), 1);
+  EXPECT_FALSE(publisher_->find_target(kTenant, kTarget)->has_value());
+  const auto next = publisher_->publish(kTenant, {list("acme", 2, *team_, ours_)});
+  ASSERT_TRUE(next) << next.error().to_string();
+  EXPECT_EQ(next->targets, 1);
+  EXPECT_EQ(next->snapshot, 2);
+  const auto target = publisher_->find_target(kTenant, kTarget);
+  ASSERT_TRUE(target && *target) << target.error().to_string();
+  EXPECT_EQ((**target).manifest_digest, Digest::of("{\"a\":1}").to_string());
+  EXPECT_TRUE((**store_->find_manifest(kTenant, kTarget)).published);
+  const auto snapshot = publisher_->read(kTenant, "image", "2.snapshot.json");
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(tuf::parse_snapshot(*snapshot)->content.meta.at("acme.json").version, 2);
+  EXPECT_TRUE(publisher_->read(kTenant, "image", "2.acme.json"));
+}
+
+TEST_F(DelegationPublisherTest, WhatATeamMayNotSayIsRefused) {
+  const auto delegating = list("targets", 1, *targets_key_, {}, team_.get());
+  EXPECT_NE(refusal({root(1, *online_), delegating}).message().find("no metadata of the role"),
+            std::string::npos);
+  const auto stray = refusal({root(1, *online_),
+                              delegating,
+                              list("acme", 1, *team_, {{"models/beta/other/1.0.0", "{\"b\":1}"}})});
+  EXPECT_EQ(stray.code(), Error::Code::kPermissionDenied);
+  EXPECT_NE(stray.message().find("models/beta/other/1.0.0"), std::string::npos);
+  EXPECT_EQ(refusal({root(1, *online_), delegating, list("acme", 1, *next_team_, {})}).code(),
+            Error::Code::kThresholdNotMet);
+  ASSERT_TRUE(
+      publisher_->publish(kTenant, {root(1, *online_), delegating, list("acme", 2, *team_, {})}));
+  EXPECT_EQ(refusal({list("acme", 1, *team_, ours_)}).code(), Error::Code::kRollback);
+  const auto nobody = refusal({list("beta", 1, *team_, {})});
+  EXPECT_EQ(nobody.code(), Error::Code::kPermissionDenied);
+  EXPECT_NE(nobody.message().find("nobody delegates"), std::string::npos);
+  EXPECT_EQ(refusal({list("acme", 3, *team_, {{kTarget, "other bytes"}})}).code(),
+            Error::Code::kMetadataMismatch);
+}
+
+TEST_F(DelegationPublisherTest, AnotherTeamsExpiredListKeepsNobodyFromPublishing) {
+  ASSERT_TRUE(publisher_->publish(kTenant,
+                                  {root(1, *online_),
+                                   list("targets", 1, *targets_key_, {}, team_.get()),
+                                   list("acme", 1, *team_, ours_, nullptr, 1h)}));
+  clock_.advance(2h);
+  EXPECT_EQ(refusal({list("acme", 2, *team_, ours_, nullptr, -1h)}).code(),
+            Error::Code::kMetadataExpired);
+  EXPECT_TRUE(publisher_->publish(
+      kTenant,
+      {list(
+          "targets", 2, *targets_key_, {{"models/beta/other/1.0.0", "{\"b\":1}"}}, team_.get())}));
+  EXPECT_TRUE(publisher_->find_target(kTenant, "models/beta/other/1.0.0")->has_value());
+}
+
+TEST_F(DelegationPublisherTest, ARevokedTeamStaysInTheSnapshotAndIsNotFound) {
+  ASSERT_TRUE(publisher_->publish(kTenant,
+                                  {root(1, *online_),
+                                   list("targets", 1, *targets_key_, {}, team_.get()),
+                                   list("acme", 1, *team_, ours_)}));
+  ASSERT_TRUE(publisher_->publish(kTenant, {list("targets", 2, *targets_key_, {})}));
+  EXPECT_FALSE(publisher_->find_target(kTenant, kTarget)->has_value());
+  const auto snapshot = publisher_->read(kTenant, "image", "2.snapshot.json");
+  EXPECT_TRUE(tuf::parse_snapshot(*snapshot)->content.meta.contains("acme.json")) << "TUF 5.5.5";
+  // A device that has followed both takes the second set.
+  clock_.advance(24h * 25);
+  EXPECT_TRUE(*publisher_->refresh(kTenant));
+  const auto later = publisher_->read(kTenant, "image", "3.snapshot.json");
+  ASSERT_TRUE(later);
+  EXPECT_TRUE(tuf::parse_snapshot(*later)->content.meta.contains("acme.json"));
 }
 
 TEST_F(PublisherTest, GarbageIsRefusedWithTheFileItIsIn) {

@@ -5,6 +5,7 @@
 
 #include "skerry/security/tuf/client.hpp"
 #include "skerry/security/tuf/delegation.hpp"
+#include "skerry/security/tuf/delegation_walk.hpp"
 
 #include "repository_simulator.hpp"
 
@@ -90,6 +91,17 @@ TEST(Delegation, SuccinctRolesGiveTheBinOfThePath) {
   EXPECT_TRUE(roles.front().terminating);
   delegations.succinct->bit_length = 32;
   EXPECT_EQ(delegations_for(delegations, "path").front().name, "bin-a0af9f86");
+}
+
+TEST(Delegation, RoleNamesOfFilesAreTakenInOneFormOnly) {
+  for (const std::string name : {"acme", "../a b", "a.b", "\xe4\xb8\x96"}) {
+    const auto role = decode_role_name(encode_role_name(RoleName{name}));
+    ASSERT_TRUE(role) << name;
+    EXPECT_EQ(role->text(), name);
+  }
+  for (const char* text : {"", "a/b", "%2f", "%41", "%2", "%", "%zz", "a b"}) {
+    EXPECT_EQ(decode_role_name(text).error().code(), Error::Code::kInvalidArgument) << text;
+  }
 }
 
 TEST(Delegation, RoleNamesStayOneComponent) {
@@ -309,6 +321,72 @@ INSTANTIATE_TEST_SUITE_P(
                        R"({"keys":{},"succinct_roles":{"keyids":[],"threshold":1,
                            "bit_length":33,"name_prefix":"b"}})"}),
     [](const auto& row) { return std::string{row.param.name}; });
+
+// The whole graph at once, as the controller and a working copy judge it.
+class DelegationWalkTest : public DelegationTest {
+ protected:
+  Result<std::vector<WalkedRole>> walk() {
+    auto set = TrustedSet::create(repo_.first_root, {kDelegationNow, TimeQuality::kSynchronised});
+    EXPECT_TRUE(set->finish_root());
+    EXPECT_TRUE(set->update_timestamp(repo_.served["timestamp.json"]));
+    const auto served = [&](const std::string& role, std::int64_t version) {
+      return repo_.served[std::to_string(version) + "." + role + ".json"];
+    };
+    EXPECT_TRUE(set->update_snapshot(served("snapshot", repo_.version_of(repo_.snapshot))));
+    EXPECT_TRUE(set->update_targets(served("targets", repo_.version_of(repo_.targets))));
+    const RoleFiles files = [&](const RoleName& role) -> std::optional<std::string> {
+      const auto found = repo_.served.find("1." + encode_role_name(role) + ".json");
+      return found == repo_.served.end() ? std::nullopt : std::optional<std::string>{found->second};
+    };
+    return walk_delegations(*set, files);
+  }
+};
+
+TEST_F(DelegationWalkTest, GivesEveryRoleInOrderAndJudgesEachDelegation) {
+  delegate(repo_.targets, "acme", "models/acme/*/*", team("acme").key);
+  delegate(repo_.targets, "beta", "models/beta/*/*", team("beta").key);
+  delegate(team("acme").part, "night", "models/acme/night/*", team("night").key);
+  list(team("night").part, "models/acme/night/1", "x");
+  // A cycle, and a role with other keys than it is delegated to by.
+  delegate(team("night").part, "acme", "models/acme/*/*", team("acme").key);
+  delegate(repo_.targets, "torn", "models/torn/*/*", RepositorySimulator::new_key());
+  team("torn");
+  publish();
+  const auto walked = walk();
+  ASSERT_TRUE(walked) << walked.error().to_string();
+  std::vector<std::string> names;
+  for (const auto& role : *walked) {
+    names.push_back(role.name.text() + (role.file ? "" : "!"));
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"acme", "night", "beta", "torn!"}));
+  EXPECT_EQ(walked->back().file.error().code(), Error::Code::kThresholdNotMet);
+}
+
+TEST_F(DelegationWalkTest, FindsPathsThatNoDelegationGives) {
+  delegate(repo_.targets, "acme", "models/acme/*/*", team("acme").key);
+  delegate(team("acme").part, "wide", "models/*/*/*", team("wide").key);
+  list(team("wide").part, "models/beta/x/1", "x");
+  publish();
+  const auto walked = walk();
+  ASSERT_TRUE(walked) << walked.error().to_string();
+  ASSERT_EQ(walked->size(), 2U);
+  EXPECT_TRUE(walked->front().file);
+  // Its own delegation would give the path to it, the one before does not.
+  EXPECT_EQ(walked->back().file.error().code(), Error::Code::kPermissionDenied);
+  EXPECT_NE(walked->back().file.error().message().find("models/beta/x/1"), std::string::npos);
+}
+
+TEST_F(DelegationWalkTest, ALookupSaysWhenTheRoleReachesForOthers) {
+  delegate(repo_.targets, "acme", "models/acme/*/*", team("acme").key);
+  list(team("acme").part, "models/acme/x/1", "x");
+  list(team("acme").part, "models/beta/x/1", "x");
+  publish();
+  ASSERT_TRUE(client_.refresh({kDelegationNow, TimeQuality::kSynchronised}));
+  const auto found = client_.lookup("models/acme/x/1");
+  ASSERT_TRUE(found) << found.error().to_string();
+  EXPECT_EQ(found->stray, "models/beta/x/1");
+  EXPECT_EQ(client_.lookup("models/beta/x/1").error().code(), Error::Code::kNotFound);
+}
 
 }  // namespace
 }  // namespace skerry::security::tuf

@@ -47,6 +47,11 @@ class Installer {
   // Refreshes the image repository's metadata from `source`.
   Result<security::tuf::RefreshOutcome> refresh_trust(ModelSource& source);
 
+  // Refreshes the image repository and finds a target in it, through the delegations. What was
+  // verified before counts while the source is away. kNotFound if no role that may list it does;
+  // kPermissionDenied if the role that does also lists paths of others.
+  Result<security::tuf::FoundTarget> find_target(const std::string& path, ModelSource& source);
+
   // Refreshes trust, finds and verifies the offered target, fetches its manifest, records it,
   // chooses the variant, apart from those that `failed` for this offer or are known bad here.
   // kUnavailable: ask again later; anything else is final; kQuarantined if what would fit is bad.

@@ -26,9 +26,9 @@ Result<void> adopt_published(FileSystem& fs,
                              const NamedFiles& published,
                              WallTime now);
 
-// The staged root and targets whose thresholds are met, as the controller's Publish wants them.
-// kThresholdNotMet names the role and how many signatures it has; kFailedPrecondition if nothing is
-// staged.
+// The staged root, targets and delegated roles whose thresholds are met, as the controller's
+// Publish wants them. kThresholdNotMet names the role and how many signatures it has;
+// kFailedPrecondition if nothing is staged.
 Result<NamedFiles> ready_to_publish(const security::tuf::Repository& repository);
 
 }  // namespace skerry::cli

@@ -41,6 +41,9 @@ struct FoundTarget {
   TargetFile file;
   RoleName role = Role::kTargets;
   std::int64_t role_version = 0;
+  // A path that the role lists although no delegation gives it to the role; empty if there is none.
+  // It is never found, and says that the role's keys are not used as agreed.
+  std::string stray;
 };
 
 struct RefreshOutcome {

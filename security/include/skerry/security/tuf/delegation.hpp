@@ -18,6 +18,10 @@ bool matches_path_pattern(std::string_view pattern, std::string_view path);
 // Whether the delegator trusts the role with `path`: by pattern or by the SHA-256 of the path.
 bool covers(const DelegatedRole& role, std::string_view path);
 
+// The first path that `targets` lists although the delegator trusts `role` with none such; empty if
+// there is none. Clients never find it; publishers refuse it.
+std::string first_stray(const DelegatedRole& role, const Targets& targets);
+
 // TUF 5.6.7.2: the delegations that cover `path`, in order of appearance, up to the first one that
 // is terminating. Of succinct roles: the one bin of the path, terminating (TAP 15).
 std::vector<DelegatedRole> delegations_for(const Delegations& delegations, std::string_view path);

@@ -52,6 +52,8 @@ Role shape_of(const RoleName& role);
 // The name as part of a file name or of a URL path: all but letters, digits and "-._~" is
 // percent-encoded, so that "../x" or "a/b" stays one harmless component.
 std::string encode_role_name(const RoleName& role);
+// The role of such a name; kInvalidArgument unless `encode_role_name` gives this very text for it.
+Result<RoleName> decode_role_name(std::string_view text);
 
 // Limits on what is parsed; more is kTooLarge or kParse.
 struct MetadataLimits {

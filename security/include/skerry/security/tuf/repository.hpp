@@ -103,6 +103,12 @@ class Repository {
                                                   const RootSetup& setup,
                                                   const RepositoryLifetimes& lifetimes,
                                                   WallTime now);
+  // A working copy of a repository that others keep, for those who sign one of its roles: it starts
+  // from `root`, which is trusted for what it is. kAlreadyExists as above; kThresholdNotMet for a
+  // root that its own keys did not sign.
+  static Result<std::unique_ptr<Repository>> join(FileSystem& fs,
+                                                  std::filesystem::path directory,
+                                                  std::string_view root);
   static Result<std::unique_ptr<Repository>> open(FileSystem& fs, std::filesystem::path directory);
 
   // Adds or replaces an entry in the staged targets, or in those of a delegated role (staging a
