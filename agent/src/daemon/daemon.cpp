@@ -463,7 +463,7 @@ Result<void> run_daemon(const std::filesystem::path& config,
   }
   Daemon daemon{core, *state, config, environment, began};
   std::exception_ptr thrown;
-  asio::co_spawn(io, daemon.run(), [&thrown](std::exception_ptr error) { thrown = error; });
+  asio::co_spawn(io, daemon.run(), [&thrown](const std::exception_ptr& error) { thrown = error; });
   io.run();
   if (transfer) {
     transfer->join();

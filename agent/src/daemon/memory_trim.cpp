@@ -29,6 +29,7 @@ void trim_memory(const Log& log) {
     // Executable, private, never writable: its pages are the file's own. Read-only data is left
     // alone, since part of it was relocated.
     if (std::strcmp(mode, "r-xp") == 0 && std::strchr(line, '/') != nullptr) {
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel writes addresses as numbers
       ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
     }
   }

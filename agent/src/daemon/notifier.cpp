@@ -15,8 +15,8 @@
 namespace skerry::agent {
 namespace asio = boost::asio;
 
-Notifier::Notifier(asio::any_io_executor executor)
-    : timer_(std::move(executor), asio::steady_timer::time_point::max()) {}
+Notifier::Notifier(const asio::any_io_executor& executor)
+    : timer_(executor, asio::steady_timer::time_point::max()) {}
 
 Task<void> Notifier::wait() {
   boost::system::error_code ec;

@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kAcceptPause{200};
 }  // namespace
 
 struct HttpFront::Impl {
-  Impl(HttpParts p)
+  explicit Impl(HttpParts p)
       : parts(std::move(p)),
         connections(parts.core.control,
                     [log = parts.core.log](const std::string& task, const std::string& what) {

@@ -324,6 +324,27 @@ Task<bool> HttpSession::chat_whole(std::shared_ptr<ChatStream> stream, openai::A
   co_return co_await this->answer(200, kJson, std::move(body), std::move(headers));
 }
 
+// What has come since the last call, as server-sent events; with `last`, how it ended too.
+std::string events_of(ChatStream& stream, const openai::Answer& answer, bool last) {
+  std::string events;
+  if (const std::string text = stream.take_text(); !text.empty()) {
+    events += openai::text_event(answer, text);
+  }
+  if (!last) {
+    return events;
+  }
+  if (stream.error()) {
+    events += openai::error_event(*stream.error());
+  } else {
+    events += openai::finish_event(answer, finish_of(*stream.result()));
+    if (answer.include_usage) {
+      events += openai::usage_event(answer, usage_of(*stream.result()));
+    }
+  }
+  events += openai::done_event();
+  return events;
+}
+
 Task<bool> HttpSession::chat_events(std::shared_ptr<ChatStream> stream, openai::Answer answer) {
   // The status line waits for the first event: what fails before it is an ordinary error.
   while (!stream->has_started() && !stream->ended()) {
@@ -353,23 +374,8 @@ Task<bool> HttpSession::chat_events(std::shared_ptr<ChatStream> stream, openai::
     co_return false;
   }
   while (true) {
-    std::string events;
-    if (std::string text = stream->take_text(); !text.empty()) {
-      events += openai::text_event(answer, text);
-    }
     const bool last = stream->ended();
-    if (last && stream->error()) {
-      events += openai::error_event(*stream->error());
-    } else if (last) {
-      events += openai::finish_event(answer, finish_of(*stream->result()));
-      if (answer.include_usage) {
-        events += openai::usage_event(answer, usage_of(*stream->result()));
-      }
-    }
-    if (last) {
-      events += openai::done_event();
-    }
-    std::string bytes = pack(std::move(events));
+    std::string bytes = pack(events_of(*stream, answer, last));
     if (last && chunked) {
       bytes += http_last_chunk();
     }

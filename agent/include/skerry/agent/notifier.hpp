@@ -14,7 +14,7 @@ namespace skerry::agent {
 
 class Notifier {
  public:
-  explicit Notifier(boost::asio::any_io_executor executor);
+  explicit Notifier(const boost::asio::any_io_executor& executor);
   void notify() { timer_.cancel(); }
   // Throws operation_aborted when the calling coroutine is cancelled.
   Task<void> wait();
