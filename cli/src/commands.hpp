@@ -18,6 +18,7 @@ void add_auth_command(Command& app, Invocation& invocation);
 void add_policy_command(Command& app, Invocation& invocation);
 void add_token_command(Command& app, Invocation& invocation);
 void add_registry_command(Command& app, Invocation& invocation);
+void add_delta_command(Command& app, Invocation& invocation);
 void add_keys_command(Command& app, Invocation& invocation);
 void add_repo_command(Command& app, Invocation& invocation);
 void add_model_command(Command& app, Invocation& invocation);

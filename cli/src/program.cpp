@@ -25,6 +25,7 @@ void add_commands(Command& app, Invocation& invocation) {
   add_audit_command(app, invocation);
   // Making and signing models.
   add_model_command(app, invocation);
+  add_delta_command(app, invocation);
   add_keys_command(app, invocation);
   add_repo_command(app, invocation);
   // The fleet.

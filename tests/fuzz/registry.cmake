@@ -7,3 +7,6 @@ endforeach()
 skerry_fuzz(manifest LINK skerry::registry)
 skerry_fuzz(model_reference LINK skerry::registry)
 skerry_fuzz(chunk_index LINK skerry::registry)
+# Deltas, against a small model. Seeds: delta_corpus.
+skerry_fuzz(delta LINK skerry::registry skerry::test_support)
+skerry_executable(delta_corpus SOURCES delta/make_corpus.cpp LINK skerry::registry skerry::test_support)

@@ -3,6 +3,7 @@
 // A read-only `File` over bytes in memory, for parsers of files: unit tests and fuzz targets.
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -16,7 +17,9 @@ class MemoryFile final : public File {
   explicit MemoryFile(std::string bytes) : bytes_(std::move(bytes)) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) override {
-    largest_read_ = std::max(largest_read_, out.size());
+    std::size_t largest = largest_read_.load(std::memory_order_relaxed);
+    while (largest < out.size() && !largest_read_.compare_exchange_weak(largest, out.size())) {
+    }
     if (offset >= bytes_.size()) {
       return std::size_t{0};
     }
@@ -40,7 +43,7 @@ class MemoryFile final : public File {
   // Makes `status` tell another size than `read_at` serves, as a file that shrinks does.
   void claim_size(std::uint64_t size) { claimed_size_ = size; }
   // The most bytes that one read asked for.
-  [[nodiscard]] std::size_t largest_read() const { return largest_read_; }
+  [[nodiscard]] std::size_t largest_read() const { return largest_read_.load(); }
 
  private:
   static Error read_only() {
@@ -49,7 +52,7 @@ class MemoryFile final : public File {
 
   std::string bytes_;
   std::uint64_t claimed_size_ = 0;
-  std::size_t largest_read_ = 0;
+  std::atomic<std::size_t> largest_read_ = 0;
 };
 
 }  // namespace skerry::test

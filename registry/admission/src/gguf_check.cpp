@@ -1,12 +1,14 @@
 #include "skerry/registry/gguf_check.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 
 #include "skerry/common/bytes.hpp"
+#include "skerry/registry/gguf_layout.hpp"
 
 #include "file_cursor.hpp"
 #include "gguf_metadata.hpp"
@@ -67,15 +69,15 @@ class Checker {
     }
     return std::move(summary_);
   }
+  // Offsets from the start of the tensor data.
+  std::vector<GgufTensor> take_tensors() { return std::move(tensors_); }
 
  private:
   void take_general();
   void read_tensor();
-  void read_tensor_shape(const std::string& name,
-                         std::uint64_t at,
-                         std::uint64_t& row,
-                         std::uint64_t& elements,
-                         std::uint64_t& second);
+  std::array<std::uint64_t, kMaxDimensions> read_tensor_shape(const std::string& name,
+                                                              std::uint64_t at,
+                                                              std::uint64_t& elements);
   void check_extents();
   void take_shape();
   void take_heads(const std::string& prefix);
@@ -86,6 +88,7 @@ class Checker {
   gguf::Metadata metadata_;
   GgufSummary summary_;
   std::vector<Extent> extents_;
+  std::vector<GgufTensor> tensors_;
   std::unordered_set<std::string> names_;
 };
 
@@ -117,16 +120,16 @@ void Checker::take_general() {
   }
 }
 
-void Checker::read_tensor_shape(const std::string& name,
-                                std::uint64_t at,
-                                std::uint64_t& row,
-                                std::uint64_t& elements,
-                                std::uint64_t& second) {
+std::array<std::uint64_t, kMaxDimensions> Checker::read_tensor_shape(const std::string& name,
+                                                                     std::uint64_t at,
+                                                                     std::uint64_t& elements) {
+  std::array<std::uint64_t, kMaxDimensions> dims{1, 1, 1, 1};
   const std::uint32_t dimensions = cursor_.u32();
   if (cursor_.ok() && (dimensions == 0 || dimensions > kMaxDimensions)) {
     cursor_.fail_at(
         at,
         "tensor '" + name + "' has " + std::to_string(dimensions) + " dimensions, expected 1 to 4");
+    return dims;
   }
   elements = 1;
   for (std::uint32_t d = 0; d < dimensions && cursor_.ok(); ++d) {
@@ -136,12 +139,9 @@ void Checker::read_tensor_shape(const std::string& name,
                       "tensor '" + name + "': dimension " + std::to_string(d) + " of " +
                           std::to_string(length) + " is zero or makes the tensor too large");
     }
-    if (d == 0) {
-      row = length;
-    } else if (d == 1) {
-      second = length;
-    }
+    dims[d] = length;
   }
+  return dims;
 }
 
 void Checker::read_tensor() {
@@ -166,10 +166,10 @@ void Checker::read_tensor() {
     cursor_.fail_at(at, "tensor '" + name + "' occurs twice");
     return;
   }
-  std::uint64_t row = 0;
   std::uint64_t elements = 0;
-  std::uint64_t second = 1;
-  read_tensor_shape(name, at, row, elements, second);
+  const auto dims = read_tensor_shape(name, at, elements);
+  const std::uint64_t row = dims[0];
+  const std::uint64_t second = dims[1];
   const std::uint32_t type_id = cursor_.u32();
   const std::uint64_t offset = cursor_.u64();
   if (!cursor_.ok()) {
@@ -210,6 +210,7 @@ void Checker::read_tensor() {
   use.elements += elements;
   use.bytes += bytes;
   extents_.push_back({offset, bytes, at});
+  tensors_.push_back({name, dims, type_id, offset, bytes});
 }
 
 void Checker::check_extents() {
@@ -366,6 +367,24 @@ Result<GgufSummary> check_gguf(File& file, const GgufLimits& limits) {
     return cursor.error();
   }
   return summary;
+}
+
+Result<GgufLayout> read_gguf_layout(File& file, const GgufLimits& limits) {
+  const auto status = file.status();
+  if (!status) {
+    return status.error().with_context("gguf");
+  }
+  FileCursor cursor{file, "gguf", status->size, limits.max_metadata_bytes};
+  Checker checker{cursor, limits, status->size};
+  const GgufSummary summary = checker.run();
+  if (!cursor.ok()) {
+    return cursor.error();
+  }
+  GgufLayout layout{summary.data_offset, checker.take_tensors()};
+  for (GgufTensor& tensor : layout.tensors) {
+    tensor.offset += summary.data_offset;
+  }
+  return layout;
 }
 
 }  // namespace skerry::registry
