@@ -1,5 +1,6 @@
 #include "skerry/security/principal.hpp"
 
+#include <charconv>
 #include <utility>
 
 namespace skerry::security {
@@ -86,6 +87,38 @@ std::string_view to_string(Principal::Kind kind) noexcept {
       break;
   }
   return "anonymous";
+}
+
+Result<Principal> parse_principal(std::string_view text) {
+  constexpr std::size_t kMaxPrincipal = 256;
+  const auto rest = [&text](std::string_view scheme) {
+    return text.size() > scheme.size() && text.starts_with(scheme) ? text.substr(scheme.size())
+                                                                   : std::string_view{};
+  };
+  if (text.size() <= kMaxPrincipal) {
+    if (text == "anonymous") {
+      return Principal{};
+    }
+    if (const std::string_view digits = rest("uid:"); !digits.empty()) {
+      std::uint32_t uid = 0;
+      const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), uid);
+      if (ec == std::errc{} && end == digits.data() + digits.size()) {
+        return Principal::local(uid, {});
+      }
+    }
+    if (const std::string_view name = rest("token:"); !name.empty()) {
+      return Principal::token(std::string{name});
+    }
+    if (!rest("spiffe://").empty()) {
+      return Principal::spiffe(std::string{text});
+    }
+    if (const std::string_view name = rest("system:"); !name.empty()) {
+      return Principal::system(std::string{name});
+    }
+  }
+  return Error{Error::Code::kInvalidArgument,
+               "'" + std::string{text.substr(0, kMaxPrincipal)} +
+                   "' is no subject: uid:1000, token:NAME, spiffe://…, system:NAME or anonymous"};
 }
 
 }  // namespace skerry::security

@@ -71,20 +71,6 @@ bool any_glob(const std::vector<std::string>& patterns, std::string_view text) {
   });
 }
 
-// A rule that names models does not apply to a request that names none, and vice versa only "*"
-// reaches everything.
-bool rule_applies(const PolicyRule& rule, Verb verb, const Resource& resource) {
-  if (std::find(rule.verbs.begin(), rule.verbs.end(), verb) == rule.verbs.end()) {
-    return false;
-  }
-  if (!any_glob(rule.models, resource.model)) {
-    return false;
-  }
-  // A deny on some variants must not hit a request that has not chosen one yet; it is decided again
-  // when the variant is known.
-  return any_glob(rule.variants, resource.variant);
-}
-
 std::string about(const Resource& resource) {
   if (resource.model.empty()) {
     return {};
@@ -188,6 +174,34 @@ Result<void> Decision::check() const {
                principal + " may not " + std::string{security::to_string(verb)} + about(resource)};
 }
 
+// A rule that names models does not apply to a request that names none, and vice versa only "*"
+// reaches everything.
+PolicyRule::Match PolicyRule::match(Verb verb, const Resource& resource) const {
+  if (std::find(verbs.begin(), verbs.end(), verb) == verbs.end()) {
+    return Match::kOtherVerb;
+  }
+  if (!any_glob(models, resource.model)) {
+    return Match::kOtherModel;
+  }
+  // A deny on some variants must not hit a request that has not chosen one yet; it is decided again
+  // when the variant is known.
+  return any_glob(variants, resource.variant) ? Match::kApplies : Match::kOtherVariant;
+}
+
+std::string_view to_string(PolicyRule::Match match) noexcept {
+  switch (match) {
+    case PolicyRule::Match::kApplies:
+      return "applies";
+    case PolicyRule::Match::kOtherVerb:
+      return "other verb";
+    case PolicyRule::Match::kOtherModel:
+      return "other model";
+    case PolicyRule::Match::kOtherVariant:
+      break;
+  }
+  return "other variant";
+}
+
 bool PolicySubject::matches(const Principal& principal) const {
   using PrincipalKind = Principal::Kind;
   switch (kind) {
@@ -239,7 +253,8 @@ Decision Policy::decide(const Principal& principal, Verb verb, const Resource& r
     for (const PolicyRule& rule : role->rules) {
       const bool denies = rule.effect == PolicyRule::Effect::kDeny;
       // The first allow is remembered; a deny anywhere ends the matter.
-      if ((decision.allowed && !denies) || !rule_applies(rule, verb, resource)) {
+      if ((decision.allowed && !denies) ||
+          rule.match(verb, resource) != PolicyRule::Match::kApplies) {
         continue;
       }
       decision.role = role->name;
@@ -263,6 +278,31 @@ Decision Policy::decide(const Principal& principal, Verb verb, const Resource& r
     decision.reason = "denied: no binding names " + decision.principal;
   }
   return decision;
+}
+
+std::vector<RuleTrace> Policy::explain(const Principal& principal,
+                                       Verb verb,
+                                       const Resource& resource) const {
+  std::vector<RuleTrace> traces;
+  for (const PolicyBinding& binding : bindings_) {
+    const bool applies = std::any_of(
+        binding.subjects.begin(), binding.subjects.end(), [&](const PolicySubject& subject) {
+          return subject.matches(principal);
+        });
+    if (!applies) {
+      continue;
+    }
+    for (const PolicyRole& role : roles_) {
+      if (role.name != binding.role) {
+        continue;
+      }
+      for (const PolicyRule& rule : role.rules) {
+        traces.push_back(
+            {binding.name, role.name, rule.id, rule.effect, rule.match(verb, resource)});
+      }
+    }
+  }
+  return traces;
 }
 
 }  // namespace skerry::security

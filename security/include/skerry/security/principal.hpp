@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "skerry/common/id.hpp"
 #include "skerry/common/json.hpp"
+#include "skerry/common/result.hpp"
 
 namespace skerry::security {
 
@@ -47,5 +49,9 @@ struct Principal {
 };
 
 std::string_view to_string(Principal::Kind kind) noexcept;
+
+// "uid:1000", "token:ci", "spiffe://…", "system:sync" and "anonymous", as people ask about them;
+// kInvalidArgument for anything else. A user comes without groups.
+Result<Principal> parse_principal(std::string_view text);
 
 }  // namespace skerry::security

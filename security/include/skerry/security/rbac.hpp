@@ -98,7 +98,14 @@ struct PolicyRule {
   std::vector<Verb> verbs;
   std::vector<std::string> models;
   std::vector<std::string> variants;
+
+  // Whether it speaks about a request, or what of it the rule does not cover.
+  enum class Match { kApplies, kOtherVerb, kOtherModel, kOtherVariant };
+  [[nodiscard]] Match match(Verb verb, const Resource& resource) const;
 };
+
+// "applies", "other verb", "other model", "other variant".
+std::string_view to_string(PolicyRule::Match match) noexcept;
 
 struct PolicyRole {
   std::string name;
@@ -119,6 +126,15 @@ struct PolicyBinding {
   std::string name;
   std::string role;
   std::vector<PolicySubject> subjects;
+};
+
+// One rule that a principal is bound to, beside a request: how a decision came about.
+struct RuleTrace {
+  std::string binding;
+  std::string role;
+  std::string rule;
+  PolicyRule::Effect effect = PolicyRule::Effect::kAllow;
+  PolicyRule::Match match = PolicyRule::Match::kApplies;
 };
 
 // Limits of a policy document; more is kPolicyInvalid.
@@ -150,6 +166,12 @@ class Policy {
   [[nodiscard]] Decision decide(const Principal& principal,
                                 Verb verb,
                                 const Resource& resource = {}) const;
+
+  // Every rule of every role that `principal` is bound to, in the order in which `decide` reads
+  // them; empty if no binding names the principal.
+  [[nodiscard]] std::vector<RuleTrace> explain(const Principal& principal,
+                                               Verb verb,
+                                               const Resource& resource = {}) const;
 
  private:
   std::int64_t version_ = 0;
