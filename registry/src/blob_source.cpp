@@ -13,7 +13,9 @@ constexpr std::size_t kPiece = 256U << 10U;
 
 Result<void> FileSource::read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) {
   const auto hex = range.digest.hex();
-  auto file = fs_.open(folder_ / "sha256" / hex.substr(0, 2) / hex, OpenMode::kRead);
+  const auto parent =
+      naming_ == BlobNaming::kFlat ? folder_ / "sha256" : folder_ / "sha256" / hex.substr(0, 2);
+  auto file = fs_.open(parent / hex, OpenMode::kRead);
   if (!file) {
     return file.error().with_context(name());
   }

@@ -55,16 +55,26 @@ class BlobSource {
   virtual Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) = 0;
 };
 
-// Serves `folder/sha256/ab/<hex>`, the layout of a store's `blobs/` and of a bundle.
+// Where a folder keeps the blob of a digest.
+enum class BlobNaming {
+  kFannedOut,  // sha256/ab/<hex>: a store's `blobs/`
+  kFlat        // sha256/<hex>: the `blobs/` of an OCI image layout
+};
+
+// Serves the blobs of a folder.
 class FileSource final : public BlobSource {
  public:
-  FileSource(FileSystem& fs, std::filesystem::path folder) : fs_(fs), folder_(std::move(folder)) {}
+  FileSource(FileSystem& fs,
+             std::filesystem::path folder,
+             BlobNaming naming = BlobNaming::kFannedOut)
+      : fs_(fs), folder_(std::move(folder)), naming_(naming) {}
   [[nodiscard]] std::string name() const override { return "folder " + folder_.string(); }
   Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) override;
 
  private:
   FileSystem& fs_;
   std::filesystem::path folder_;
+  BlobNaming naming_;
 };
 
 }  // namespace skerry::registry
