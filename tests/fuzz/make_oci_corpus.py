@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seed corpus of the fuzz target oci_image."""
+"""Writes the seed corpora of the fuzz targets oci_image and bundle."""
 
 import base64
 import hashlib
@@ -71,6 +71,32 @@ def main():
     write("index-duplicate-key", "i", '{"schemaVersion":2,"schemaVersion":2,"manifests":[]}')
     write("marker", "l", {"imageLayoutVersion": "1.0.0"})
     write("marker-future", "l", {"imageLayoutVersion": "2.0.0"})
+    directives()
+
+
+def directives():
+    corpus = CORPUS.parent.parent / "bundle" / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    manifest = "sha256:" + hashlib.sha256(b"m").hexdigest()
+    good = {
+        "format": 1,
+        "id": "plant-a.7",
+        "sequence": 7,
+        "devices": ["gw-*", "lab1"],
+        "not_after": "2027-01-01T00:00:00Z",
+        "slots": {"default": {"target": "models/acme/echo/1.0.0", "manifest": manifest, "size": 1}},
+        "blobs": {manifest: 1},
+    }
+    seeds = {
+        "good": good,
+        "unknown-member": {**good, "more": 1},
+        "other-manifest": {**good, "blobs": {"sha256:" + "0" * 64: 1}},
+        "no-devices": {**good, "devices": []},
+        "far-year": {**good, "not_after": "9999-12-31T23:59:60Z"},
+        "path": {**good, "id": "../x"},
+    }
+    for name, document in seeds.items():
+        (corpus / (name + ".json")).write_text(json.dumps(document))
 
 
 if __name__ == "__main__":

@@ -11,3 +11,4 @@ skerry_fuzz(chunk_index LINK skerry::registry)
 skerry_fuzz(delta LINK skerry::registry skerry::test_support)
 skerry_executable(delta_corpus SOURCES delta/make_corpus.cpp LINK skerry::registry skerry::test_support)
 skerry_fuzz(oci_image LINK skerry::registry) # seeds: make_oci_corpus.py
+skerry_fuzz(bundle LINK skerry::registry) # seeds: make_oci_corpus.py

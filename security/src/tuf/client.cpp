@@ -167,6 +167,9 @@ Result<RefreshOutcome> Client::refresh(TrustedTime time) {
   if (!set) {
     return std::move(set).error();
   }
+  if (options_.waive_online_expiry) {
+    set->waive_online_expiry();
+  }
   if (auto done = refresh_root(*set); !done) {
     return done.error();
   }

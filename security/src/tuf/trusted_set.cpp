@@ -41,13 +41,15 @@ Result<void> TrustedSet::check_expiry(const RoleName& role, WallTime expires) {
   if (expires > time_.now) {
     return {};
   }
-  if (time_.attested()) {
+  const bool waived = online_expiry_waived_ &&
+                      (role == RoleName{Role::kTimestamp} || role == RoleName{Role::kSnapshot});
+  if (time_.attested() && !waived) {
     return Error{Error::Code::kMetadataExpired,
                  role.text() + " metadata ended at " + to_rfc3339(expires) + "; it is now " +
                      to_rfc3339(time_.now)};
   }
-  // Nobody vouches for the clock: a gateway with a flat battery must not be cut off, and one whose
-  // clock was turned back gains nothing, since versions stay hard.
+  // Nobody vouches for the clock (or it was waived): a gateway with a flat battery must not be cut
+  // off, and one whose clock was turned back gains nothing, since versions stay hard.
   const bool known = std::any_of(warnings_.begin(), warnings_.end(), [&](const ExpiryWarning& w) {
     return w.role == role && w.expires == expires;
   });

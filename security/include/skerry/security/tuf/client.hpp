@@ -34,6 +34,10 @@ struct ClientOptions {
   // TUF 5.6.7.1: delegated roles visited, and delegations followed one from another, in one lookup.
   std::uint32_t max_delegated_roles = 64;
   std::uint32_t max_delegation_depth = 16;
+  // Bundles: an expired timestamp or snapshot is a warning, since whoever carries a stick cannot
+  // ask for a fresher one; another repository says then that it may be used. All the rest,
+  // versions above all, stays as it is (Uptane PURE-2, step 8.4).
+  bool waive_online_expiry = false;
 };
 
 // A target and who listed it.

@@ -62,6 +62,8 @@ class TrustedSet {
   // The snapshot and targets that the trusted timestamp asks for are the trusted ones.
   [[nodiscard]] bool snapshot_current() const;
   [[nodiscard]] bool targets_current() const;
+  // From here on the end of timestamp and snapshot is a warning (`ClientOptions`).
+  void waive_online_expiry() { online_expiry_waived_ = true; }
   // Checks once more that the final set has not expired (a stored file may have).
   Result<void> check_final_expiry();
 
@@ -85,6 +87,7 @@ class TrustedSet {
   Envelope<Root> root_;
   TrustedTime time_;
   bool root_finished_ = false;
+  bool online_expiry_waived_ = false;
   std::optional<Envelope<Timestamp>> timestamp_;
   std::optional<Envelope<Snapshot>> snapshot_;
   std::optional<Envelope<Targets>> targets_;
