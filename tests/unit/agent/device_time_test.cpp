@@ -53,6 +53,19 @@ TEST_F(DeviceTimeTest, TheControllersTimeIsCarriedByTheBootClock) {
   EXPECT_EQ(time_.now().now, today_ + 90s);
 }
 
+TEST_F(DeviceTimeTest, AControllerCannotMakeTimeStandStill) {
+  time_.vouch(today_);
+  for (int hour = 1; hour <= 48; ++hour) {
+    clock_.advance(1h);
+    time_.vouch(today_);
+    EXPECT_EQ(time_.now().now, today_ + hour * 1h);
+  }
+  EXPECT_EQ(time_.floor(), today_ + 48h);
+  // One that is ahead is followed.
+  time_.vouch(today_ + 72h);
+  EXPECT_EQ(time_.now().now, today_ + 72h);
+}
+
 TEST_F(DeviceTimeTest, AnAttestationEndsWhenTheControllerIsLongGone) {
   time_.vouch(today_);
   clock_.advance(24h * 30 + 1s);
