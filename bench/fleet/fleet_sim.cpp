@@ -158,6 +158,47 @@ Result<std::string> SimOperator::sign_root() {
   return sign(std::move(part), *root_key_);
 }
 
+Result<void> SimOperator::publish_director() {
+  grpc::ClientContext asking;
+  set_deadline(asking);
+  pb::GetControllerResponse controller;
+  if (auto called = check(stub_->GetController(&asking, {}, &controller), "get controller");
+      !called) {
+    return called;
+  }
+  const auto director = security::PublicKey::from_text(controller.director_key());
+  if (!director) {
+    return director.error();
+  }
+  Json::Object keys;
+  for (const auto* key : {&root_key_->public_key(), &*director}) {
+    keys[key->key_id()] = key->to_tuf_json();
+  }
+  Json::Object part{{"_type", "root"},
+                    {"consistent_snapshot", true},
+                    {"version", 1},
+                    {"keys", std::move(keys)},
+                    {"roles",
+                     Json::Object{{"root", role(root_key_->public_key())},
+                                  {"targets", role(*director)},
+                                  {"snapshot", role(*director)},
+                                  {"timestamp", role(*director)}}}};
+  const auto root = sign(std::move(part), *root_key_);
+  if (!root) {
+    return root.error();
+  }
+  director_root_ = *root;
+  pb::PublishRequest request;
+  request.set_repository("director");
+  auto* file = request.add_metadata();
+  file->set_name("1.root.json");
+  file->set_content(*root);
+  grpc::ClientContext context;
+  set_deadline(context);
+  pb::PublishResponse response;
+  return check(stub_->Publish(&context, request, &response), "publish the director");
+}
+
 Result<std::string> SimOperator::sign_targets(const security::Signer& key) {
   Json::Object targets;
   for (const auto& entry : targets_) {
@@ -348,6 +389,7 @@ void SimDevice::connect(Handler handler, std::optional<pb::Hello> hello) {
   } else {
     first.mutable_hello()->set_protocol_version(1);
     first.mutable_hello()->set_min_protocol_version(1);
+    first.mutable_hello()->add_capabilities("director");
   }
   send(std::move(first));
 }

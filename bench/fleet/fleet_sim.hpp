@@ -63,6 +63,10 @@ class SimOperator {
   // The next targets metadata with one more target, signed by `key`; nothing is sent.
   Result<std::string> sign_targets(const security::Signer& key);
   [[nodiscard]] const security::Signer& targets_key() const { return *targets_key_; }
+  // Signs the first root of the director repository and publishes it: from now on devices that know
+  // the director get their desired state signed.
+  Result<void> publish_director();
+  [[nodiscard]] const std::string& director_root() const { return director_root_; }
   Result<fleet::v1::Rollout> roll_out(const PublishedModel& model, std::uint32_t canary);
 
  private:
@@ -83,6 +87,7 @@ class SimOperator {
   std::deque<Entry> targets_;
   std::int64_t root_version_ = 0;
   std::int64_t targets_version_ = 0;
+  std::string director_root_;
 };
 
 class SimDevice final

@@ -101,8 +101,17 @@ bool finished(SimOperator& fleet_operator, const std::string& rollout_id) {
   return false;
 }
 
-int run(const std::string& address, const std::string& bundle, std::size_t count, int rounds) {
+int run(const std::string& address,
+        const std::string& bundle,
+        std::size_t count,
+        int rounds,
+        bool directed) {
   SimOperator fleet_operator{address, bundle};
+  if (directed) {
+    if (auto published = fleet_operator.publish_director(); !published) {
+      return fail(published.error());
+    }
+  }
   Arrivals arrivals;
   const auto handler = [&arrivals](SimDevice& device, const fleet::v1::ControllerMessage& message) {
     if (!message.has_desired()) {
@@ -147,12 +156,14 @@ int run(const std::string& address, const std::string& bundle, std::size_t count
     all.insert(all.end(), times.begin(), times.end());
   }
   std::sort(all.begin(), all.end());
-  std::printf("desired state to %zu devices, %d rollouts: p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
-              count,
-              rounds,
-              percentile(all, 0.50),
-              percentile(all, 0.99),
-              all.back());
+  std::printf(
+      "%s desired state to %zu devices, %d rollouts: p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
+      directed ? "signed" : "unsigned",
+      count,
+      rounds,
+      percentile(all, 0.50),
+      percentile(all, 0.99),
+      all.back());
   return 0;
 }
 
@@ -165,6 +176,7 @@ int main(int argc, char** argv) {
   std::string bundle;
   std::size_t devices = 100;
   int rounds = 20;
+  bool not_directed = false;
   app.add_option("--controller", address, "host:port")->capture_default_str();
   app.add_option("--operator", bundle, "folder with operator.crt, operator.key, ca.crt")
       ->required()
@@ -175,6 +187,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", rounds, "rollouts to measure")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000));
+  app.add_flag("--unsigned", not_directed, "without a director repository");
   CLI11_PARSE(app, argc, argv);
-  return skerry::sim::run(address, bundle, devices, rounds);
+  return skerry::sim::run(address, bundle, devices, rounds, !not_directed);
 }

@@ -11,14 +11,20 @@
 
 namespace skerry::cli {
 
-// Verifies and keeps what the controller publishes.
+inline constexpr const char* kImageRepository = "image";
+inline constexpr const char* kDirectorRepository = "director";
+
+// Verifies and keeps what the controller publishes in the repository of that name.
 Result<void> pull_trust(Invocation& invocation,
                         const FleetConnection& connection,
-                        const std::string& folder);
+                        const std::string& folder,
+                        const std::string& repository = kImageRepository);
 
 // Publishes what is staged and fully signed, then follows.
-Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
-                                                    const FleetConnection& connection,
-                                                    const std::string& folder);
+Result<fleet::PublishResponse> publish_working_copy(
+    Invocation& invocation,
+    const FleetConnection& connection,
+    const std::string& folder,
+    const std::string& repository = kImageRepository);
 
 }  // namespace skerry::cli

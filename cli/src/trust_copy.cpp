@@ -148,8 +148,8 @@ Result<void> verify_targets(tuf::TrustedSet& set,
   return check_not_older(status, tuf::Role::kTargets, set.targets()->content.version);
 }
 
-// The delegated roles that count. One that its holders let expire, or whose keys were changed and
-// that waits for new signatures, is left as the working copy has it.
+// The delegated roles that count. One that devices refuse, since its holders let it expire, have
+// not signed it anew or list others' paths, is left as the working copy has it.
 Result<std::map<tuf::RoleName, tuf::DelegatedTargets>> verify_delegated(
     tuf::TrustedSet& set, const Published& published, const tuf::RepositoryStatus& status) {
   const auto file_of = [&](const tuf::RoleName& role) -> std::optional<std::string> {
@@ -165,11 +165,7 @@ Result<std::map<tuf::RoleName, tuf::DelegatedTargets>> verify_delegated(
   std::map<tuf::RoleName, tuf::DelegatedTargets> out;
   for (auto& role : *walked) {
     if (!role.file) {
-      const Error::Code code = role.file.error().code();
-      if (code == Error::Code::kMetadataExpired || code == Error::Code::kThresholdNotMet) {
-        continue;
-      }
-      return role.file.error().with_context("published " + role.name.text());
+      continue;
     }
     if (auto newer = check_not_older(status, role.name, (*role.file)->content.version); !newer) {
       return newer.error();
@@ -256,6 +252,32 @@ Result<void> adopt_published(FileSystem& fs,
     }
   }
   return forget_published(**repository, followed);
+}
+
+Result<void> adopt_roots(FileSystem& fs,
+                         const std::filesystem::path& folder,
+                         const NamedFiles& files,
+                         WallTime now) {
+  const Published published = sort_files(files);
+  if (!published.contains(tuf::Role::kRoot)) {
+    return {};
+  }
+  const auto repository = tuf::Repository::open(fs, folder);
+  if (!repository) {
+    return repository.error();
+  }
+  const auto set = trusted_roots(**repository, published, now);
+  if (!set) {
+    return set.error();
+  }
+  for (const auto& [version, content] : published.at(tuf::Role::kRoot)) {
+    if (version <= set->root().content.version) {
+      if (auto kept = keep(fs, folder, std::to_string(version) + ".root.json", content); !kept) {
+        return kept;
+      }
+    }
+  }
+  return forget_published(**repository, {{tuf::Role::kRoot, set->root().content.version}});
 }
 
 Result<NamedFiles> ready_to_publish(const tuf::Repository& repository) {

@@ -100,6 +100,7 @@ struct Controller::Impl {
   std::unique_ptr<Store> store;
   std::unique_ptr<BlobVault> blobs;
   std::unique_ptr<TrustPublisher> trust;
+  std::unique_ptr<Director> director;
   std::unique_ptr<Enrolment> enrolment;
   std::unique_ptr<DeviceGateway> gateway;
   ChangeHub changes;
@@ -157,6 +158,7 @@ Result<void> Controller::Impl::open() {
   }
   blobs = std::move(*vault);
   trust = std::make_unique<TrustPublisher>(*store, identity.online_key, clock, settings.trust());
+  director = std::make_unique<Director>(*store, identity.director_key, clock, settings.trust());
   enrolment = std::make_unique<Enrolment>(
       *store, *identity.authority, clock, random, settings.identity(), settings.enrolment());
   gateway = std::make_unique<DeviceGateway>(*store, clock, log, settings.rollout().offline_after);
@@ -171,6 +173,7 @@ Result<void> Controller::Impl::listen() {
                                    *store,
                                    *blobs,
                                    *trust,
+                                   *director,
                                    *enrolment,
                                    *gateway,
                                    *rollouts,

@@ -22,8 +22,16 @@ DeviceConnection* DeviceConnection::start(ServiceContext& context,
 void DeviceConnection::open() {
   const auto device = device_of(context_, call_);
   if (device) {
-    session_.emplace(
-        context_.store, context_.clock, context_.log, device->device_id, device->tenant_id);
+    const auto root = context_.director.root_version(device->tenant_id);
+    if (!root) {
+      context_.log.error("director.root_unreadable", root.error());
+    }
+    session_.emplace(context_.store,
+                     context_.clock,
+                     context_.log,
+                     device->device_id,
+                     device->tenant_id,
+                     root && *root > 0);
   } else {
     context_.log.warning("device.refused", device.error());
   }
@@ -51,6 +59,44 @@ void DeviceConnection::send(fleet::v1::ControllerMessage message) {
     busy_ = true;
     StartWrite(&outgoing_.front());
   }
+}
+
+void DeviceConnection::desire(std::vector<DesiredSlotRecord> slots) {
+  if (!session_->takes_director()) {
+    send(desired_message(slots));
+    return;
+  }
+  asio::post(context_.pool,
+             [self = shared_from_this(), slots = std::move(slots)] { self->direct(slots); });
+}
+
+void DeviceConnection::direct(const std::vector<DesiredSlotRecord>& slots) {
+  const DirectedDevice device = session_->directed();
+  auto view = context_.director.view(device, slots);
+  auto roots = context_.director.roots_after(device.tenant_id, session_->director_root_version());
+  auto message = desired_message(slots);
+  if (!view || !roots) {
+    // Sent all the same: a device that wants it signed refuses it and says why nothing happens.
+    const Error& why = view ? roots.error() : view.error();
+    context_.log.error("director.not_signed", why.with_context(device.device_id));
+    send(std::move(message));
+    return;
+  }
+  const std::lock_guard lock{directing_};
+  if (*view) {
+    if ((**view).version < directed_) {
+      return;
+    }
+    directed_ = (**view).version;
+    for (auto* files : {&*roots, &(**view).files}) {
+      for (auto& file : *files) {
+        auto* out = message.mutable_desired()->add_director();
+        out->set_name(std::move(file.name));
+        out->set_content(std::move(file.content));
+      }
+    }
+  }
+  send(std::move(message));
 }
 
 void DeviceConnection::close(const Error& reason) {
@@ -112,6 +158,9 @@ void DeviceConnection::on_message() {
   if (outcome->greeted) {
     const auto& id = session_->device_id();
     context_.log.info("device.connected", {{"device", id}});
+    if (auto passed = context_.director.pass_version(id, session_->director_version()); !passed) {
+      context_.log.error("director.version_not_kept", passed.error());
+    }
     context_.gateway.attach(id, shared_from_this());
     context_.gateway.push_desired({id});
   }

@@ -26,6 +26,7 @@ class DeviceConnection final
 
   // DeviceLink; any thread.
   void send(fleet::v1::ControllerMessage message) override;
+  void desire(std::vector<DesiredSlotRecord> slots) override;
   void close(const Error& reason) override;
 
   // gRPC's threads.
@@ -43,6 +44,8 @@ class DeviceConnection final
   // On the pool, one at a time.
   void open();
   void on_message();
+  // On the pool, side by side: signs and sends, unless something newer went out meanwhile.
+  void direct(const std::vector<DesiredSlotRecord>& slots);
   // With the lock held.
   void finish(const grpc::Status& status);
 
@@ -59,6 +62,9 @@ class DeviceConnection final
   bool finished_ = false;
   bool done_ = false;
   std::optional<grpc::Status> closing_;
+  std::mutex directing_;
+  // The director version that was sent last.
+  std::int64_t directed_ = 0;
 };
 
 }  // namespace skerry::controller

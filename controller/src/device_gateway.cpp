@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "device_session.hpp"
-
 namespace skerry::controller {
 
 DeviceGateway::DeviceGateway(Store& store,
@@ -93,7 +91,7 @@ void DeviceGateway::push_desired(const std::vector<std::string>& device_ids) {
   if (ids.empty()) {
     return;
   }
-  const auto states = store_.desired_of(ids);
+  auto states = store_.desired_of(ids);
   if (!states) {
     // The devices get their state with their next hello.
     log_.error("device.push_failed", states.error());
@@ -102,8 +100,8 @@ void DeviceGateway::push_desired(const std::vector<std::string>& device_ids) {
     }
     return;
   }
-  for (const auto& [id, slots] : *states) {
-    links.at(id)->send(desired_message(slots));
+  for (auto& [id, slots] : *states) {
+    links.at(id)->desire(std::move(slots));
   }
 }
 

@@ -23,6 +23,8 @@ class DeviceLink {
  public:
   virtual ~DeviceLink() = default;
   virtual void send(fleet::v1::ControllerMessage message) = 0;
+  // Sends the desired state, signed by the director for devices that know it.
+  virtual void desire(std::vector<DesiredSlotRecord> slots) = 0;
   // Ends the connection with this error.
   virtual void close(const Error& reason) = 0;
 };

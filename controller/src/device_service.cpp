@@ -62,6 +62,13 @@ Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContex
   return std::move(**device);
 }
 
+DirectedDevice directed_device(const DeviceRecord& device) {
+  fleet::v1::DeviceInfo info;
+  // What an old store holds may not parse: then nothing is known of the machine.
+  const bool known = info.ParseFromString(device.info);
+  return {device.device_id, device.tenant_id, known ? info.machine() : std::string{}};
+}
+
 grpc::ServerBidiReactor<fleet::v1::DeviceMessage, fleet::v1::ControllerMessage>*
 DeviceServiceImpl::Connect(grpc::CallbackServerContext* call) {
   return DeviceConnection::start(context_, *call);
@@ -76,7 +83,10 @@ grpc::ServerUnaryReactor* DeviceServiceImpl::GetMetadata(
     if (!device) {
       return device.error();
     }
-    auto content = context_.trust.read(device->tenant_id, request->repository(), request->name());
+    auto content =
+        request->repository() == Director::kRepository
+            ? context_.director.read(directed_device(*device), request->name())
+            : context_.trust.read(device->tenant_id, request->repository(), request->name());
     if (!content) {
       return content.error();
     }

@@ -77,13 +77,18 @@ Result<std::uint32_t> negotiate_protocol(std::uint32_t theirs, std::uint32_t the
                    range_of(kMinProtocolVersion, kProtocolVersion) + ": " + side};
 }
 
-DeviceSession::DeviceSession(
-    Store& store, const Clock& clock, Log log, std::string device_id, std::string tenant_id)
+DeviceSession::DeviceSession(Store& store,
+                             const Clock& clock,
+                             Log log,
+                             std::string device_id,
+                             std::string tenant_id,
+                             bool directs)
     : store_(store),
       clock_(clock),
       log_(std::move(log)),
       device_id_(std::move(device_id)),
-      tenant_id_(std::move(tenant_id)) {}
+      tenant_id_(std::move(tenant_id)),
+      directs_(directs) {}
 
 Result<DeviceSession::Outcome> DeviceSession::on_message(const pb::DeviceMessage& message) {
   if (!established() && message.message_case() != pb::DeviceMessage::kHello) {
@@ -129,9 +134,20 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
       !seen) {
     return seen.error();
   }
-  proves_growth_ =
-      std::find(hello.capabilities().begin(), hello.capabilities().end(), kAuditConsistency) !=
-      hello.capabilities().end();
+  const auto has = [&](std::string_view capability) {
+    return std::find(hello.capabilities().begin(), hello.capabilities().end(), capability) !=
+           hello.capabilities().end();
+  };
+  const auto directed = to_signed(hello.director_version(), "a director version");
+  const auto root = to_signed(hello.director_root_version(), "a director root version");
+  if (!directed || !root) {
+    return directed ? root.error() : directed.error();
+  }
+  proves_growth_ = has(kAuditConsistency);
+  takes_director_ = has(Director::kRepository);
+  director_version_ = *directed;
+  director_root_version_ = *root;
+  machine_ = hello.info().machine();
   // After a restored store the generations must pass what the device has already seen.
   auto desired = store_.desired(device_id_);
   if (!desired) {
@@ -159,6 +175,9 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   Outcome outcome;
   auto* answer = outcome.replies.emplace_back().mutable_hello();
   answer->add_capabilities(std::string{kAuditConsistency});
+  if (directs_) {
+    answer->add_capabilities(std::string{Director::kRepository});
+  }
   answer->set_protocol_version(kProtocolVersion);
   answer->set_min_protocol_version(kMinProtocolVersion);
   answer->set_wall_time_unix_ms(static_cast<std::uint64_t>(now));

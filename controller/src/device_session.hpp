@@ -17,6 +17,7 @@
 #include "skerry/fleet/v1/device.pb.h"
 
 #include "audit_witness.hpp"
+#include "director.hpp"
 
 namespace skerry::controller {
 
@@ -41,8 +42,13 @@ struct SessionLimits {
 
 class DeviceSession {
  public:
-  DeviceSession(
-      Store& store, const Clock& clock, Log log, std::string device_id, std::string tenant_id);
+  // `directs`: there is a director repository, which the hello says.
+  DeviceSession(Store& store,
+                const Clock& clock,
+                Log log,
+                std::string device_id,
+                std::string tenant_id,
+                bool directs = false);
 
   struct Outcome {
     std::vector<fleet::v1::ControllerMessage> replies;
@@ -58,6 +64,12 @@ class DeviceSession {
   // The hello was accepted: desired state may be sent.
   [[nodiscard]] bool established() const { return protocol_ != 0; }
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
+  // What the hello said of the director: whether the device knows it, its newest version there, and
+  // the machine.
+  [[nodiscard]] bool takes_director() const { return takes_director_; }
+  [[nodiscard]] std::int64_t director_version() const { return director_version_; }
+  [[nodiscard]] std::int64_t director_root_version() const { return director_root_version_; }
+  [[nodiscard]] DirectedDevice directed() const { return {device_id_, tenant_id_, machine_}; }
 
  private:
   Result<Outcome> on_hello(const fleet::v1::Hello& hello);
@@ -80,6 +92,11 @@ class DeviceSession {
   std::uint32_t protocol_ = 0;
   // The device can prove that its audit log only grew.
   bool proves_growth_ = false;
+  bool directs_;
+  bool takes_director_ = false;
+  std::int64_t director_version_ = 0;
+  std::int64_t director_root_version_ = 0;
+  std::string machine_;
   // The checkpoint that a proof was asked for, and the largest that came meanwhile.
   std::optional<fleet::v1::AuditCheckpoint> unproven_;
   std::optional<fleet::v1::AuditCheckpoint> next_unproven_;

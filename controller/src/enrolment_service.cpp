@@ -57,6 +57,12 @@ Result<fleet::v1::EnrollResponse> EnrolmentServiceImpl::enroll(
   response.set_site_id(enrolled->site_id);
   response.set_certificate_chain_pem(enrolled->certificate_chain_pem);
   response.set_trust_bundle_pem(enrolled->trust_bundle_pem);
+  const auto roots = context_.director.roots(enrolled->tenant_id);
+  if (!roots) {
+    context_.log.error("director.roots_unreadable", roots.error());
+  } else if (!roots->empty()) {
+    response.set_director_root(roots->front().content);
+  }
   return response;
 }
 

@@ -16,6 +16,18 @@ using security::Verb;
 
 constexpr int kMaxDigests = 65'536;
 
+// Whether an operator means the director repository; without a name it is the image repository.
+Result<bool> is_director(const std::string& repository) {
+  if (repository.empty() || repository == TrustPublisher::kImage) {
+    return false;
+  }
+  if (repository == Director::kRepository) {
+    return true;
+  }
+  return Error{Error::Code::kNotFound,
+               "this controller has the repositories \"image\" and \"director\""};
+}
+
 }  // namespace
 
 Result<Caller> FleetServiceImpl::reader(const grpc::ServerContextBase& call,
@@ -51,6 +63,12 @@ grpc::ServerUnaryReactor* FleetServiceImpl::GetController(grpc::CallbackServerCo
     out.set_min_protocol_version(kMinProtocolVersion);
     out.set_image_root_version(static_cast<std::uint64_t>(versions->root));
     out.set_image_targets_version(static_cast<std::uint64_t>(versions->targets));
+    const auto director = context_.director.root_version(context_.guard.tenant());
+    if (!director) {
+      return director.error();
+    }
+    out.set_director_key(context_.director.key());
+    out.set_director_root_version(static_cast<std::uint64_t>(*director));
     return out;
   };
   return answer(context_, call, response, work);
@@ -225,10 +243,12 @@ grpc::ServerUnaryReactor* FleetServiceImpl::GetTrustMetadata(
     if (!caller) {
       return caller.error();
     }
-    if (!request->repository().empty() && request->repository() != TrustPublisher::kImage) {
-      return Error{Error::Code::kNotFound, "this controller has the repository \"image\" alone"};
+    const auto directing = is_director(request->repository());
+    if (!directing) {
+      return directing.error();
     }
-    auto files = context_.trust.current(context_.guard.tenant());
+    auto files = *directing ? context_.director.roots(context_.guard.tenant())
+                            : context_.trust.current(context_.guard.tenant());
     if (!files) {
       return files.error();
     }
@@ -251,22 +271,36 @@ grpc::ServerUnaryReactor* FleetServiceImpl::Publish(grpc::CallbackServerContext*
     if (!caller) {
       return caller.error();
     }
-    if (!request->repository().empty() && request->repository() != TrustPublisher::kImage) {
-      return Error{Error::Code::kNotFound, "this controller has the repository \"image\" alone"};
+    const auto directing = is_director(request->repository());
+    if (!directing) {
+      return directing.error();
     }
-    const auto publish = [&] {
+    const auto publish = [&]() -> Result<PublishedVersions> {
       std::vector<NamedBytes> files;
       for (const auto& file : request->metadata()) {
         files.push_back({file.name(), file.content()});
       }
-      return context_.trust.publish(context_.guard.tenant(), std::move(files));
+      if (!*directing) {
+        return context_.trust.publish(context_.guard.tenant(), std::move(files));
+      }
+      PublishedVersions out;
+      const auto root = context_.director.publish(context_.guard.tenant(), std::move(files));
+      if (!root) {
+        return root.error();
+      }
+      out.root = *root;
+      return out;
     };
     const auto versions =
         context_.guard.act(*caller, Verb::kFleetModelsPublish, "trust.publish", {}, publish);
     if (!versions) {
       return versions.error();
     }
-    context_.gateway.announce_metadata();
+    if (*directing) {
+      context_.gateway.push_desired(context_.gateway.connected_devices());
+    } else {
+      context_.gateway.announce_metadata();
+    }
     pb::PublishResponse out;
     out.set_root_version(static_cast<std::uint64_t>(versions->root));
     out.set_targets_version(static_cast<std::uint64_t>(versions->targets));

@@ -210,6 +210,11 @@ Result<ControllerIdentity> open_identity(FileSystem& fs,
     return online.error();
   }
   identity.online_key = std::move(*online);
+  auto director = open_key(fs, settings.identity().director_key, KeyAlgorithm::kEd25519);
+  if (!director) {
+    return director.error();
+  }
+  identity.director_key = std::move(*director);
   auto audit = open_key(fs, settings.identity().audit_key, KeyAlgorithm::kEd25519);
   if (!audit) {
     return audit.error();

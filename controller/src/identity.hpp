@@ -1,7 +1,7 @@
 #pragma once
 
 // The controller's own keys and certificates. At first start it makes the fleet's certificate
-// authority, its server certificate, the online TUF key, the audit key and the first operator's
+// authority, its server certificate, the online TUF keys, the audit key and the first operator's
 // bundle (<state>/operator/{operator.crt,operator.key,ca.crt}); later starts load them and renew
 // the server certificate when it is due or its names changed.
 
@@ -25,6 +25,7 @@ struct ControllerIdentity {
   // SHA-256 of the server key's SubjectPublicKeyInfo, hexadecimal: what devices pin to enrol.
   std::string server_spki;
   std::shared_ptr<const security::Signer> online_key;
+  std::shared_ptr<const security::Signer> director_key;
   std::shared_ptr<const security::Signer> audit_key;
   bool first_start = false;
 };

@@ -18,6 +18,7 @@
 
 #include "change_hub.hpp"
 #include "device_gateway.hpp"
+#include "director.hpp"
 #include "guard.hpp"
 #include "identity.hpp"
 #include "rollout_engine.hpp"
@@ -32,6 +33,7 @@ struct ServiceContext {
   Store& store;
   BlobVault& blobs;
   TrustPublisher& trust;
+  Director& director;
   Enrolment& enrolment;
   DeviceGateway& gateway;
   RolloutEngine& rollouts;
@@ -63,5 +65,7 @@ grpc::ServerUnaryReactor* answer(ServiceContext& context,
 
 // A client whose certificate is that of an enrolled device that was not revoked.
 Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContextBase& call);
+// The device as the director sees it.
+DirectedDevice directed_device(const DeviceRecord& device);
 
 }  // namespace skerry::controller

@@ -62,6 +62,7 @@ Result<Config> read_config(TomlReader reader) {
   identity.read("ca_key", config.identity.ca_key);
   identity.read("server_key", config.identity.server_key);
   identity.read("online_key", config.identity.online_key);
+  identity.read("director_key", config.identity.director_key);
   identity.read("audit_key", config.identity.audit_key);
   identity.read("device_certificate", config.identity.device_certificate);
 
@@ -228,6 +229,7 @@ Result<Settings> Settings::finalize(Config config) {
   fill(config.identity.ca_key, "ca.pem");
   fill(config.identity.server_key, "server.pem");
   fill(config.identity.online_key, "online.pem");
+  fill(config.identity.director_key, "director.pem");
   fill(config.identity.audit_key, "audit.pem");
   if (config.store.connection.empty()) {
     config.store.connection = (config.state_directory / "controller.db").string();

@@ -193,6 +193,7 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   read_audit(root.table("audit"), config.audit);
   TomlTable trust = root.table("trust");
   read_path(trust, "root_file", config.trust.root_file);
+  read_path(trust, "director_root_file", config.trust.director_root_file);
   read_controller(root.table("controller"), config.controller);
   read_sync(root.table("sync"), config.sync);
   read_activation(root.table("activation"), config.activation);

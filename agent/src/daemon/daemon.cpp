@@ -274,16 +274,9 @@ class Daemon {
       }
       core_.log.error("policy.file_refused", loaded.error());
     }
-    if (!core_.settings->trust().root_file.empty()) {
-      Result<std::string> root = read_file(
-          core_.fs, core_.settings->trust().root_file, security::tuf::MetadataLimits::kRootBytes);
-      if (!root) {
-        co_return root.error().with_context("trust.root_file");
-      }
-      Result<void> trusted = installer_.bootstrap_trust(*root);
-      if (!trusted) {
-        co_return trusted.error().with_context("trust.root_file");
-      }
+    Result<void> trusted = trust_roots();
+    if (!trusted) {
+      co_return trusted.error();
     }
     Result<void> refreshed = co_await host_.refresh();
     if (!refreshed) {
@@ -313,6 +306,34 @@ class Daemon {
     notify_ready();
     core_.tasks.spawn("memory.trim", trim_later());
     co_return Result<void>();
+  }
+
+  // The first roots of the repositories, at first start; later they are not replaced from here.
+  Result<void> trust_roots() {
+    const TrustConfig& trust = core_.settings->trust();
+    if (!trust.root_file.empty()) {
+      Result<void> trusted = trust_root(trust.root_file, [this](const std::string& root) {
+        return installer_.bootstrap_trust(root);
+      });
+      if (!trusted) {
+        return trusted.error().with_context("trust.root_file");
+      }
+    }
+    if (!trust.director_root_file.empty()) {
+      Result<void> trusted = trust_root(trust.director_root_file, [this](const std::string& root) {
+        return installer_.director().pin(root);
+      });
+      if (!trusted) {
+        return trusted.error().with_context("trust.director_root_file");
+      }
+    }
+    return {};
+  }
+
+  template <class Trust>
+  Result<void> trust_root(const std::string& file, const Trust& trust) {
+    Result<std::string> root = read_file(core_.fs, file, security::tuf::MetadataLimits::kRootBytes);
+    return root ? trust(*root) : root.error();
   }
 
   // Once starting is over and whoever waited for it was answered.

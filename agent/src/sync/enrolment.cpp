@@ -111,7 +111,8 @@ Error enrolment_error(const grpc::Status& status) {
 
 Task<Result<DeviceIdentity>> enrol(Core& core,
                                    std::shared_ptr<const security::Signer> key,
-                                   fleet::v1::DeviceInfo info) {
+                                   fleet::v1::DeviceInfo info,
+                                   std::function<Result<void>(const std::string&)> pin) {
   const std::shared_ptr<const Settings> settings = core.settings;
   auto work = [&core, settings, key] {
     return prepare(core.fs, settings->controller(), settings->device().name, *key);
@@ -145,7 +146,17 @@ Task<Result<DeviceIdentity>> enrol(Core& core,
   identity.site_id = answer.response.site_id();
   identity.certificate_chain_pem = answer.response.certificate_chain_pem();
   identity.trust_bundle_pem = answer.response.trust_bundle_pem();
-  auto store = [&core, identity, spki = key->public_key().spki_digest()] {
+  auto store = [&core,
+                identity,
+                spki = key->public_key().spki_digest(),
+                pin,
+                root = answer.response.director_root()]() -> Result<DeviceIdentity> {
+    // First, so that no enrolled gateway is without it.
+    if (!root.empty()) {
+      if (Result<void> pinned = pin(root); !pinned) {
+        return pinned.error().with_context("the director root that came with the enrolment");
+      }
+    }
     return store_identity(core.fs, core.settings->state_dir() / "identity.json", identity, spki);
   };
   Result<DeviceIdentity> stored = co_await async::offload(core.disk, std::move(store));

@@ -31,6 +31,9 @@ fleet_pb::DeviceMessage Session::hello(
   hello.add_capabilities("slot_reports");
   hello.add_capabilities("image_repository");
   hello.add_capabilities("audit_consistency");
+  hello.add_capabilities("director");
+  hello.set_director_root_version(static_cast<std::uint64_t>(identity_.director.root));
+  hello.set_director_version(static_cast<std::uint64_t>(identity_.director.timestamp));
   *hello.mutable_info() = identity_.info;
   hello.set_boot_id(identity_.boot_id);
   hello.set_wall_time_unix_ms(wall_ms);
@@ -106,7 +109,19 @@ Result<Session::Effects> Session::on_desired(const fleet_pb::DesiredState& desir
     return Error{Error::Code::kInvalidArgument,
                  "a desired state of " + std::to_string(desired.slots_size()) + " slots"};
   }
+  if (desired.director_size() > kMaxFiles) {
+    return Error{Error::Code::kInvalidArgument,
+                 "a desired state with " + std::to_string(desired.director_size()) +
+                     " files of the director"};
+  }
   Effects effects;
+  effects.desired = true;
+  for (const fleet_pb::NamedFile& file : desired.director()) {
+    if (file.name().size() > kMaxText || file.content().size() > kMaxFileBytes) {
+      return Error{Error::Code::kInvalidArgument, "a file of the director above 4 MiB"};
+    }
+    effects.director.insert_or_assign(file.name(), file.content());
+  }
   for (const fleet_pb::DesiredSlot& slot : desired.slots()) {
     if (slot.slot().size() > kMaxText || slot.target().size() > kMaxText ||
         slot.manifest_digest().size() > kMaxText || slot.rollout_id().size() > kMaxText) {

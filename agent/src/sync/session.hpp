@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "skerry/agent/activation.hpp"
+#include "skerry/agent/director_client.hpp"
 #include "skerry/agent/outbox.hpp"
 #include "skerry/common/result.hpp"
 #include "skerry/fleet/v1/device.pb.h"
@@ -25,6 +26,8 @@ struct Identity {
   std::string site_id;
   std::string boot_id;
   fleet::v1::DeviceInfo info;
+  // What of the director's metadata has been verified.
+  DirectorClient::Versions director;
 };
 
 class Session {
@@ -48,6 +51,9 @@ class Session {
       activation::Offer offer;
     };
     std::vector<SlotOffer> offers;
+    // A desired state came; with the director's files if the controller has a director.
+    bool desired = false;
+    MetadataFiles director;
     bool refresh_trust = false;
     // The controller wants it proven that our audit log of the new size continues the old one.
     struct AuditGrowth {
@@ -73,6 +79,9 @@ class Session {
 
   static constexpr int kMaxSlots = 256;
   static constexpr std::size_t kMaxText = 1024;
+  // Of the director, with its new roots.
+  static constexpr int kMaxFiles = 256;
+  static constexpr std::size_t kMaxFileBytes = 4U << 20U;
 
  private:
   Result<Effects> on_hello(const fleet::v1::ControllerHello& hello);

@@ -178,7 +178,9 @@ Task<Result<void>> SyncClient::Impl::ensure_enrolled() {
   if (!opened->identity) {
     set_state("enrolling");
     fleet_pb::DeviceInfo info = device_info(*core.settings, opened->profile);
-    Result<sync::DeviceIdentity> enrolled = co_await sync::enrol(core, key, std::move(info));
+    auto pin = [this](const std::string& root) { return installer.director().pin(root); };
+    Result<sync::DeviceIdentity> enrolled =
+        co_await sync::enrol(core, key, std::move(info), std::move(pin));
     if (!enrolled) {
       co_return enrolled.error();
     }
@@ -204,6 +206,17 @@ Task<Result<void>> SyncClient::Impl::connect() {
   hello.tenant_id = identity->tenant_id;
   hello.site_id = identity->site_id;
   hello.boot_id = boot_id();
+  auto verified = [this, id = identity->device_id] {
+    installer.director().identify(id);
+    return installer.director().versions();
+  };
+  Result<DirectorClient::Versions> director =
+      co_await async::offload(core.disk, std::move(verified));
+  if (director) {
+    hello.director = *director;
+  } else {
+    core.log.error("director.unreadable", director.error());
+  }
   auto profile = [this] { return installer.profile(); };
   Result<registry::DeviceProfile> machine = co_await async::offload(core.disk, std::move(profile));
   if (machine) {

@@ -53,6 +53,9 @@ struct SyncClient::Impl {
   Task<void> hello_timeout(std::shared_ptr<sync::Session> session);
   Task<void> apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream);
   Task<void> refresh_trust();
+  // Turns a desired state into offers: its slots, or for a device with a director what that signed.
+  Task<void> desire(sync::Session::Effects effects);
+  Task<void> refuse_directions(Error error);
   Task<void> prove_growth(std::uint64_t old_size,
                           std::uint64_t new_size,
                           std::shared_ptr<Stream> stream);
@@ -79,6 +82,8 @@ struct SyncClient::Impl {
   std::shared_ptr<sync::ControllerSource> source;
   std::shared_ptr<Stream> live;
   std::optional<Error> session_error;
+  // Why the director's word was refused last: said and audited once.
+  std::string refused_directions;
 };
 
 }  // namespace skerry::agent

@@ -59,8 +59,8 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
     }
     slots.set_source(source);
   }
-  for (const sync::Session::Effects::SlotOffer& offer : effects.offers) {
-    slots.offer(offer.slot, offer.offer);
+  if (effects.desired) {
+    co_await desire(effects);
   }
   if (effects.prove) {
     core.tasks.spawn("sync.prove_audit",
@@ -68,6 +68,83 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
   }
   if (effects.refresh_trust) {
     core.tasks.spawn("sync.refresh_trust", refresh_trust());
+  }
+}
+
+Task<void> SyncClient::Impl::desire(sync::Session::Effects effects) {
+  struct Directed {
+    bool pinned = false;
+    std::vector<security::tuf::Assignment> assignments;
+  };
+  auto work = [this, files = std::move(effects.director)]() -> Result<Directed> {
+    Directed out;
+    Result<bool> pinned = installer.director().pinned();
+    if (!pinned || !*pinned) {
+      return pinned ? Result<Directed>{out} : pinned.error();
+    }
+    out.pinned = true;
+    if (files.empty()) {
+      return Error{Error::Code::kSignatureInvalid,
+                   "the controller sent a desired state that no director signed, and this gateway "
+                   "has a director root: publish the director repository there (skerry fleet "
+                   "publish --repository director), or update the controller"};
+    }
+    Result<DirectorClient::Directions> directions = installer.director().take(files);
+    if (!directions) {
+      return directions.error();
+    }
+    if (directions->persist_time) {
+      if (Result<void> persisted = installer.persist_time_floor(); !persisted) {
+        return persisted.error();
+      }
+    }
+    out.assignments = std::move(directions->assignments);
+    return out;
+  };
+  Result<Directed> directed = co_await async::offload(core.disk, std::move(work));
+  if (!directed) {
+    co_await refuse_directions(directed.error());
+    co_return;
+  }
+  refused_directions.clear();
+  if (!directed->pinned) {
+    for (const sync::Session::Effects::SlotOffer& offer : effects.offers) {
+      slots.offer(offer.slot, offer.offer);
+    }
+    co_return;
+  }
+  for (const security::tuf::Assignment& one : directed->assignments) {
+    activation::Offer offer;
+    offer.generation = one.generation;
+    offer.target = one.target;
+    offer.rollout_id = one.rollout;
+    if (Result<Digest> digest = one.file.sha256(); digest && !one.target.empty()) {
+      offer.manifest_digest = digest->to_string();
+    }
+    slots.offer(one.slot, offer);
+  }
+}
+
+// Nothing is installed, what runs goes on, and somebody should look.
+Task<void> SyncClient::Impl::refuse_directions(Error error) {
+  state.last_error = error.to_string();
+  if (refused_directions == state.last_error) {
+    co_return;
+  }
+  refused_directions = state.last_error;
+  core.log.error("director.refused", error);
+  security::AuditEvent event = security::AuditEvent::intent(security::AuditClass::kTrust,
+                                                            security::Principal::system("sync"),
+                                                            "director.refuse",
+                                                            "dir-" + core.random.hex(8));
+  event.phase = security::AuditPhase::kSingle;
+  event.authn_method = "mtls";
+  event.outcome = security::AuditOutcome::kDenied;
+  event.reason = refused_directions;
+  auto write = [this, event] { return audit.append(event); };
+  Result<security::AuditReceipt> written = co_await async::offload(core.disk, std::move(write));
+  if (!written) {
+    core.log.error("audit.not_recorded", written.error());
   }
 }
 

@@ -12,6 +12,7 @@ namespace {
 struct FleetPublishOptions {
   std::shared_ptr<Fleet> fleet;
   std::string repository;
+  std::string name = kImageRepository;
 };
 
 Result<int> run_fleet_publish(Invocation& invocation, const FleetPublishOptions& options) {
@@ -19,12 +20,15 @@ Result<int> run_fleet_publish(Invocation& invocation, const FleetPublishOptions&
   if (!connection) {
     return connection.error();
   }
-  const auto published = publish_working_copy(invocation, *connection, options.repository);
+  const auto published =
+      publish_working_copy(invocation, *connection, options.repository, options.name);
   if (!published) {
     return published.error();
   }
   if (invocation.json) {
     invocation.console.print(to_json(*published));
+  } else if (options.name == kDirectorRepository) {
+    invocation.console.line(fmt::format("published director root {}", published->root_version()));
   } else {
     invocation.console.line(fmt::format("published root {}, targets {}, snapshot {}, timestamp {}",
                                         published->root_version(),
@@ -40,7 +44,8 @@ Result<int> run_pull(Invocation& invocation, const FleetPublishOptions& options)
   if (!connection) {
     return connection.error();
   }
-  if (auto pulled = pull_trust(invocation, *connection, options.repository); !pulled) {
+  if (auto pulled = pull_trust(invocation, *connection, options.repository, options.name);
+      !pulled) {
     return pulled.error();
   }
   invocation.console.line("the working copy is what the controller publishes");
@@ -51,9 +56,10 @@ Result<int> run_pull(Invocation& invocation, const FleetPublishOptions& options)
 
 Result<void> pull_trust(Invocation& invocation,
                         const FleetConnection& connection,
-                        const std::string& folder) {
+                        const std::string& folder,
+                        const std::string& repository) {
   fleet::GetTrustMetadataRequest request;
-  request.set_repository("image");
+  request.set_repository(repository);
   auto response = connection.call(request);
   if (!response) {
     return response.error();
@@ -62,22 +68,25 @@ Result<void> pull_trust(Invocation& invocation,
   for (auto& file : *response->mutable_metadata()) {
     files.emplace_back(file.name(), std::move(*file.mutable_content()));
   }
-  return adopt_published(invocation.fs, folder, files, invocation.clock.wall_now());
+  const WallTime now = invocation.clock.wall_now();
+  return repository == kDirectorRepository ? adopt_roots(invocation.fs, folder, files, now)
+                                           : adopt_published(invocation.fs, folder, files, now);
 }
 
 Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
                                                     const FleetConnection& connection,
-                                                    const std::string& folder) {
-  const auto repository = security::tuf::Repository::open(invocation.fs, folder);
-  if (!repository) {
-    return repository.error();
+                                                    const std::string& folder,
+                                                    const std::string& repository) {
+  const auto copy = security::tuf::Repository::open(invocation.fs, folder);
+  if (!copy) {
+    return copy.error();
   }
-  auto files = ready_to_publish(**repository);
+  auto files = ready_to_publish(**copy);
   if (!files) {
     return files.error();
   }
   fleet::PublishRequest request;
-  request.set_repository("image");
+  request.set_repository(repository);
   for (auto& [name, content] : *files) {
     auto* file = request.add_metadata();
     file->set_name(name);
@@ -87,7 +96,7 @@ Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
   if (!response) {
     return response.error();
   }
-  if (auto pulled = pull_trust(invocation, connection, folder); !pulled) {
+  if (auto pulled = pull_trust(invocation, connection, folder, repository); !pulled) {
     return pulled.error().with_context("published, but the working copy could not follow");
   }
   return response;
@@ -98,11 +107,17 @@ void add_fleet_publish(Command& app, Invocation& invocation, const std::shared_p
       app.add_subcommand("publish", "give signed root and targets to the controller");
   const auto options =
       add_fleet_action<FleetPublishOptions>(command, invocation, fleet, run_fleet_publish);
-  command->add_option("repository", options->repository, "folder of skerry repo")->required();
+  command->add_option("folder", options->repository, "folder of skerry repo")->required();
+  command->add_option("--repository", options->name, "image, or director: its root")
+      ->one_of({kImageRepository, kDirectorRepository})
+      ->show_default();
   Command* pull = app.add_subcommand("pull-trust", "verify and keep what the controller publishes");
   const auto pull_options =
       add_fleet_action<FleetPublishOptions>(pull, invocation, fleet, run_pull);
-  pull->add_option("repository", pull_options->repository, "folder of skerry repo")->required();
+  pull->add_option("folder", pull_options->repository, "folder of skerry repo")->required();
+  pull->add_option("--repository", pull_options->name, "image, or director: its roots")
+      ->one_of({kImageRepository, kDirectorRepository})
+      ->show_default();
 }
 
 }  // namespace skerry::cli

@@ -26,6 +26,7 @@ struct InitOptions {
   std::vector<std::string> online_keys;
   std::int64_t root_threshold = 0;
   std::int64_t targets_threshold = 0;
+  bool director = false;
 };
 
 // By default all but one of the keys, at least one: 2 of 3, 1 of 2, 1 of 1.
@@ -36,7 +37,37 @@ std::int64_t threshold_of(std::int64_t asked, std::size_t keys) {
   return keys > 2 ? static_cast<std::int64_t>(keys) - 1 : 1;
 }
 
+// The director repository: offline keys sign its root, and the controller's director key the rest.
+Result<int> init_director(Invocation& invocation,
+                          const InitOptions& options,
+                          const tuf::RoleSetup& root,
+                          const tuf::RoleSetup& online) {
+  const auto repository = tuf::Repository::init(invocation.fs,
+                                                options.folder,
+                                                tuf::RootSetup{root, online, online, online},
+                                                {},
+                                                invocation.clock.wall_now());
+  if (!repository) {
+    return repository.error();
+  }
+  // Its lists are made by the controller, one for each device.
+  if (auto discarded = (*repository)->discard(tuf::Role::kTargets); !discarded) {
+    return discarded.error();
+  }
+  invocation.console.line(
+      fmt::format("{}: the director's root needs {} of {} signatures; sign it next",
+                  options.folder,
+                  root.threshold,
+                  root.keys.size()));
+  return kExitDone;
+}
+
 Result<int> run_init(Invocation& invocation, const InitOptions& options) {
+  if (options.director != options.targets_keys.empty()) {
+    return Error{Error::Code::kInvalidArgument,
+                 "give --targets-key for the image repository, or --director, whose lists the "
+                 "controller signs"};
+  }
   const auto root = load_public_keys(invocation.fs, options.root_keys);
   const auto targets = load_public_keys(invocation.fs, options.targets_keys);
   const auto online = load_public_keys(invocation.fs, options.online_keys);
@@ -47,6 +78,9 @@ Result<int> run_init(Invocation& invocation, const InitOptions& options) {
   }
   tuf::RootSetup setup;
   setup.root = {*root, threshold_of(options.root_threshold, root->size())};
+  if (options.director) {
+    return init_director(invocation, options, setup.root, {*online, 1});
+  }
   setup.targets = {*targets, threshold_of(options.targets_threshold, targets->size())};
   setup.snapshot = {*online, 1};
   setup.timestamp = {*online, 1};
@@ -252,11 +286,14 @@ void add_making(Command* repo, Invocation& invocation) {
   const auto options = add_action<InitOptions>(init, invocation, run_init);
   init->add_option("folder", options->folder, "")->required();
   init->add_option("--root-key", options->root_keys, "offline key (repeatable)")->required();
-  init->add_option("--targets-key", options->targets_keys, "offline key (repeatable)")->required();
+  init->add_option("--targets-key", options->targets_keys, "offline key (repeatable)");
   init->add_option("--online-key",
                    options->online_keys,
                    "for snapshot and timestamp: the controller's (skerry fleet info)")
       ->required();
+  init->add_flag("--director",
+                 options->director,
+                 "the director repository: the controller's director key signs all but the root");
   init->add_option(
       "--root-threshold", options->root_threshold, "default: all but one of three or more");
   init->add_option("--targets-threshold", options->targets_threshold, "");

@@ -82,7 +82,9 @@ const std::vector<Migration>& migrations() {
         R"(CREATE TABLE trust_metadata (
              tenant_id TEXT NOT NULL, repository TEXT NOT NULL, name TEXT NOT NULL,
              role TEXT NOT NULL, version BIGINT NOT NULL, content TEXT NOT NULL,
-             at_ms BIGINT NOT NULL, PRIMARY KEY (tenant_id, repository, name)))"}}};
+             at_ms BIGINT NOT NULL, PRIMARY KEY (tenant_id, repository, name)))"}},
+      {"director versions",
+       {"CREATE TABLE director_floors (device_id TEXT PRIMARY KEY, floor BIGINT NOT NULL)"}}};
   return kAll;
 }
 

@@ -154,6 +154,25 @@ Result<std::int64_t> Store::set_desired(const DesiredSlotRecord& slot, std::int6
   });
 }
 
+Result<std::int64_t> Store::director_floor(const std::string& device_id) {
+  return impl_->read("reading a director version", [&](soci::session& sql) -> Result<std::int64_t> {
+    long long floor = 0;
+    sql << "SELECT floor FROM director_floors WHERE device_id = :d", soci::use(device_id),
+        soci::into(floor);
+    return sql.got_data() ? std::int64_t{floor} : std::int64_t{0};
+  });
+}
+
+Result<void> Store::set_director_floor(const std::string& device_id, std::int64_t floor) {
+  return impl_->transact("setting a director version", [&](soci::session& sql) -> Result<void> {
+    const long long stored = floor;
+    sql << "DELETE FROM director_floors WHERE device_id = :d", soci::use(device_id);
+    sql << "INSERT INTO director_floors (device_id, floor) VALUES (:d, :f)", soci::use(device_id),
+        soci::use(stored);
+    return {};
+  });
+}
+
 Result<bool> Store::apply_report(const SlotReportRecord& report) {
   return impl_->transact("storing a report", [&](soci::session& sql) {
     return Result<bool>{write_report(sql, report)};

@@ -67,6 +67,23 @@ Result<DelegatedTargets> Client::load_delegated(const Delegations& by, const Del
   return verified;
 }
 
+Result<DelegatedTargets> Client::load_role(std::string_view name, std::string_view path) {
+  const Targets* top = targets();
+  if (top == nullptr) {
+    return Error{Error::Code::kFailedPrecondition, "refresh or load the metadata first"};
+  }
+  if (top->delegations) {
+    for (const DelegatedRole& role : top->delegations->roles) {
+      if (role.name == name && covers(role, path)) {
+        return load_delegated(*top->delegations, role);
+      }
+    }
+  }
+  return Error{Error::Code::kMetadataMismatch,
+               "the targets delegate no path like " + std::string{path} + " to a role '" +
+                   std::string{name} + "'"};
+}
+
 Result<FoundTarget> Client::lookup(std::string_view path) {
   const Targets* top = targets();
   if (top == nullptr) {

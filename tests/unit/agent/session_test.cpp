@@ -126,6 +126,33 @@ TEST(SyncSession, RefusesADesiredStateBeyondItsLimits) {
   EXPECT_FALSE(session.on_message(large));
 }
 
+TEST(SyncSession, SaysWhatItKnowsOfTheDirectorAndTakesItsFiles) {
+  Identity identity;
+  identity.director = {2, 77};
+  const pb::DeviceMessage greeting = Session{identity}.hello(1, {}, std::nullopt);
+  EXPECT_EQ(greeting.hello().director_root_version(), 2U);
+  EXPECT_EQ(greeting.hello().director_version(), 77U);
+  EXPECT_THAT(greeting.hello().capabilities(), testing::Contains("director"));
+  Session session = established();
+  pb::ControllerMessage message;
+  auto* file = message.mutable_desired()->add_director();
+  file->set_name("timestamp.json");
+  file->set_content("{}");
+  Result<Session::Effects> effects = session.on_message(message);
+  ASSERT_TRUE(effects) << effects.error().to_string();
+  EXPECT_TRUE(effects->desired);
+  EXPECT_EQ(effects->director.at("timestamp.json"), "{}");
+  EXPECT_TRUE(effects->offers.empty());
+  for (int i = 0; i < Session::kMaxFiles; ++i) {
+    message.mutable_desired()->add_director()->set_name(std::to_string(i));
+  }
+  EXPECT_EQ(session.on_message(message).error().code(), Error::Code::kInvalidArgument);
+  message.mutable_desired()->clear_director();
+  message.mutable_desired()->add_director()->set_content(
+      std::string(Session::kMaxFileBytes + 1, 'x'));
+  EXPECT_EQ(session.on_message(message).error().code(), Error::Code::kInvalidArgument);
+}
+
 TEST(SyncSession, SendsOneBatchAtATime) {
   Session session = established();
   pb::OutboxRecord body;

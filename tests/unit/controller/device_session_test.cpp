@@ -78,6 +78,29 @@ TEST_F(SessionTest, AHelloIsAnsweredAndRecorded) {
   EXPECT_EQ(device.protocol_version, 1);
 }
 
+TEST_F(SessionTest, BothHellosSayWhetherTheyKnowTheDirector) {
+  DeviceSession directing{*store_, clock_, Log{}, "gw-1", "default", true};
+  auto message = hello();
+  message.mutable_hello()->add_capabilities("director");
+  message.mutable_hello()->set_director_version(42);
+  message.mutable_hello()->set_director_root_version(3);
+  message.mutable_hello()->mutable_info()->set_machine("aarch64");
+  const auto outcome = directing.on_message(message);
+  ASSERT_TRUE(outcome);
+  const auto& offered = outcome->replies[0].hello().capabilities();
+  EXPECT_NE(std::find(offered.begin(), offered.end(), "director"), offered.end());
+  EXPECT_TRUE(directing.takes_director());
+  EXPECT_EQ(directing.director_version(), 42);
+  EXPECT_EQ(directing.director_root_version(), 3);
+  EXPECT_EQ(directing.directed().machine, "aarch64");
+  // An older agent, and a controller without a director.
+  const auto plain = session_->on_message(hello());
+  ASSERT_TRUE(plain);
+  const auto& none = plain->replies[0].hello().capabilities();
+  EXPECT_EQ(std::find(none.begin(), none.end(), "director"), none.end());
+  EXPECT_FALSE(session_->takes_director());
+}
+
 TEST_F(SessionTest, NothingComesBeforeTheHelloAndNoSecondOne) {
   pb::DeviceMessage heartbeat;
   heartbeat.mutable_heartbeat();

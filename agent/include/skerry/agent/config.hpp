@@ -93,6 +93,9 @@ struct AuditConfig {
 struct TrustConfig {
   // The image repository's first root, trusted at first start.
   std::string root_file;
+  // The director repository's first root, the same way; empty: as the controller gives it at
+  // enrolment.
+  std::string director_root_file;
 };
 
 struct ControllerConfig {

@@ -13,6 +13,7 @@
 #include "skerry/agent/activation.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/device_time.hpp"
+#include "skerry/agent/director_client.hpp"
 #include "skerry/agent/model_source.hpp"
 #include "skerry/registry/blob_store.hpp"
 #include "skerry/registry/catalogue.hpp"
@@ -52,9 +53,10 @@ class Installer {
   // kPermissionDenied if the role that does also lists paths of others.
   Result<security::tuf::FoundTarget> find_target(const std::string& path, ModelSource& source);
 
-  // Refreshes trust, finds and verifies the offered target, fetches its manifest, records it,
-  // chooses the variant, apart from those that `failed` for this offer or are known bad here.
-  // kUnavailable: ask again later; anything else is final; kQuarantined if what would fit is bad.
+  // Refreshes trust, finds and verifies the offered target, asks whether the director agrees,
+  // fetches the manifest, records it, chooses the variant, apart from those that `failed` for this
+  // offer or are known bad here. kUnavailable: ask again later; anything else is final;
+  // kQuarantined if what would fit is bad.
   Result<Preflight> preflight(const activation::Offer& offer,
                               const std::string& slot,
                               const std::vector<std::string>& failed,
@@ -78,6 +80,9 @@ class Installer {
   };
   Result<Golden> golden(const registry::VerifiedManifest& manifest, const std::string& variant);
 
+  // What the director of this device signed.
+  [[nodiscard]] DirectorClient& director() { return director_; }
+
   // Writes the time floor to the catalogue, where the next start finds it. Blocks.
   Result<void> persist_time_floor();
   [[nodiscard]] DeviceTime& time() { return time_; }
@@ -88,6 +93,10 @@ class Installer {
   [[nodiscard]] registry::Catalogue& catalogue() { return catalogue_; }
 
  private:
+  // Image and director name the same file, where this device has a director.
+  Result<void> check_directed(const activation::Offer& offer,
+                              const std::string& slot,
+                              const security::tuf::TargetFile& image);
   Result<std::string> fetch_manifest(ModelSource& source,
                                      const Digest& digest,
                                      std::uint64_t length,
@@ -101,6 +110,7 @@ class Installer {
   registry::BlobStore& store_;
   DeviceTime& time_;
   std::uint64_t memory_;
+  DirectorClient director_;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;

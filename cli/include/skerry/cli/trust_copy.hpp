@@ -26,6 +26,12 @@ Result<void> adopt_published(FileSystem& fs,
                              const NamedFiles& published,
                              WallTime now);
 
+// The same for the director repository, of which operators keep the roots alone.
+Result<void> adopt_roots(FileSystem& fs,
+                         const std::filesystem::path& folder,
+                         const NamedFiles& published,
+                         WallTime now);
+
 // The staged root, targets and delegated roles whose thresholds are met, as the controller's
 // Publish wants them. kThresholdNotMet names the role and how many signatures it has;
 // kFailedPrecondition if nothing is staged.

@@ -35,10 +35,11 @@ struct IdentityConfig {
   std::string trust_domain = "skerry.local";
   std::string tenant = "default";
   std::string site = "default";
-  // Key URIs. Empty: file:<state>/keys/{ca,server,online,audit}.pem.
+  // Key URIs. Empty: file:<state>/keys/{ca,server,online,director,audit}.pem.
   std::string ca_key;
   std::string server_key;
   std::string online_key;
+  std::string director_key;
   std::string audit_key;
   std::chrono::milliseconds device_certificate{std::chrono::hours{400 * 24}};
 };

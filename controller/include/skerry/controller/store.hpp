@@ -59,6 +59,10 @@ class Store {
       const std::vector<std::string>& device_ids);
   // Sets the slot with the next generation (above `at_least` too); returns it.
   Result<std::int64_t> set_desired(const DesiredSlotRecord& slot, std::int64_t at_least = 0);
+  // What is added to the sum of a device's generations in its director versions; 0 if nothing was
+  // set.
+  Result<std::int64_t> director_floor(const std::string& device_id);
+  Result<void> set_director_floor(const std::string& device_id, std::int64_t floor);
   // Keeps the newest report of the slot and, if it belongs to a rollout's offer, the device's
   // status in it. False: older than what is stored.
   Result<bool> apply_report(const SlotReportRecord& report);

@@ -88,6 +88,11 @@ class Client {
   // options; else what ended the search: a role on the way that could not be fetched or verified.
   Result<FoundTarget> lookup(std::string_view path);
 
+  // The metadata of a role that the top-level targets delegate to, verified as `lookup` does it,
+  // after `refresh` or `load`. kMetadataMismatch unless that delegation covers `path`, an example
+  // of what the role is for.
+  Result<DelegatedTargets> load_role(std::string_view name, std::string_view path);
+
   // Of the top-level role alone, after `refresh` or `load`. Null if there is none by that path.
   [[nodiscard]] const TargetFile* find_target(std::string_view path) const;
   [[nodiscard]] const Targets* targets() const;
