@@ -92,7 +92,7 @@ double catalogue_part(const std::filesystem::path& folder, std::uint64_t models)
   const VariantPolicy policy;
   const VariantContext context;
   std::printf("%llu models\n", static_cast<unsigned long long>(models));
-  report("list all", 50, [&](int) {
+  const double all = report("list all", 50, [&](int) {
     if (must(catalogue->list_models(models)).size() != models) {
       std::exit(1);
     }
@@ -108,7 +108,7 @@ double catalogue_part(const std::filesystem::path& folder, std::uint64_t models)
     const auto choice = choose_variant(found.manifest, device, policy, context);
     (void)must(require_variant(found.manifest, choice));
   });
-  return page + pick;
+  return std::max(all, page) + pick;
 }
 
 double verification_part(const std::filesystem::path& folder, std::size_t megabytes) {
@@ -156,7 +156,7 @@ int main(int argc, char** argv) {
   const double listed = catalogue_part(pattern, number(2, 10'000));
   const double held = verification_part(pattern, number(3, 256));
   std::filesystem::remove_all(pattern);
-  std::printf("goal: page and pick at most 5 ms: %s; re-verification at most 1 ms: %s\n",
+  std::printf("goal: list all and pick at most 5 ms: %s; re-verification at most 1 ms: %s\n",
               listed <= 5 ? "met" : "MISSED",
               held <= 1 ? "met" : "MISSED");
   return listed <= 5 && held <= 1 ? 0 : 1;

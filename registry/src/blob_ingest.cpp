@@ -4,6 +4,7 @@
 #include "skerry/registry/blob_store.hpp"
 
 #include "blob_store_impl.hpp"
+#include "chunk_inbox.hpp"
 #include "chunk_map.hpp"
 #include "file_hash.hpp"
 
@@ -13,7 +14,11 @@ namespace {
 class StagedIngest final : public BlobIngest {
  public:
   StagedIngest(BlobStore::Impl& store, const Digest& digest, const ChunkIndex& index)
-      : store_(store), digest_(digest), index_(index), present_(index.count(), 0) {}
+      : store_(store),
+        digest_(digest),
+        index_(index),
+        inbox_(store.fs, store.inbox_of(digest), index.chunk_size()),
+        present_(index.count(), 0) {}
 
   ~StagedIngest() override {
     if (opened_) {
@@ -95,16 +100,20 @@ class StagedIngest final : public BlobIngest {
     return results;
   }
 
+  std::size_t shelter(ByteView bytes) override { return inbox_.put(bytes); }
+  void release(std::size_t place) override { inbox_.release(place); }
+
   Result<void> finish() override {
     if (const auto runs = missing(); !runs.empty()) {
       return Error{Error::Code::kFailedPrecondition,
                    "blob " + digest_.to_string() + " still lacks chunk " +
                        std::to_string(runs.front().first)};
     }
-    if (auto ok = store_.commit(store_.part_of(digest_), *part_, digest_, check_by(index_)); !ok) {
+    if (auto ok = store_.commit(store_.part_of(digest_), part_, digest_, check_by(index_)); !ok) {
       return ok;
     }
-    // The blob is there. A map that stays behind is swept by the next recovery.
+    // The blob is there. What stays behind is swept by the next recovery.
+    (void)store_.remove_if_there(store_.inbox_of(digest_));
     (void)store_.remove_if_there(store_.map_of(digest_));
     return {};
   }
@@ -124,8 +133,10 @@ class StagedIngest final : public BlobIngest {
   }
 
   Result<void> remove_staged() {
-    if (auto ok = store_.remove_if_there(store_.map_of(digest_)); !ok) {
-      return ok;
+    for (const auto& path : {store_.inbox_of(digest_), store_.map_of(digest_)}) {
+      if (auto ok = store_.remove_if_there(path); !ok) {
+        return ok;
+      }
     }
     return store_.remove_if_there(store_.part_of(digest_));
   }
@@ -200,6 +211,23 @@ class StagedIngest final : public BlobIngest {
     if (!checked) {
       return checked.error();
     }
+    // What had arrived when the process died, and was still to be checked.
+    std::vector<std::uint64_t> absent;
+    for (std::uint64_t chunk = 0; chunk < index_.count(); ++chunk) {
+      if (present_[chunk] == 0) {
+        absent.push_back(chunk);
+      }
+    }
+    auto taken = empty_inbox(store_.fs,
+                             store_.inbox_of(digest_),
+                             index_,
+                             absent,
+                             [this](std::uint64_t chunk, ByteView bytes) {
+                               return keep({chunk, bytes});
+                             });
+    if (!taken) {
+      return taken.error();
+    }
     return true;
   }
 
@@ -216,6 +244,7 @@ class StagedIngest final : public BlobIngest {
   const ChunkIndex index_;
   std::unique_ptr<File> part_;
   std::unique_ptr<ChunkMap> map_;
+  ChunkInbox inbox_;
   bool opened_ = false;
 
   mutable std::mutex mutex_;

@@ -120,7 +120,8 @@ Result<void> BlobStore::Impl::recover_staging() {
     bool resumable = false;
     if (digest && all.count(stem + std::string{kPartSuffix}) != 0 &&
         all.count(stem + std::string{kMapSuffix}) != 0 &&
-        (name.ends_with(kPartSuffix) || name.ends_with(kMapSuffix))) {
+        (name.ends_with(kPartSuffix) || name.ends_with(kMapSuffix) ||
+         name.ends_with(kInboxSuffix))) {
       const auto present = is_present(*digest);
       if (!present) {
         return present.error();

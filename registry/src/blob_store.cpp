@@ -150,7 +150,7 @@ Result<Digest> BlobStore::put(ByteView content) {
   }
   auto stored = (*file)->write_at(0, content);
   if (stored) {
-    stored = impl_->commit(path, **file, digest, std::nullopt);
+    stored = impl_->commit(path, *file, digest, std::nullopt);
   }
   if (!stored) {
     // The first error counts; recovery sweeps what stays behind.
@@ -221,8 +221,10 @@ Result<void> BlobStore::discard_staged(const Digest& digest) {
                    "blob " + digest.to_string() + " is being fetched"};
     }
   }
-  if (auto ok = impl_->remove_if_there(impl_->map_of(digest)); !ok) {
-    return ok;
+  for (const auto& path : {impl_->inbox_of(digest), impl_->map_of(digest)}) {
+    if (auto ok = impl_->remove_if_there(path); !ok) {
+      return ok;
+    }
   }
   if (auto ok = impl_->remove_if_there(impl_->part_of(digest)); !ok) {
     return ok;

@@ -30,6 +30,10 @@ std::filesystem::path BlobStore::Impl::map_of(const Digest& digest) const {
   return staging() / (digest.hex() + std::string{kMapSuffix});
 }
 
+std::filesystem::path BlobStore::Impl::inbox_of(const Digest& digest) const {
+  return staging() / (digest.hex() + std::string{kInboxSuffix});
+}
+
 std::filesystem::path BlobStore::Impl::temporary_path() {
   const std::lock_guard lock{mutex};
   return staging() / (std::to_string(++next_temporary) + std::string{kTemporarySuffix});
@@ -129,7 +133,8 @@ Result<bool> BlobStore::Impl::has_right_bytes(const Digest& digest) {
 
 Result<void> BlobStore::Impl::record(const Digest& digest,
                                      const FileStatus& status,
-                                     const std::optional<Digest>& chunks) {
+                                     const std::optional<Digest>& chunks,
+                                     const std::optional<Digest>& measured) {
   BlobRecord row;
   row.digest = digest;
   row.size = status.size;
@@ -138,21 +143,23 @@ Result<void> BlobStore::Impl::record(const Digest& digest,
   row.inode = status.inode;
   row.ctime_ns = status.ctime_ns;
   row.chunks = chunks;
+  row.verity = measured;
   return records.put_blob(row);
 }
 
 Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
-                                     File& file,
+                                     std::unique_ptr<File>& file,
                                      const Digest& digest,
                                      const std::optional<Digest>& chunks) {
   const auto target = path_of(digest);
   const auto folder = target.parent_path();
-  if (auto ok = file.sync(); !ok) {
+  if (auto ok = file->sync(); !ok) {
     return ok;
   }
-  if (auto ok = file.set_mode(kBlobMode); !ok) {
+  if (auto ok = file->set_mode(kBlobMode); !ok) {
     return ok;
   }
+  file.reset();  // fs-verity wants no writer
   if (!fs.exists(folder)) {
     if (auto ok = fs.create_directories(folder, kFolderMode); !ok) {
       return ok;
@@ -188,12 +195,20 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
   if (auto ok = fs.sync_directory(staging()); !ok) {
     return ok;
   }
-  const auto status = fs.status(target);
+  // On by the time of the record, or not at all: the change time moves with it.
+  if (auto enabled = verity.enable(fs, target); !enabled) {
+    return enabled.error();
+  }
+  const auto stored = fs.open(target, OpenMode::kRead);
+  if (!stored) {
+    return stored.error();
+  }
+  const auto status = (*stored)->status();
   if (!status) {
     return status.error();
   }
   // A file that was there already was hashed as a whole, which is more than the index says.
-  return record(digest, *status, was_there ? std::nullopt : chunks);
+  return record(digest, *status, was_there ? std::nullopt : chunks, verity.measure(**stored));
 }
 
 Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
@@ -231,10 +246,17 @@ Result<bool> BlobStore::Impl::settle(const Digest& digest,
   }
   // Bound to what the descriptor showed before the hash: a change meanwhile makes the next open
   // hash again.
-  if (auto ok = record(digest, *status, std::nullopt); !ok) {
+  if (auto ok = record(digest, *status, std::nullopt, verity.measure(file)); !ok) {
     return ok.error();
   }
   return true;
+}
+
+bool BlobStore::Impl::is_unchanged(const BlobRecord& row,
+                                   const File& file,
+                                   const FileStatus& status) {
+  return row.verity ? status.size == row.size && verity.measure(file) == row.verity
+                    : row.same_file(status);
 }
 
 Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
@@ -265,7 +287,7 @@ Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
   }
   OpenBlob blob{digest, status->size, std::move(*file), false};
   const bool enough = wanted == nullptr ? !(*row)->chunks : (*row)->checked_for(wanted->chunks);
-  if (!force_hash && enough && (*row)->same_file(*status)) {
+  if (!force_hash && enough && is_unchanged(**row, *blob.file, *status)) {
     return blob;
   }
   const auto right = settle(digest, *blob.file, before_read);

@@ -23,6 +23,7 @@ struct BlobStore::Impl {
   const Clock& clock;
   std::filesystem::path root;
   BlobStoreOptions options;
+  FileVerity& verity;
   std::unique_ptr<File> lock_file;
   RecoveryReport recovery;
 
@@ -39,7 +40,8 @@ struct BlobStore::Impl {
         records(blob_records),
         clock(wall),
         root(std::move(folder)),
-        options(store_options) {}
+        options(store_options),
+        verity(store_options.verity != nullptr ? *store_options.verity : system_verity()) {}
 
   [[nodiscard]] std::filesystem::path blobs() const { return root / "blobs" / "sha256"; }
   [[nodiscard]] std::filesystem::path staging() const { return root / "staging"; }
@@ -47,6 +49,7 @@ struct BlobStore::Impl {
   [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const;
   [[nodiscard]] std::filesystem::path part_of(const Digest& digest) const;
   [[nodiscard]] std::filesystem::path map_of(const Digest& digest) const;
+  [[nodiscard]] std::filesystem::path inbox_of(const Digest& digest) const;
   std::filesystem::path temporary_path();
 
   Result<void> prepare();
@@ -57,16 +60,21 @@ struct BlobStore::Impl {
   // kNoSpace unless `size` bytes fit beside the reserve.
   Result<void> check_space(std::uint64_t size);
   // The last steps of every ingest, for a staged file whose bytes were checked: sync, mode, rename,
-  // sync of both folders, record. `chunks` is the index they were checked against; nothing: the
-  // whole digest was.
+  // fs-verity, sync of both folders, record. `chunks` is the index they were checked against;
+  // nothing: the whole digest was. `file` is closed.
   Result<void> commit(const std::filesystem::path& staged,
-                      File& file,
+                      std::unique_ptr<File>& file,
                       const Digest& digest,
                       const std::optional<Digest>& chunks);
+  // True if the open file is the very one that `row` was recorded of.
+  [[nodiscard]] bool is_unchanged(const BlobRecord& row,
+                                  const File& file,
+                                  const FileStatus& status);
   // Records the file at its final place as verified now.
   Result<void> record(const Digest& digest,
                       const FileStatus& status,
-                      const std::optional<Digest>& chunks);
+                      const std::optional<Digest>& chunks,
+                      const std::optional<Digest>& verity = std::nullopt);
   // Moves `path` to quarantine/<name>, replacing an older one of that name.
   Result<void> move_to_quarantine(const std::filesystem::path& path, const std::string& name);
   // The file at `path_of(digest)` hashed: true if it is what its name says.
@@ -96,9 +104,10 @@ inline std::optional<Digest> check_by(const ChunkIndex& index) {
   return index.count() == 1 ? std::nullopt : std::optional{index.digest()};
 }
 
-// "<hex>.part" and "<hex>.map" in staging/.
+// "<hex>.part", "<hex>.map" and "<hex>.inbox" in staging/.
 inline constexpr std::string_view kPartSuffix = ".part";
 inline constexpr std::string_view kMapSuffix = ".map";
+inline constexpr std::string_view kInboxSuffix = ".inbox";
 inline constexpr std::string_view kTemporarySuffix = ".tmp";
 
 // blob_ingest.cpp. The caller has entered `digest` into `open_ingests`; the ingest takes it out.

@@ -7,13 +7,21 @@ namespace skerry::registry {
 namespace {
 
 constexpr std::string_view kBlobColumns =
-    "SELECT digest, size, state, verified_at, device, inode, ctime_ns, chunks FROM blob";
+    "SELECT digest, size, state, verified_at, device, inode, ctime_ns, chunks, verity FROM blob";
 constexpr std::string_view kManifestColumns =
     "SELECT digest, bytes, target_path, repository, targets_version, verified_at, not_after, "
     "tenant "
     "FROM manifest";
 
 void bind_nothing(sqlite::Statement&) {}
+
+void bind_digest(sqlite::Statement& statement, int index, const std::optional<Digest>& digest) {
+  if (digest) {
+    statement.bind_blob(index, digest->bytes());
+  } else {
+    statement.bind_null(index);
+  }
+}
 
 Result<BlobRecord> read_blob(sqlite::Statement& row) {
   BlobRecord record;
@@ -26,6 +34,9 @@ Result<BlobRecord> read_blob(sqlite::Statement& row) {
   record.ctime_ns = row.column_int(6);
   if (!row.column_is_null(7)) {
     record.chunks = digest_from_row(row, 7);
+  }
+  if (!row.column_is_null(8)) {
+    record.verity = digest_from_row(row, 8);
   }
   return record;
 }
@@ -170,7 +181,7 @@ Result<void> Catalogue::put_blob(const BlobRecord& record) {
   return transact<void>(*impl_, [&](sqlite::Database& database) {
     return execute(database,
                    "INSERT OR REPLACE INTO blob (digest, size, state, verified_at, device, inode, "
-                   "ctime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   "ctime_ns, chunks, verity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                    [&](sqlite::Statement& statement) {
                      statement.bind_blob(1, record.digest.bytes())
                          .bind(2, as_row(record.size))
@@ -179,11 +190,8 @@ Result<void> Catalogue::put_blob(const BlobRecord& record) {
                          .bind(5, as_row(record.device))
                          .bind(6, as_row(record.inode))
                          .bind(7, record.ctime_ns);
-                     if (record.chunks) {
-                       statement.bind_blob(8, record.chunks->bytes());
-                     } else {
-                       statement.bind_null(8);
-                     }
+                     bind_digest(statement, 8, record.chunks);
+                     bind_digest(statement, 9, record.verity);
                    });
   });
 }

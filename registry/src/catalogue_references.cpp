@@ -34,6 +34,18 @@ SELECT 1 FROM manifest_blob f WHERE f.blob = ?1 AND (
 
 }  // namespace
 
+Result<bool> Catalogue::names_blob(const Digest& blob) {
+  const std::lock_guard lock{impl_->mutex};
+  const auto found =
+      find_integer(*impl_->database,
+                   "SELECT 1 FROM manifest_blob WHERE blob = ? LIMIT 1",
+                   [&](sqlite::Statement& statement) { statement.bind_blob(1, blob.bytes()); });
+  if (!found) {
+    return found.error();
+  }
+  return found->has_value();
+}
+
 Result<std::vector<BlobReference>> Catalogue::references() {
   return collect<BlobReference>(
       *impl_,

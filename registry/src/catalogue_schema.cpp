@@ -6,7 +6,7 @@ namespace skerry::registry {
 namespace {
 
 // Never edit a migration that was released: append another.
-constexpr std::array<sqlite::Migration, 3> kMigrations{{{"first schema", R"sql(
+constexpr std::array<sqlite::Migration, 4> kMigrations{{{"first schema", R"sql(
 CREATE TABLE blob (
   digest BLOB PRIMARY KEY,
   size INTEGER NOT NULL,
@@ -144,6 +144,10 @@ ALTER TABLE blob ADD COLUMN chunks BLOB;
 -- Holds everything a list shows, so that no manifest is read for it.
 CREATE INDEX manifest_by_model
   ON manifest (team, name, -release_counter, version, digest, release_counter);
+)sql"},
+                                                        {"fs-verity", R"sql(
+-- The kernel's measure of the blob's file; NULL: it has none.
+ALTER TABLE blob ADD COLUMN verity BLOB;
 )sql"}}};
 
 }  // namespace

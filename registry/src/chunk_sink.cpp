@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <utility>
 
 #include "buffer_worker.hpp"
 
@@ -18,18 +20,20 @@ struct ChunkSink::Impl {
   mutable std::mutex mutex;
   std::vector<std::uint64_t> rejected;
   std::optional<Error> first_rejection;
+  // Where the ingest keeps a copy of each chunk that is queued or being checked.
+  std::map<std::uint64_t, std::size_t> sheltered;
   std::uint64_t position = 0;
   std::shared_ptr<Buffer> partial;  // of the chunk that holds `position`
   BufferPool pool;
   BufferWorker worker;  // last: its threads use the above
 
-  Impl(BlobIngest& target, std::size_t queue_chunks)
+  Impl(BlobIngest& target, std::size_t queue_chunks, unsigned threads)
       : ingest(target),
         pool(std::min<std::uint64_t>(target.index().chunk_size(), target.index().size())),
         worker(
             std::max<std::size_t>(queue_chunks, 1),
             [this](auto items) { return store(items); },
-            hashing_threads()) {}
+            threads == 0 ? hashing_threads() : threads) {}
 
   Result<void> store(std::span<const BufferWorker::Item> items) {
     std::vector<ChunkIndex::Piece> pieces;
@@ -37,6 +41,9 @@ struct ChunkSink::Impl {
       pieces.push_back({item.position, item.buffer->view()});
     }
     const auto results = ingest.write_chunks(pieces);
+    for (const auto& piece : pieces) {
+      leave(piece.chunk);
+    }
     for (std::size_t i = 0; i < results.size(); ++i) {
       if (results[i]) {
         continue;
@@ -54,6 +61,25 @@ struct ChunkSink::Impl {
       }
     }
     return {};
+  }
+
+  Result<void> queue(std::uint64_t chunk) {
+    const auto place = ingest.shelter(partial->view());
+    {
+      const std::lock_guard lock{mutex};
+      const auto [at, added] = sheltered.emplace(chunk, place);
+      if (!added) {
+        ingest.release(std::exchange(at->second, place));
+      }
+    }
+    return worker.push(chunk, std::move(partial));
+  }
+
+  void leave(std::uint64_t chunk) {
+    const std::lock_guard lock{mutex};
+    if (const auto place = sheltered.extract(chunk); !place.empty()) {
+      ingest.release(place.mapped());
+    }
   }
 
   [[nodiscard]] std::uint64_t chunk_size() const { return ingest.index().chunk_size(); }
@@ -76,8 +102,8 @@ struct ChunkSink::Impl {
   }
 };
 
-ChunkSink::ChunkSink(BlobIngest& ingest, std::size_t queue_chunks)
-    : impl_(std::make_unique<Impl>(ingest, queue_chunks)) {}
+ChunkSink::ChunkSink(BlobIngest& ingest, std::size_t queue_chunks, unsigned threads)
+    : impl_(std::make_unique<Impl>(ingest, queue_chunks, threads)) {}
 
 ChunkSink::~ChunkSink() = default;
 
@@ -104,7 +130,7 @@ Result<void> ChunkSink::write(ByteView bytes) {
     bytes = bytes.subspan(impl_->take(bytes));
     if (impl_->chunk_complete()) {
       const auto chunk = (impl_->position - 1) / impl_->chunk_size();
-      if (auto ok = impl_->worker.push(chunk, std::move(impl_->partial)); !ok) {
+      if (auto ok = impl_->queue(chunk); !ok) {
         return ok;
       }
     }
@@ -146,6 +172,10 @@ void ChunkSink::reset() {
   impl_->partial.reset();
   impl_->position = 0;
   const std::lock_guard lock{impl_->mutex};
+  for (const auto& [chunk, place] : impl_->sheltered) {
+    impl_->ingest.release(place);
+  }
+  impl_->sheltered.clear();
   impl_->rejected.clear();
   impl_->first_rejection.reset();
 }

@@ -89,7 +89,7 @@ Result<BlobStore::IngestedFile> BlobStore::ingest_file(const std::filesystem::pa
       return present.error();
     }
     return *present ? impl_->fs.remove(copy->path)
-                    : impl_->commit(copy->path, *copy->staged, hashed->digest, std::nullopt);
+                    : impl_->commit(copy->path, copy->staged, hashed->digest, std::nullopt);
   }();
   if (!stored) {
     (void)impl_->remove_if_there(copy->path);
@@ -132,7 +132,7 @@ Result<void> BlobStore::ingest_file(const std::filesystem::path& source,
     if (auto kept = put(index.serialise()); !kept) {
       return kept.error();
     }
-    return impl_->commit(copy->path, *copy->staged, digest, check_by(index));
+    return impl_->commit(copy->path, copy->staged, digest, check_by(index));
   }();
   if (!stored) {
     (void)impl_->remove_if_there(copy->path);

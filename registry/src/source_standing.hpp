@@ -31,7 +31,8 @@ class SourceStanding {
   void fail(std::size_t source, const Error& error) {
     auto& answer = answers_[source];
     ++answer.failures;
-    answer.gone = error.code() == Error::Code::kNotFound;
+    answer.gone =
+        error.code() == Error::Code::kNotFound || error.code() == Error::Code::kResourceExhausted;
     answer.error = error;
     current_ = (source + 1) % answers_.size();
     // "Not found" says least: it stands only if every answer was that.

@@ -1,6 +1,7 @@
 #include "skerry/registry/blob_store.hpp"
 
 #include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -354,6 +355,61 @@ TEST_F(BlobStoreTest, QuarantineTakesABlobOutOfUse) {
   ASSERT_TRUE(store_->quarantine(digest));
   EXPECT_FALSE(*store_->contains(digest));
   EXPECT_EQ(store_->quarantine(digest).error().code(), Error::Code::kNotFound);
+}
+
+// A kernel with fs-verity: what was enabled is measured until the file is another one.
+class FakeVerity final : public FileVerity {
+ public:
+  Result<bool> enable(FileSystem& fs, const std::filesystem::path& path) override {
+    enabled_.insert(fs.status(path)->inode);
+    return true;
+  }
+  std::optional<Digest> measure(const File& file) override {
+    const auto inode = file.status()->inode;
+    return enabled_.count(inode) == 0 ? std::nullopt
+                                      : std::optional{Digest::of(std::to_string(inode))};
+  }
+
+ private:
+  std::set<std::uint64_t> enabled_;
+};
+
+TEST_F(BlobStoreTest, VerityTakesThePlaceOfTheChangeTime) {
+  FakeVerity verity;
+  store_.reset();
+  BlobStoreOptions options;
+  options.verity = &verity;
+  store_ = std::move(*BlobStore::open(fs_, *catalogue_, clock_, dir_.path(), options));
+  const auto digest = *store_->put(as_bytes("hello"));
+  EXPECT_TRUE((*catalogue_->find_blob(digest))->verity);
+  // The change time moves, as when a backup is restored: the kernel vouches for the bytes.
+  const auto path = store_->path_of(digest);
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  const auto opened = store_->open_verified(digest);
+  ASSERT_TRUE(opened) << opened.error().message();
+  EXPECT_FALSE(opened->rehashed);
+  // Another file in its place has another measure, or none.
+  std::filesystem::remove(path);
+  std::ofstream{path, std::ios::binary} << "jello";
+  EXPECT_EQ(store_->open_verified(digest).error().code(), Error::Code::kDigestMismatch);
+}
+
+TEST_F(BlobStoreTest, TheKernelsVerityIsUsedWhereItIs) {
+  const auto digest = *store_->put(as_bytes("hello"));
+  const auto row = **catalogue_->find_blob(digest);
+  const auto enabled = system_verity().enable(fs_, store_->path_of(digest));
+  ASSERT_TRUE(enabled) << enabled.error().message();
+  if (!*enabled) {
+    EXPECT_FALSE(row.verity);
+    GTEST_SKIP() << "this kernel or file system has no fs-verity";
+  }
+  ASSERT_TRUE(row.verity);
+  // Root itself cannot write to it.
+  std::filesystem::permissions(store_->path_of(digest), std::filesystem::perms::owner_all);
+  EXPECT_FALSE(fs_.open(store_->path_of(digest), OpenMode::kReadWrite, 0));
+  const auto opened = store_->open_verified(digest);
+  ASSERT_TRUE(opened) << opened.error().message();
+  EXPECT_FALSE(opened->rehashed);
 }
 
 }  // namespace

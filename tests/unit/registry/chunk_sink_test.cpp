@@ -95,5 +95,44 @@ TEST_F(ChunkSinkTest, RefusesMoreThanTheBlobHas) {
   EXPECT_EQ(sink.seek(7 * kChunk).error().code(), Error::Code::kInvalidArgument);
 }
 
+// What a process leaves behind that dies with chunks in its queue: they were sheltered, no more.
+TEST_F(ChunkSinkTest, ChunksThatWaitedWhenTheProcessDiedAreTakenAtResume) {
+  ASSERT_TRUE(ingest_->write_chunk(0, file_.chunk(0)));
+  ingest_->shelter(file_.chunk(6));  // the short last one, where a longer one was before
+  const auto reused = ingest_->shelter(file_.chunk(3));
+  ingest_->release(reused);
+  ingest_->shelter(file_.chunk(4));
+  ingest_->shelter(Bytes(kChunk, 7));  // wrong bytes
+  ingest_.reset();
+  ingest_ = std::move(*store_->begin(file_.digest(), file_.index));
+  EXPECT_EQ(ingest_->missing(), (std::vector<ChunkRun>{{1, 3}, {5, 1}}));
+  for (const std::uint64_t chunk : {1U, 2U, 3U, 5U}) {
+    ASSERT_TRUE(ingest_->write_chunk(chunk, file_.chunk(chunk)));
+  }
+  ASSERT_TRUE(ingest_->finish());
+  EXPECT_TRUE(store_->reverify(file_.digest()));
+  EXPECT_TRUE(fs_.list(dir_ / "staging")->empty());
+}
+
+TEST_F(ChunkSinkTest, AStreamLeavesNoPlaceOccupied) {
+  {
+    ChunkSink sink{*ingest_, 1};
+    ASSERT_TRUE(sink.seek(0));
+    ASSERT_TRUE(sink.write(file_.bytes));
+    ASSERT_TRUE(sink.flush());
+  }
+  // Every place is free again: the first one is given out next.
+  EXPECT_EQ(ingest_->shelter(file_.chunk(1)), 0U);
+}
+
+TEST_F(ChunkSinkTest, AnIngestWithoutRoomToShelterGoesOn) {
+  std::filesystem::create_directories(dir_ / "staging" / (file_.digest().hex() + ".inbox"));
+  ChunkSink sink{*ingest_};
+  ASSERT_TRUE(sink.seek(0));
+  ASSERT_TRUE(sink.write(file_.bytes));
+  ASSERT_TRUE(sink.flush());
+  EXPECT_TRUE(ingest_->missing().empty());
+}
+
 }  // namespace
 }  // namespace skerry::registry

@@ -317,7 +317,8 @@ void check_sound(Machine& machine) {
   const auto staged = machine.fs->list(machine.dir / "store" / "staging");
   ASSERT_TRUE(staged);
   for (const auto& name : *staged) {
-    EXPECT_TRUE(name.ends_with(".part") || name.ends_with(".map")) << name;
+    EXPECT_TRUE(name.ends_with(".part") || name.ends_with(".map") || name.ends_with(".inbox"))
+        << name;
   }
 }
 

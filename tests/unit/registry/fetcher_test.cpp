@@ -1,5 +1,7 @@
 #include "skerry/registry/fetcher.hpp"
 
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "skerry/registry/catalogue.hpp"
@@ -250,6 +252,124 @@ TEST(TokenBucket, LetsABurstPassAndThenTheRate) {
   EXPECT_EQ(bucket.take(500, seconds{1000}).count(), 0);
   EXPECT_GT(bucket.take(500, seconds{1000}).count(), 0);
   EXPECT_EQ((TokenBucket{0, 0, seconds{1}}.take(1U << 30U, seconds{1}).count()), 0);
+}
+
+class ParallelFetchTest : public FetcherTest {
+ protected:
+  ParallelFetchTest() { options_.parallel = true; }
+
+  // Threads wait for each other here: time passes by itself.
+  Result<FetchProgress> fetch_all(std::vector<BlobSource*> sources, const SampleFile& file) {
+    const SystemClock clock;
+    options_.retry_wait = std::chrono::milliseconds{1};
+    Fetcher fetcher{*store_,
+                    std::move(sources),
+                    clock,
+                    [](std::chrono::nanoseconds) { std::this_thread::yield(); },
+                    Log{},
+                    options_};
+    const std::vector<WantedBlob> wanted{WantedBlob::from(file.entry)};
+    return fetcher.fetch(wanted, cancel_);
+  }
+
+  SampleFile many_ = make_file(FileRole::kWeights, "m", 40 * kChunk + 9, 3);
+};
+
+TEST_F(ParallelFetchTest, EverySourceBringsItsPartAndNoByteComesTwice) {
+  MemorySource a{"a"};
+  MemorySource b{"b"};
+  MemorySource c{"c"};
+  for (auto* source : {&a, &b, &c}) {
+    source->add(many_);
+  }
+  const auto done = fetch_all({&a, &b, &c}, many_);
+  ASSERT_TRUE(done) << done.error().message();
+  expect_stored(many_);
+  EXPECT_EQ(done->done_bytes, many_.bytes.size());
+  std::uint64_t credited = 0;
+  for (const auto& [name, bytes] : done->by_source) {
+    credited += bytes;
+  }
+  EXPECT_EQ(credited, many_.bytes.size());
+}
+
+TEST_F(ParallelFetchTest, AWrongChunkCostsThatChunkAndTheSourceIsNamed) {
+  MemorySource good{"good"};
+  MemorySource bad{"bad"};
+  good.add(many_);
+  bad.add(many_);
+  for (std::uint64_t chunk = 0; chunk < many_.index.count(); ++chunk) {
+    bad.corrupt(many_.digest(), chunk * kChunk + 1);
+  }
+  const auto done = fetch_all({&bad, &good}, many_);
+  ASSERT_TRUE(done) << done.error().message();
+  expect_stored(many_);
+  EXPECT_EQ(done->by_source.count("bad"), 0U);
+  EXPECT_LE(done->rejected_bytes, 4 * kChunk);
+}
+
+TEST_F(ParallelFetchTest, ABrokenSourceIsReplacedAndAllBrokenAreNamed) {
+  MemorySource broken{"broken"};
+  MemorySource good{"good"};
+  broken.add(many_);
+  broken.cut_after(kChunk + 7, 1000);
+  good.add(many_);
+  const auto done = fetch_all({&broken, &good}, many_);
+  ASSERT_TRUE(done) << done.error().message();
+  expect_stored(many_);
+  MemorySource empty{"empty"};
+  MemorySource dead{"dead"};
+  const auto other = make_file(FileRole::kWeights, "o", 9 * kChunk, 4);
+  empty.add(other.index.serialise());
+  dead.add(other);
+  dead.cut_after(0, 1000);
+  ASSERT_TRUE(store_->put(other.index.serialise()));
+  const auto failed = fetch_all({&empty, &dead}, other);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code(), Error::Code::kUnavailable);
+  EXPECT_NE(failed.error().message().find("empty: has no such blob"), std::string::npos);
+  EXPECT_NE(failed.error().message().find("dead: the connection broke"), std::string::npos);
+}
+
+TEST_F(ParallelFetchTest, AFailureOfTheStoreIsNoFaultOfASource) {
+  MemorySource a{"a"};
+  MemorySource b{"b"};
+  a.add(many_);
+  b.add(many_);
+  ASSERT_TRUE(store_->put(many_.index.serialise()));
+  // A folder stands where the blob belongs.
+  std::filesystem::create_directories(store_->path_of(many_.digest()));
+  const auto failed = fetch_all({&a, &b}, many_);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message().find("could not be fetched"), std::string::npos);
+}
+
+// The budget is for the link: what the site has is free.
+class UsedUp final : public LinkBudget {
+ public:
+  Result<void> spend(std::uint64_t) override {
+    return Error{Error::Code::kResourceExhausted, "the byte budget of today is used"};
+  }
+};
+
+TEST_F(ParallelFetchTest, WithoutBudgetOnlyTheSiteServes) {
+  UsedUp none;
+  options_.budget = &none;
+  MemorySource controller{"controller"};
+  controller.add(many_);
+  const auto failed = fetch_all({&controller}, many_);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code(), Error::Code::kResourceExhausted);
+  EXPECT_EQ(controller.requests().size(), 1U) << "asked again in vain";
+  test::TempDir other;
+  auto catalogue = std::move(*Catalogue::open(other / "registry.db", clock_));
+  auto store = std::move(*BlobStore::open(fs_, *catalogue, clock_, other.path()));
+  ASSERT_TRUE(test::store_file(*store, many_));
+  FileSource stick{fs_, other / "blobs"};
+  const auto done = fetch_all({&controller, &stick}, many_);
+  ASSERT_TRUE(done) << done.error().message();
+  expect_stored(many_);
+  EXPECT_LT(done->link_bytes, kChunk) << "asked once, in vain";
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ struct BlobRecord {
   std::int64_t ctime_ns = 0;
   // The chunk index that every byte was checked against; nothing: the whole file was hashed.
   std::optional<Digest> chunks;
+  // The kernel's measure of the file as it was checked; nothing: it has no fs-verity.
+  std::optional<Digest> verity;
 
   // True if the check holds for who names the blob together with this chunk index.
   [[nodiscard]] bool checked_for(const Digest& index) const { return !chunks || *chunks == index; }

@@ -31,23 +31,36 @@ class ByteSink {
   virtual Result<void> write(ByteView bytes) = 0;
 };
 
-// Set by anyone, at any time, to make a blocking fetch return kCancelled soon.
+// Set by anyone, at any time, to make a blocking fetch return kCancelled soon. One made with a
+// parent is also cancelled with it; the parent must outlive it.
 class CancelFlag {
  public:
+  CancelFlag() = default;
+  explicit CancelFlag(const CancelFlag* parent) : parent_(parent) {}
+  CancelFlag(const CancelFlag&) = delete;
+  CancelFlag& operator=(const CancelFlag&) = delete;
+
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] bool cancelled() const noexcept {
-    return cancelled_.load(std::memory_order_relaxed);
+    return cancelled_.load(std::memory_order_relaxed) ||
+           (parent_ != nullptr && parent_->cancelled());
   }
 
  private:
+  const CancelFlag* parent_ = nullptr;
   std::atomic<bool> cancelled_{false};
 };
+
+// What a byte costs: from this machine or its site, or over the link that budgets and limits are
+// about.
+enum class SourceReach { kSite, kLink };
 
 class BlobSource {
  public:
   virtual ~BlobSource() = default;
   // For logs and reports: "controller", "peer gw-7".
   [[nodiscard]] virtual std::string name() const = 0;
+  [[nodiscard]] virtual SourceReach reach() const { return SourceReach::kLink; }
   // Writes exactly `range.length` bytes from `range.offset` to `sink`; blocks until done. kNotFound
   // if it does not have the blob, kUnavailable if asking again later may help, kCancelled after
   // `cancel`, or the sink's error. Called by one thread at a time; `sink` may be written from
@@ -69,6 +82,7 @@ class FileSource final : public BlobSource {
              BlobNaming naming = BlobNaming::kFannedOut)
       : fs_(fs), folder_(std::move(folder)), naming_(naming) {}
   [[nodiscard]] std::string name() const override { return "folder " + folder_.string(); }
+  [[nodiscard]] SourceReach reach() const override { return SourceReach::kSite; }
   Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) override;
 
  private:

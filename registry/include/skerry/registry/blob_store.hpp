@@ -9,7 +9,8 @@
 // signed manifest names beside that digest; then the record says which index, and the file is given
 // only to who names the same pair. Anyone else, and whoever has only the digest, gets it after the
 // whole file was hashed. `open_verified` hands out a descriptor whose device, inode, size and
-// change time are those of the moment of the check, or hashes again (ADR 0050).
+// change time are those of the moment of the check, or hashes again (ADR 0050). Where the kernel
+// has fs-verity, its measure of the file takes their place, and the kernel checks every page.
 
 #include <cstdint>
 #include <filesystem>
@@ -27,6 +28,7 @@
 #include "skerry/common/result.hpp"
 #include "skerry/registry/blob_records.hpp"
 #include "skerry/registry/chunk_index.hpp"
+#include "skerry/registry/file_verity.hpp"
 #include "skerry/registry/wanted_blob.hpp"
 
 namespace skerry::registry {
@@ -67,6 +69,13 @@ class BlobIngest {
   // One or two chunks; two are hashed at once. One result for each, in order.
   virtual std::vector<Result<void>> write_chunks(std::span<const ChunkIndex::Piece> pieces) = 0;
 
+  // Keeps a copy of a whole chunk that arrived and waits for `write_chunks` where the death of this
+  // process does not lose it; the next `begin` of the blob looks there. Returns the place, for
+  // `release` once the chunk is stored or was wrong. A hint: what cannot be kept would be fetched
+  // again. Thread-safe.
+  virtual std::size_t shelter(ByteView bytes) = 0;
+  virtual void release(std::size_t place) = 0;
+
   // Syncs, renames, commits: the blob is there for who names it with this chunk index.
   // kFailedPrecondition while chunks are missing. Call once.
   virtual Result<void> finish() = 0;
@@ -88,6 +97,8 @@ struct RecoveryReport {
 struct BlobStoreOptions {
   // Bytes that `begin` leaves free on the file system; kNoSpace below it.
   std::uint64_t reserve = 64ULL << 20U;
+  // Null: the kernel's. Must outlive the store.
+  FileVerity* verity = nullptr;
 };
 
 class BlobStore {
@@ -138,7 +149,7 @@ class BlobStore {
 
   // Starts or resumes. kAlreadyExists if the blob is here; kFailedPrecondition if another ingest of
   // it is open; kNoSpace if it does not fit beside the reserve. Chunks kept from an earlier attempt
-  // are hashed again first.
+  // are hashed again first, and those that had only arrived are looked for.
   Result<std::unique_ptr<BlobIngest>> begin(const Digest& digest, const ChunkIndex& index);
 
   // Stores small content (a chunk index, a manifest) at once. Content that is here already is fine.

@@ -171,6 +171,8 @@ class Catalogue final : public BlobRecords {
   // Every blob that a slot, a pin or the desired state needs, with the reason in words. A blob
   // may appear several times.
   Result<std::vector<BlobReference>> references();
+  // True if some verified manifest names the blob, as a file or as a chunk index.
+  Result<bool> names_blob(const Digest& blob);
   // When each blob was last part of what a slot ran, from the record of changes; blobs that never
   // were are left out.
   Result<std::map<Digest, WallTime>> last_used();

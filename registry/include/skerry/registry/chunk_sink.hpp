@@ -1,9 +1,10 @@
 #pragma once
 
-// Turns a stream of bytes into verified chunks: a network thread pushes pieces of any size, a
-// worker threads (one per core, four at most) hash and write whole chunks, a bounded queue between
-// them makes the network wait when the disk is slower. The fetcher uses it, and so does the
-// controller's upload handler.
+// Turns a stream of bytes into verified chunks: a network thread pushes pieces of any size, worker
+// threads (one per core, four at most) hash and write whole chunks, a bounded queue between them
+// makes the network wait when the disk is slower. A chunk that is whole is sheltered by the ingest
+// before it is queued, so that a kill of the process costs the unfinished one alone. The fetcher
+// uses it, and so does the controller's upload handler.
 
 #include <cstdint>
 #include <memory>
@@ -18,8 +19,8 @@ namespace skerry::registry {
 class ChunkSink final : public ByteSink {
  public:
   // `ingest` must outlive the sink. At most `queue_chunks` whole chunks wait while as many
-  // are hashed and written.
-  explicit ChunkSink(BlobIngest& ingest, std::size_t queue_chunks = 4);
+  // are hashed and written, by `threads` threads; 0: one per core, four at most.
+  explicit ChunkSink(BlobIngest& ingest, std::size_t queue_chunks = 4, unsigned threads = 0);
   // Stops the worker; chunks still queued are dropped (they will be fetched again).
   ~ChunkSink() override;
   ChunkSink(const ChunkSink&) = delete;

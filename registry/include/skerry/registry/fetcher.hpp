@@ -2,11 +2,13 @@
 
 // Gets wanted blobs from sources into the store: chunk index first, then the missing chunks, each
 // verified; a bad or short answer moves on to the next source, a restart continues where the last
-// one stopped. No network and no clock of its own: sources bring the bytes, `Pause` waits.
+// one stopped. Several sources can be asked at once, each for other chunks (ADR 0089). No network
+// and no clock of its own: sources bring the bytes, `Pause` waits.
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,10 +28,22 @@ struct FetchProgress {
   std::uint64_t total_bytes = 0;     // of all wanted blobs
   std::uint64_t done_bytes = 0;      // verified, whether fetched or reused
   std::uint64_t fetched_bytes = 0;   // received by this run (payload; chunks that failed count too)
+  std::uint64_t link_bytes = 0;      // of these, over the link and not from the site
   std::uint64_t reused_bytes = 0;    // were here: whole blobs and chunks of an earlier attempt
   std::uint64_t rejected_bytes = 0;  // chunks that failed verification
   std::size_t blobs_total = 0;
   std::size_t blobs_done = 0;
+  // Verified payload by source; only of those that gave some.
+  std::map<std::string, std::uint64_t> by_source;
+};
+
+// Says whether bytes may come over the link now. Thread-safe.
+class LinkBudget {
+ public:
+  virtual ~LinkBudget() = default;
+  // Counts `bytes`, which just arrived, before they are kept. kResourceExhausted, with until when,
+  // makes the fetch go on with sources of the site alone.
+  virtual Result<void> spend(std::uint64_t bytes) = 0;
 };
 
 struct FetchOptions {
@@ -44,16 +58,24 @@ struct FetchOptions {
   // Longest range of one request.
   std::uint64_t max_request = 64ULL << 20U;
   std::size_t queue_chunks = 4;
+  // All sources at once, each for other chunks; else one after the other.
+  bool parallel = false;
+  // Ask sources over the link only while none of the site can serve.
+  bool prefer_site = true;
+  // Asked for every byte that comes over the link, which alone `rate_limit` slows; null: none.
+  LinkBudget* budget = nullptr;
 };
 
 class Fetcher {
  public:
   // Waits that long, or less when cancelled. Tests move a clock instead.
   using Pause = std::function<void(std::chrono::nanoseconds)>;
-  // Called from the thread that the source writes from, at most once per chunk; must not block.
+  // Called from the threads that sources write from, one call at a time, at most once per chunk;
+  // must not block.
   using OnProgress = std::function<void(const FetchProgress&)>;
 
-  // References and `sources` must outlive the fetcher. Sources are asked in the order given.
+  // References and `sources` (16 at most) must outlive the fetcher. Sources are asked in the order
+  // given, or at once. One source is read by one thread at a time.
   Fetcher(BlobStore& store,
           std::vector<BlobSource*> sources,
           const Clock& clock,
@@ -74,6 +96,7 @@ class Fetcher {
 
  private:
   class Run;
+  class Gate;
   BlobStore& store_;
   std::vector<BlobSource*> sources_;
   const Clock& clock_;
