@@ -1,6 +1,7 @@
 skerry_fuzz(tuf_metadata LINK skerry::security)
 skerry_fuzz(policy LINK skerry::security)
 skerry_fuzz(policy_expectations LINK skerry::security)
+skerry_fuzz(security_documents LINK skerry::security)
 skerry_fuzz(model_signature LINK skerry::security)
 skerry_fuzz(audit_segment LINK skerry::security)
 skerry_fuzz(json LINK skerry::common)

@@ -112,10 +112,6 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
   if (Result<void> agreed = check_directed(offer, slot, *target); !agreed) {
     return agreed.error();
   }
-  if (const std::optional<WallTime> end = target->not_after(); end && time_.now().now > *end) {
-    return Error{Error::Code::kMetadataExpired,
-                 offer.target + " may not be installed after " + to_rfc3339(*end)};
-  }
   Result<std::string> bytes = fetch_manifest(source, *digest, target->length, cancel);
   if (!bytes) {
     return bytes.error().with_context("manifest");
@@ -141,6 +137,17 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
         Error::Code::kMetadataMismatch,
         "the manifest is that of " + manifest->manifest.target_path() + ", not of " + offer.target};
   }
+  if (security_ != nullptr) {
+    // Before anything is fetched; asked again, with the variant, when it is activated.
+    Result<SecurityTargets::Leave> leave =
+        security_->may_activate(*manifest, "", SecurityTargets::use_of(slot, offer.generation));
+    if (!leave) {
+      return leave.error();
+    }
+    for (const std::string& warning : leave->warnings) {
+      core_.log.warning("model.leave", {{"target", offer.target}, {"warning", warning}});
+    }
+  }
   return choose(
       std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)), slot, failed);
 }
@@ -163,6 +170,13 @@ Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedMani
     if (bad && *bad) {
       context.known_bad.insert(variant.name);
       bad_ones += (bad_ones.empty() ? "" : "; ") + variant.name + ": " + **bad;
+    }
+    if (security_ != nullptr) {
+      if (Result<void> allowed = security_->may_return(*manifest, variant.name); !allowed) {
+        context.known_bad.insert(variant.name);
+        bad_ones +=
+            (bad_ones.empty() ? "" : "; ") + variant.name + ": " + allowed.error().message();
+      }
     }
     for (const registry::ManifestFile& file : manifest->manifest.files_for(variant)) {
       if (store_.holds(registry::WantedBlob::from(file)).value_or(false)) {

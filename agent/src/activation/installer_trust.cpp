@@ -26,7 +26,7 @@ Result<void> Installer::bootstrap_trust(std::string_view root) {
   return client.bootstrap(root);
 }
 
-Result<security::tuf::RefreshOutcome> Installer::refresh_trust(ModelSource& source) {
+Result<security::tuf::RefreshOutcome> Installer::refresh_metadata(ModelSource& source) {
   const std::lock_guard lock{trust_};
   security::tuf::Client client{*metadata_, source.metadata()};
   Result<security::tuf::RefreshOutcome> outcome = client.refresh(time_.now());

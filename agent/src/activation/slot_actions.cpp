@@ -245,7 +245,13 @@ Task<Event> SlotManager::Driver::activate() {
       request.reason = reason;
     }
   }
-  auto work = [this, request] { return owner.installer_.catalogue().activate(request); };
+  auto work = [this, request]() -> Result<registry::Slot> {
+    registry::ActivationRequest permitted = request;
+    if (Result<void> allowed = owner.installer_.permit(permitted); !allowed) {
+      return allowed.error();
+    }
+    return owner.installer_.catalogue().activate(permitted);
+  };
   Result<registry::Slot> active = co_await async::offload(owner.core_.disk, std::move(work));
   security::AuditEvent outcome =
       active ? intent.outcome_of(AuditOutcome::kSuccess)

@@ -108,6 +108,11 @@ Task<void> SlotManager::Driver::handle(Event event) {
     candidate_ = ModelHost::Lease();
     backoff_.reset();
   }
+  if (machine.state() != before &&
+      (machine.state() == State::kProbation || activation::is_resting(machine.state()))) {
+    // What was revoked while the slot could not be touched.
+    owner.enforce();
+  }
   if (step.action != Action::kNone) {
     start(step.action);
   }

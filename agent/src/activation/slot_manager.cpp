@@ -214,6 +214,9 @@ Task<Result<SlotManager::RollbackOutcome>> SlotManager::rollback(Caller caller, 
   }
   const std::string who = caller.principal.to_string();
   auto work = [this, slot, who, &outcome]() -> Result<registry::Slot> {
+    if (Result<void> allowed = check_previous(SlotName{slot}); !allowed) {
+      return allowed.error();
+    }
     const BootTime began = core_.clock.boot_now();
     Result<registry::Slot> done =
         installer_.catalogue().rollback(SlotName{slot}, "rolled back by " + who, false);

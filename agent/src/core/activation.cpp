@@ -71,7 +71,9 @@ Step Machine::step(const Event& event) {
         return roll_back(error_of(event), event.now);
       }
       if (is_resting(record_.state)) {
-        record_.reason_code = "manual_rollback";
+        record_.reason_code = event.error && event.error->code() == Error::Code::kPermissionDenied
+                                  ? "revoked"
+                                  : "manual_rollback";
         record_.reason = error_of(event).message();
         return rest(State::kRolledBack, event.now);
       }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "skerry/common/id.hpp"
+
 namespace skerry::agent {
 namespace {
 
@@ -161,6 +163,17 @@ void read_storage(TomlTable table, StorageConfig& storage) {
   table.read("scrub_rate", storage.scrub_rate);
 }
 
+void read_policy_target(TomlTable& policy, std::string& target) {
+  constexpr std::string_view kPrefix = "security/policy/";
+  policy.read("target", target);
+  if (!policy.has("target") || target.empty()) {
+    return;
+  }
+  if (!target.starts_with(kPrefix) || !check_name(target.substr(kPrefix.size()), "name")) {
+    policy.fail("target", "must be \"security/policy/<name>\", or empty for none");
+  }
+}
+
 void read_audit(TomlTable table, AuditConfig& audit) {
   read_duration(
       table, "checkpoint_interval", audit.checkpoint_interval, std::chrono::milliseconds{100});
@@ -190,6 +203,7 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   TomlTable policy = root.table("policy");
   read_path(policy, "file", config.policy.file);
   policy.read("bootstrap_admins", config.policy.bootstrap_admins);
+  read_policy_target(policy, config.policy.target);
   read_audit(root.table("audit"), config.audit);
   TomlTable trust = root.table("trust");
   read_path(trust, "root_file", config.trust.root_file);

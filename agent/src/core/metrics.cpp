@@ -171,6 +171,19 @@ std::string Metrics::render(const Gauges& gauges) const {
   page.gauge(
       metric::kOutboxBytes, "Their bytes on disk.", static_cast<double>(gauges.outbox_bytes));
   page.gauge(metric::kSyncConnected, "1 while the controller is connected.", gauges.sync_connected);
+  page.gauge(metric::kBreakGlass, "1 while break-glass is on.", gauges.break_glass);
+  page.counter(metric::kBreakGlassOpenings,
+               "Times that break-glass was turned on.",
+               static_cast<double>(gauges.break_glass_openings));
+  page.counter(metric::kBreakGlassUses,
+               "Acts that break-glass allowed and the policy denied.",
+               static_cast<double>(gauges.break_glass_uses));
+  page.gauge(metric::kModelsRevoked,
+             "Active models that a revocation names.",
+             static_cast<double>(gauges.models_revoked));
+  page.counter(metric::kRevocationStops,
+               "Models that a revocation ended.",
+               static_cast<double>(gauges.revocation_stops));
   return std::move(page).text();
 }
 

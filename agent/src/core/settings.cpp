@@ -158,6 +158,7 @@ std::vector<std::string> needs_restart(const Settings& running, const Settings& 
   compare("runtime.worker_user", running.runtime().worker_user, reloaded.runtime().worker_user);
   compare("runtime.cgroup", running.runtime().cgroup, reloaded.runtime().cgroup);
   compare("memory.budget", running.memory().budget, reloaded.memory().budget);
+  compare("policy.target", running.policy().target, reloaded.policy().target);
   compare("controller.address", running.controller().address, reloaded.controller().address);
   compare("controller.ca_file", running.controller().ca_file, reloaded.controller().ca_file);
   compare("controller.spki_pin", running.controller().spki_pin, reloaded.controller().spki_pin);

@@ -1,5 +1,6 @@
 #include "skerry/agent/access.hpp"
 
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -42,13 +43,23 @@ std::string bootstrap_document(const std::string& admin_group) {
 
 }  // namespace
 
-Access::Access(Core& core, security::PolicyStore& store, AuditWriter& audit, Metrics& metrics)
-    : core_(core), store_(store), audit_(audit), metrics_(metrics) {
+Access::Access(Core& core,
+               security::PolicyStore& store,
+               AuditWriter& audit,
+               Metrics& metrics,
+               BreakGlass& break_glass,
+               const SecurityTargets& signed_targets)
+    : core_(core),
+      store_(store),
+      audit_(audit),
+      metrics_(metrics),
+      break_glass_(break_glass),
+      signed_targets_(signed_targets) {
   if (!core.settings->policy().bootstrap_admins) {
     return;
   }
-  Result<security::Policy> policy =
-      security::Policy::parse(bootstrap_document(core.settings->listen().admin_group));
+  bootstrap_document_ = bootstrap_document(core.settings->listen().admin_group);
+  Result<security::Policy> policy = security::Policy::parse(bootstrap_document_);
   if (policy) {
     bootstrap_ = std::make_shared<const security::Policy>(*std::move(policy));
   } else {
@@ -57,14 +68,53 @@ Access::Access(Core& core, security::PolicyStore& store, AuditWriter& audit, Met
 }
 
 std::shared_ptr<const security::Policy> Access::policy() const {
+  if (std::shared_ptr<const security::Policy> signed_one = signed_targets_.policy()) {
+    return signed_one;
+  }
   std::shared_ptr<const security::Policy> stored = store_.current();
   return stored->version() == 0 && bootstrap_ ? bootstrap_ : stored;
+}
+
+std::string_view Access::source() const {
+  if (const auto signed_one = signed_targets_.policy()) {
+    return signed_one->version() > 0 ? "signed" : "lost";
+  }
+  return store_.current()->version() == 0 ? "built-in" : "local";
+}
+
+std::string Access::document() const {
+  const std::string_view from = source();
+  if (from == "signed" || from == "lost") {
+    return signed_targets_.policy_document();
+  }
+  if (from == "built-in") {
+    return bootstrap_document_;
+  }
+  return read_file(
+             core_.fs, core_.settings->state_dir() / "policy.json", security::PolicyLimits::kBytes)
+      .value_or(std::string{});
+}
+
+Result<void> Access::check_local() const {
+  const auto signed_one = signed_targets_.policy();
+  if (!signed_one) {
+    return {};
+  }
+  return Error{Error::Code::kFailedPrecondition,
+               "the signed policy " + core_.settings->policy().target + " version " +
+                   std::to_string(signed_one->version()) +
+                   " is in force here; publish a newer one with skerry policy publish, or take "
+                   "policy.target out of the configuration"};
 }
 
 security::Decision Access::decide(const security::Principal& principal,
                                   security::Verb verb,
                                   const security::Resource& resource) const {
-  return policy()->decide(principal, verb, resource);
+  security::Decision decision = policy()->decide(principal, verb, resource);
+  if (std::optional<security::Decision> glass = break_glass_.decide(principal, decision)) {
+    return *std::move(glass);
+  }
+  return decision;
 }
 
 Task<Result<security::Decision>> Access::authorise(Caller caller,
@@ -72,6 +122,12 @@ Task<Result<security::Decision>> Access::authorise(Caller caller,
                                                    security::Resource resource,
                                                    std::string action) {
   security::Decision decision = decide(caller.principal, verb, resource);
+  if (decision.allowed && decision.role == BreakGlass::kRole) {
+    Result<void> used = co_await break_glass_.use(std::move(caller), std::move(action), decision);
+    if (!used) {
+      co_return used.error();
+    }
+  }
   if (decision.allowed) {
     co_return decision;
   }

@@ -61,7 +61,10 @@ Task<Result<std::shared_ptr<const security::Policy>>> Administration::set_policy
     co_return std::make_shared<const security::Policy>(*std::move(parsed));
   }
   const std::string digest = Digest::of(document).to_string();
-  std::function<Result<Held>()> work = [this, document = std::move(document)] {
+  std::function<Result<Held>()> work = [this, document = std::move(document)]() -> Result<Held> {
+    if (Result<void> local = parts_.access.check_local(); !local) {
+      return local.error();
+    }
     return parts_.access.store().replace(document);
   };
   Result<Held> policy = co_await change<Held>(std::move(caller),
@@ -82,13 +85,7 @@ Task<Result<std::string>> Administration::policy_document(Caller caller) {
   if (!allowed) {
     co_return allowed.error();
   }
-  auto work = [this]() -> Result<std::string> {
-    const std::filesystem::path path = core_.settings->state_dir() / "policy.json";
-    if (!core_.fs.exists(path)) {
-      return std::string{};
-    }
-    return read_file(core_.fs, path, security::PolicyLimits::kBytes);
-  };
+  auto work = [this]() -> Result<std::string> { return parts_.access.document(); };
   Result<std::string> text = co_await async::offload(core_.disk, std::move(work));
   co_return text;
 }

@@ -41,6 +41,18 @@ Task<Result<void>> AuditWriter::record_durable(security::AuditEvent event) {
   co_return done;
 }
 
+Result<void> AuditWriter::record_now(const security::AuditEvent& event) {
+  if (Result<security::AuditReceipt> receipt = log_.append(event); !receipt) {
+    return receipt.error().with_context("audit log");
+  }
+  // Who follows the log is told with the next sealing.
+  asio::post(core_.control, [this] {
+    unsealed_ = true;
+    dirty_.notify();
+  });
+  return {};
+}
+
 Task<void> AuditWriter::run() {
   while (true) {
     while (!unsealed_) {

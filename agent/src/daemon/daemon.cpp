@@ -25,6 +25,7 @@
 #include "memory_trim.hpp"
 #include "notify.hpp"
 #include "state_dir.hpp"
+#include "sync/identity.hpp"
 
 namespace skerry::agent {
 namespace {
@@ -145,6 +146,13 @@ Result<StoredState> open_state(Core& core) {
   return state;
 }
 
+// What permits call this gateway: the id of its enrolment, or its own name before that.
+std::string device_name(Core& core) {
+  Result<std::optional<sync::DeviceIdentity>> identity =
+      sync::load_identity(core.fs, core.settings->state_dir() / "identity.json");
+  return identity && *identity ? (*identity)->device_id : core.settings->device().name;
+}
+
 std::uint64_t memory_budget(FileSystem& fs, const Settings& settings) {
   if (settings.memory().budget.bytes > 0) {
     return settings.memory().budget.bytes;
@@ -193,7 +201,10 @@ class Daemon {
         began_(began),
         started_at_(core.clock.wall_now()),
         audit_(core, *state.audit),
-        access_(core, *state.policy, audit_, metrics_),
+        break_glass_(core, audit_, *state.dir / "break-glass.json"),
+        security_(
+            core, audit_, *state.catalogue, *state.time, [&core] { return device_name(core); }),
+        access_(core, *state.policy, audit_, metrics_, break_glass_, security_),
         supervisor_(runtime::Supervisor::make(core.control,
                                               with_exit_hook(supervisor_options(*core.settings)),
                                               core.clock,
@@ -227,6 +238,11 @@ class Daemon {
         http_(core, inference_, access_, audit_, host_, *state.tokens, metrics_, [this] {
           return gauges();
         }) {
+    installer_.set_security(&security_);
+    host_.set_gate([this](const ServedModel& model) {
+      return security_.may_run(*model.manifest, model.variant.name);
+    });
+    security_.on_change([this] { slots_.enforce(); });
     inference_.on_served(
         [this](const std::string& slot, const Digest& weights) { slots_.served(slot, weights); });
     host_.on_refresh([this] { grpc_.update_health(); });
@@ -246,6 +262,7 @@ class Daemon {
       parts.push_back(run_signals([this] { reload(); }, core_.log));
       parts.push_back(run_watchdog());
       parts.push_back(audit_.run());
+      parts.push_back(break_glass_.run());
       parts.push_back(host_.run());
       parts.push_back(grpc_.run());
       parts.push_back(http_.run());
@@ -265,11 +282,15 @@ class Daemon {
 
  private:
   Task<Result<void>> start() {
+    Result<void> recovered = co_await break_glass_.recover();
+    if (!recovered) {
+      co_return recovered.error();
+    }
     const PolicyConfig& policy = core_.settings->policy();
     Result<void> loaded = load_policy_file(core_.fs, *state_.policy, policy.file);
     if (!loaded) {
       // The last good policy stays in force; without one nothing but the refusal is safe.
-      if (state_.policy->current()->version() == 0) {
+      if (state_.policy->current()->version() == 0 && !security_.policy()) {
         co_return loaded.error();
       }
       core_.log.error("policy.file_refused", loaded.error());
@@ -294,6 +315,7 @@ class Daemon {
     if (!restored) {
       co_return restored.error();
     }
+    slots_.enforce();
     ready_ = std::chrono::duration_cast<std::chrono::microseconds>(core_.clock.boot_now() - began_);
     const registry::RecoveryReport& recovery = state_.store->recovery();
     core_.log.info("daemon.ready",
@@ -408,6 +430,14 @@ class Daemon {
       gauges.outbox_bytes = outbox->bytes;
     }
     gauges.sync_connected = sync_.state().state == "connected";
+    gauges.break_glass = break_glass_.view().has_value();
+    gauges.break_glass_openings = break_glass_.openings();
+    gauges.break_glass_uses = break_glass_.uses();
+    for (const ServedModelPtr& model : host_.served()) {
+      gauges.models_revoked +=
+          security_.revocation_of(*model->manifest, model->variant.name).empty() ? 0U : 1U;
+    }
+    gauges.revocation_stops = security_.stops();
     return gauges;
   }
 
@@ -418,6 +448,7 @@ class Daemon {
     sources.sync = [this] { return sync_.state(); };
     sources.outbox = [this] { return state_.outbox->status().value_or(OutboxStatus{}); };
     sources.clock = [this] { return state_.time->state(); };
+    sources.security = &security_;
     return sources;
   }
 
@@ -432,6 +463,8 @@ class Daemon {
 
   Metrics metrics_;
   AuditWriter audit_;
+  BreakGlass break_glass_;
+  SecurityTargets security_;
   Access access_;
   std::unique_ptr<runtime::Supervisor> supervisor_;
   std::uint64_t budget_;

@@ -63,6 +63,11 @@ std::string Telemetry::sample() {
   add("model_memory_bytes", "", static_cast<double>(gauges.model_memory));
   add("outbox_bytes", "", static_cast<double>(gauges.outbox_bytes));
   count("denied", "", static_cast<double>(metrics_.denied()));
+  add("break_glass", "", gauges.break_glass ? 1.0 : 0.0);
+  count("break_glass_openings", "", static_cast<double>(gauges.break_glass_openings));
+  add("models_revoked", "", static_cast<double>(gauges.models_revoked));
+  count("revocation_stops", "", static_cast<double>(gauges.revocation_stops));
+  count("break_glass_uses", "", static_cast<double>(gauges.break_glass_uses));
   count("worker_exits", "", static_cast<double>(metrics_.worker_exits()));
   for (const auto& [name, model] : metrics_.models()) {
     count("requests", name, static_cast<double>(model.succeeded()));

@@ -1,6 +1,6 @@
 // The administrators' calls on who may do what: policy, permissions, tokens.
 
-#include <charconv>
+#include <algorithm>
 #include <utility>
 
 #include "skerry/async/offload.hpp"
@@ -13,69 +13,49 @@ namespace skerry::agent {
 namespace admin_pb = skerry::admin::v1;
 using security::Verb;
 
-Result<security::Principal> parse_subject(std::string_view text) {
-  if (text.starts_with("uid:")) {
-    std::uint32_t uid = 0;
-    const std::string_view digits = text.substr(4);
-    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), uid);
-    if (ec == std::errc{} && end == digits.data() + digits.size()) {
-      return security::Principal::local(uid, {});
-    }
-  } else if (text.starts_with("token:") && text.size() > 6) {
-    return security::Principal::token(std::string{text.substr(6)});
-  } else if (text.starts_with("spiffe://")) {
-    return security::Principal::spiffe(std::string{text});
-  } else if (text.starts_with("system:") && text.size() > 7) {
-    return security::Principal::system(std::string{text.substr(7)});
-  }
-  return Error{Error::Code::kInvalidArgument,
-               "subject: \"" + std::string{text} +
-                   "\" is none of uid:<n>, token:<name>, spiffe://…, system:<component>"};
-}
-
 grpc::ServerUnaryReactor* AdminGrpc::CanI(grpc::CallbackServerContext* context,
                                           const admin_pb::CanIRequest* request,
                                           admin_pb::CanIResponse* response) {
-  return run_unary(core_,
-                   peers_,
-                   context,
-                   "admin.can_i",
-                   [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Administration::Parts& parts = administration_.parts();
-                     security::Principal subject = caller.principal;
-                     if (!request->subject().empty()) {
-                       // About oneself anyone may ask; about others, who may read the policy.
-                       Result<void> allowed = co_await parts.access.authorise_read(
-                           std::move(caller), Verb::kAdminPolicyRead, "policy.can_i");
-                       if (!allowed) {
-                         co_return to_status(allowed.error());
-                       }
-                       Result<security::Principal> parsed = parse_subject(request->subject());
-                       if (!parsed) {
-                         co_return to_status(parsed.error());
-                       }
-                       subject = *std::move(parsed);
-                     }
-                     Result<Verb> verb = security::parse_verb(request->verb());
-                     if (!verb) {
-                       co_return to_status(verb.error());
-                     }
-                     security::Resource resource;
-                     resource.model = request->resource();
-                     if (const std::size_t at = resource.model.find('@'); at != std::string::npos) {
-                       resource.variant = resource.model.substr(at + 1);
-                       resource.model.resize(at);
-                     }
-                     const security::Decision decision =
-                         parts.access.decide(subject, *verb, resource);
-                     response->set_allowed(decision.allowed);
-                     response->set_reason(decision.reason);
-                     response->set_rule(decision.rule);
-                     response->set_role(decision.role);
-                     response->set_binding(decision.binding);
-                     response->set_policy_version(std::to_string(decision.policy_version));
-                     co_return grpc::Status::OK;
-                   });
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "admin.can_i",
+      [this, request, response](Caller caller) -> Task<grpc::Status> {
+        Administration::Parts& parts = administration_.parts();
+        security::Principal subject = caller.principal;
+        if (!request->subject().empty()) {
+          // About oneself anyone may ask; about others, who may read the policy.
+          Result<void> allowed = co_await parts.access.authorise_read(
+              std::move(caller), Verb::kAdminPolicyRead, "policy.can_i");
+          if (!allowed) {
+            co_return to_status(allowed.error());
+          }
+          Result<security::Principal> parsed = security::parse_principal(request->subject());
+          if (!parsed) {
+            co_return to_status(parsed.error());
+          }
+          subject = *std::move(parsed);
+        }
+        Result<Verb> verb = security::parse_verb(request->verb());
+        if (!verb) {
+          co_return to_status(verb.error());
+        }
+        security::Resource resource;
+        resource.model = request->resource();
+        if (const std::size_t at = resource.model.find('@'); at != std::string::npos) {
+          resource.variant = resource.model.substr(at + 1);
+          resource.model.resize(at);
+        }
+        const security::Decision decision = parts.access.decide(subject, *verb, resource);
+        response->set_allowed(decision.allowed);
+        response->set_reason(decision.reason);
+        response->set_rule(decision.rule);
+        response->set_role(decision.role);
+        response->set_binding(decision.binding);
+        response->set_policy_version(std::to_string(decision.policy_version));
+        co_return grpc::Status::OK;
+      });
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::SetPolicy(grpc::CallbackServerContext* context,
@@ -115,6 +95,53 @@ grpc::ServerUnaryReactor* AdminGrpc::GetPolicy(grpc::CallbackServerContext* cont
                          std::to_string(administration_.parts().access.policy()->version()));
                      co_return grpc::Status::OK;
                    });
+}
+
+void fill_break_glass(const agent::BreakGlass::View& view,
+                      bool active,
+                      admin_pb::BreakGlassStatus* out) {
+  out->set_active(active);
+  out->set_id(view.id);
+  out->set_reason(view.reason);
+  out->set_began_unix_ms(unix_ms(view.began));
+  out->set_left_seconds(active ? static_cast<std::uint64_t>(view.left.count()) : 0);
+  out->set_uses(view.uses);
+}
+
+grpc::ServerUnaryReactor* AdminGrpc::BreakGlass(grpc::CallbackServerContext* context,
+                                                const admin_pb::BreakGlassRequest* request,
+                                                admin_pb::BreakGlassResponse* response) {
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "admin.break_glass",
+      [this, request, response](Caller caller) -> Task<grpc::Status> {
+        agent::BreakGlass& glass = administration_.parts().access.break_glass();
+        if (request->end() && !agent::BreakGlass::is_root(caller)) {
+          // Ending it takes power away: whoever keeps the policy may do that.
+          security::Resource resource;
+          Result<security::Decision> allowed = co_await administration_.parts().access.authorise(
+              caller, Verb::kAdminPolicyWrite, resource, "break_glass.end");
+          if (!allowed) {
+            co_return to_status(allowed.error());
+          }
+        }
+        // Beyond the limit either way; kept from overflowing here.
+        const std::chrono::seconds time(
+            static_cast<std::int64_t>(std::min<std::uint64_t>(request->seconds(), 1U << 30U)));
+        Result<agent::BreakGlass::View> view = agent::BreakGlass::View();
+        if (request->end()) {
+          view = co_await glass.end(std::move(caller));
+        } else {
+          view = co_await glass.begin(std::move(caller), request->reason(), time);
+        }
+        if (!view) {
+          co_return to_status(view.error());
+        }
+        fill_break_glass(*view, !request->end(), response->mutable_status());
+        co_return grpc::Status::OK;
+      });
 }
 
 grpc::ServerUnaryReactor* AdminGrpc::CreateToken(grpc::CallbackServerContext* context,

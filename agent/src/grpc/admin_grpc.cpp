@@ -26,7 +26,12 @@ Task<grpc::Status> AdminGrpc::fill_slots(
         slot = &candidate;
       }
     }
-    fill_slot(administration_.parts().host, view, slot, out->Add());
+    admin_pb::SlotStatus* filled = out->Add();
+    fill_slot(administration_.parts().host, view, slot, filled);
+    if (const ServedModelPtr active = administration_.parts().host.in_slot(view.slot)) {
+      filled->set_revocation(
+          sources_.security->revocation_of(*active->manifest, active->variant.name));
+    }
   }
   co_return grpc::Status::OK;
 }
@@ -94,6 +99,19 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                      response->set_clock_state(std::move(clock.word));
                      response->set_clock_detail(std::move(clock.detail));
                      response->set_resident_bytes(process_use().resident);
+                     response->set_policy_source(std::string(parts.access.source()));
+                     for (const auto& document : sources_.security->views()) {
+                       admin_pb::SignedDocumentStatus& kept = *response->add_signed_documents();
+                       kept.set_name(document.name);
+                       kept.set_version(document.version);
+                       kept.set_target(document.target);
+                       kept.set_role(document.role);
+                       kept.set_verified_unix_ms(unix_ms(document.verified_at));
+                       kept.set_problem(document.problem);
+                     }
+                     if (const auto glass = parts.access.break_glass().view()) {
+                       fill_break_glass(*glass, true, response->mutable_break_glass());
+                     }
                      co_return grpc::Status::OK;
                    });
 }

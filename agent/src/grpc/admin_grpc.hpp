@@ -42,6 +42,9 @@ class AdminGrpc final : public skerry::admin::v1::AdminService::CallbackService 
   grpc::ServerUnaryReactor* GetPolicy(grpc::CallbackServerContext* context,
                                       const skerry::admin::v1::GetPolicyRequest* request,
                                       skerry::admin::v1::GetPolicyResponse* response) override;
+  grpc::ServerUnaryReactor* BreakGlass(grpc::CallbackServerContext* context,
+                                       const skerry::admin::v1::BreakGlassRequest* request,
+                                       skerry::admin::v1::BreakGlassResponse* response) override;
   grpc::ServerUnaryReactor* CreateToken(grpc::CallbackServerContext* context,
                                         const skerry::admin::v1::CreateTokenRequest* request,
                                         skerry::admin::v1::CreateTokenResponse* response) override;
@@ -77,7 +80,8 @@ class AdminGrpc final : public skerry::admin::v1::AdminService::CallbackService 
   StatusSources sources_;
 };
 
-// "uid:1000", "token:name", "spiffe://…", "system:part" as a principal.
-Result<security::Principal> parse_subject(std::string_view text);
+void fill_break_glass(const BreakGlass::View& view,
+                      bool active,
+                      skerry::admin::v1::BreakGlassStatus* out);
 
 }  // namespace skerry::agent

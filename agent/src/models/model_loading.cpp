@@ -62,6 +62,12 @@ Result<std::vector<runtime::ModelFile>> open_files(registry::BlobStore& store,
 }  // namespace
 
 Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::string swap_out) {
+  if (gate_) {
+    Result<void> open = gate_(*model);
+    if (!open) {
+      co_return open.error();
+    }
+  }
   const std::string key = worker_key(*model);
   while (true) {
     const auto found = entries_.find(key);

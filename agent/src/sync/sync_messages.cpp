@@ -66,7 +66,8 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
     core.tasks.spawn("sync.prove_audit",
                      prove_growth(effects.prove->old_size, effects.prove->new_size, stream));
   }
-  if (effects.refresh_trust) {
+  // Also when it comes back: what was published, or revoked, while it was away.
+  if (effects.refresh_trust || effects.established) {
     core.tasks.spawn("sync.refresh_trust", refresh_trust());
   }
 }

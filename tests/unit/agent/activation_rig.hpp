@@ -3,6 +3,7 @@
 // A slot manager with everything real but the engine: a signed repository in a folder, the registry
 // on disk, and a supervisor that answers as the test says. Used by slot_manager_test.cpp.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -107,7 +108,8 @@ class Publisher {
   std::string release(const std::string& version,
                       std::uint64_t counter,
                       const std::string& golden = "ping",
-                      const std::vector<std::string>& variants = {"raw"}) {
+                      const std::vector<std::string>& variants = {"raw"},
+                      const Json& custom = Json{Json::Object{}}) {
     const std::string cases =
         "{\"prompt\":\"ping\",\"expect\":\"" + golden + "\",\"match\":\"exact\"}\n";
     const ByteView bytes = as_bytes(cases);
@@ -142,10 +144,35 @@ class Publisher {
     put(index.serialise());
     put(Bytes{text->begin(), text->end()});
     auto added = repository_->add_target_content(
-        manifest.target_path(), *text, Json{Json::Object{}}, {}, clock_.wall_now());
+        manifest.target_path(), *text, custom, {}, clock_.wall_now());
     EXPECT_TRUE(added) << added.error().to_string();
     publish();
     return manifest.target_path();
+  }
+
+  // Trusts this publisher's key with `paths` under another role's name.
+  void delegate(const std::string& role, const std::vector<std::string>& paths) {
+    security::tuf::DelegationSetup setup;
+    setup.name = role;
+    setup.keys = {{key_->public_key()}, 1};
+    setup.paths = paths;
+    auto done = repository_->delegate(setup, {}, clock_.wall_now());
+    EXPECT_TRUE(done) << done.error().to_string();
+    publish_staged();
+  }
+  // Lists a document under `path` in the role's metadata, signs and publishes it.
+  void document(const std::string& path,
+                const std::string& bytes,
+                const std::string& role = "security") {
+    security::tuf::TargetFile target;
+    target.length = bytes.size();
+    target.hashes["sha256"] = Digest::of(bytes).hex();
+    target.custom = Json{Json::Object{}};
+    put(Bytes{bytes.begin(), bytes.end()});
+    auto added = repository_->add_target(
+        path, target, {}, clock_.wall_now(), security::tuf::RoleName{role});
+    EXPECT_TRUE(added) << added.error().to_string();
+    publish_staged();
   }
 
   [[nodiscard]] std::string root() const { return *repository_->current_root(); }
@@ -157,6 +184,16 @@ class Publisher {
     const auto path = folder_ / "blobs" / "sha256" / hex.substr(0, 2);
     ASSERT_TRUE(fs_.create_directories(path, 0750));
     ASSERT_TRUE(write_file_atomic(fs_, path / hex, as_text(bytes)));
+  }
+  void publish_staged() {
+    auto roles = repository_->staged_roles();
+    ASSERT_TRUE(roles);
+    for (const auto& role : *roles) {
+      auto done = repository_->sign(role, *key_);
+      EXPECT_TRUE(done) << role.text() << done.error().to_string();
+    }
+    auto done = repository_->publish(*key_, *key_, {}, clock_.wall_now());
+    EXPECT_TRUE(done) << done.error().to_string();
   }
   void publish() {
     // Root is staged only the first time.
@@ -210,6 +247,13 @@ class Node {
     host = std::make_unique<agent::ModelHost>(core_, *catalogue_, *store_, *supervisor, 1U << 20U);
     installer = std::make_unique<agent::Installer>(core_, *catalogue_, *store_, time_, 1U << 20U);
     EXPECT_TRUE(installer->bootstrap_trust(publisher.root()));
+    security = std::make_unique<agent::SecurityTargets>(
+        core_, *writer_, *catalogue_, time_, [] { return std::string{"gw-1"}; });
+    installer->set_security(security.get());
+    host->set_gate([this](const agent::ServedModel& model) {
+      return security->may_run(*model.manifest, model.variant.name);
+    });
+    security->on_change([this] { slots->enforce(); });
     slots = std::make_unique<agent::SlotManager>(core_, *installer, *host, *writer_);
     source = agent::make_folder_source(fs_, publisher.folder());
   }
@@ -235,10 +279,23 @@ class Node {
   }
 
   [[nodiscard]] registry::Catalogue& catalogue() { return *catalogue_; }
+  // Every record of this run.
+  [[nodiscard]] std::string audit_records() {
+    std::string all;
+    auto entries = log_->read(0, 10'000);
+    EXPECT_TRUE(entries);
+    for (const auto& entry : *entries) {
+      all += entry.record + "\n";
+    }
+    return all;
+  }
 
   std::unique_ptr<FakeSupervisor> supervisor;
   std::unique_ptr<agent::ModelHost> host;
   std::unique_ptr<agent::Installer> installer;
+  std::unique_ptr<agent::SecurityTargets> security;
+  // Somebody vouches for the clock.
+  std::atomic<bool> vouched{false};
   std::unique_ptr<agent::SlotManager> slots;
   std::shared_ptr<agent::ModelSource> source;
   std::vector<agent::activation::State> seen;
@@ -273,7 +330,7 @@ class Node {
   }
 
   SystemClock clock_;
-  agent::DeviceTime time_{clock_, WallTime{}, [] { return false; }};
+  agent::DeviceTime time_{clock_, WallTime{}, [this] { return vouched.load(); }};
   SystemFileSystem fs_;
   SystemRandom random_;
   async::TaskGroup tasks_;

@@ -511,5 +511,15 @@ TEST(Record, RefusesADocumentThatIsNotOne) {
   }
 }
 
+TEST(Activation, AModelThatIsRevokedAtRestSaysSo) {
+  Machine machine = machine_in(State::kCommitted);
+  Event stop = event(EventKind::kManualRollback);
+  stop.error = Error{Error::Code::kPermissionDenied, "revoked (stop) by cve-1: poisoned"};
+  machine.step(stop);
+  EXPECT_EQ(machine.state(), State::kRolledBack);
+  EXPECT_EQ(machine.record().reason_code, "revoked");
+  EXPECT_EQ(machine.record().reason, "revoked (stop) by cve-1: poisoned");
+}
+
 }  // namespace
 }  // namespace skerry::agent::activation

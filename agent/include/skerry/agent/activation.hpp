@@ -135,7 +135,8 @@ enum class EventKind {
   kRolledBack,
   kRollbackFailed,  // `error`
   kCommitted,       // the catalogue took the model out of trial
-  kManualRollback   // an administrator asked; `error` carries who and why
+  kManualRollback   // an administrator asked, or the model was revoked (kPermissionDenied); `error`
+                    // carries who and why
 };
 
 std::string_view to_string(EventKind kind) noexcept;

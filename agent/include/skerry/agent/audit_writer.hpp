@@ -33,6 +33,9 @@ class AuditWriter {
   // to do.
   Task<Result<void>> record_durable(security::AuditEvent event);
 
+  // The same without a coroutine, for work on transfer threads; blocks for one fsync. Thread-safe.
+  Result<void> record_now(const security::AuditEvent& event);
+
   // Seals what is open once per interval; sleeps while there is nothing.
   Task<void> run();
   // Seals everything; for the end of the daemon.

@@ -83,6 +83,8 @@ struct PolicyConfig {
   std::string file;
   // Members of listen.admin_group administer the gateway while no policy was ever given.
   bool bootstrap_admins = true;
+  // The signed target that is the policy once it was verified; empty: this gateway takes none.
+  std::string target = "security/policy/default";
 };
 
 struct AuditConfig {

@@ -11,6 +11,7 @@
 #include "skerry/agent/inference.hpp"
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/outbox.hpp"
+#include "skerry/agent/security_targets.hpp"
 #include "skerry/async/task.hpp"
 
 namespace skerry::agent {
@@ -22,6 +23,8 @@ struct StatusSources {
   std::function<SyncState()> sync;
   std::function<OutboxStatus()> outbox;
   std::function<DeviceTime::State()> clock;
+  // Outlives the front.
+  const SecurityTargets* security = nullptr;
 };
 
 class GrpcFront {

@@ -15,6 +15,7 @@
 #include "skerry/agent/device_time.hpp"
 #include "skerry/agent/director_client.hpp"
 #include "skerry/agent/model_source.hpp"
+#include "skerry/agent/security_targets.hpp"
 #include "skerry/registry/blob_store.hpp"
 #include "skerry/registry/catalogue.hpp"
 #include "skerry/registry/fetcher.hpp"
@@ -43,9 +44,16 @@ class Installer {
             DeviceTime& time,
             std::uint64_t memory);
 
+  // What refreshes bring up to date and what may be installed is asked of; none in some tests.
+  void set_security(SecurityTargets* security) { security_ = security; }
+  [[nodiscard]] SecurityTargets* security_targets() { return security_; }
+  // Whether the revocations, the counters and the dates let the request be activated now. A signed
+  // permit that is needed for it is used up and noted in it. Blocks.
+  Result<void> permit(registry::ActivationRequest& request);
+
   // Trusts `root` as the image repository's first root if nothing is trusted yet.
   Result<void> bootstrap_trust(std::string_view root);
-  // Refreshes the image repository's metadata from `source`.
+  // Refreshes the image repository's metadata from `source`, then what the `security` role signs.
   Result<security::tuf::RefreshOutcome> refresh_trust(ModelSource& source);
 
   // Refreshes the image repository and finds a target in it, through the delegations. What was
@@ -93,6 +101,8 @@ class Installer {
   [[nodiscard]] registry::Catalogue& catalogue() { return catalogue_; }
 
  private:
+  class Reader;
+  Result<security::tuf::RefreshOutcome> refresh_metadata(ModelSource& source);
   // Image and director name the same file, where this device has a director.
   Result<void> check_directed(const activation::Offer& offer,
                               const std::string& slot,
@@ -111,6 +121,7 @@ class Installer {
   DeviceTime& time_;
   std::uint64_t memory_;
   DirectorClient director_;
+  SecurityTargets* security_ = nullptr;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;

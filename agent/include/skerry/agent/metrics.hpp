@@ -32,6 +32,11 @@ inline constexpr std::string_view kAuditRecords = "skerry_audit_records";
 inline constexpr std::string_view kOutboxRecords = "skerry_outbox_records";
 inline constexpr std::string_view kOutboxBytes = "skerry_outbox_bytes";
 inline constexpr std::string_view kSyncConnected = "skerry_sync_connected";
+inline constexpr std::string_view kBreakGlass = "skerry_break_glass_active";
+inline constexpr std::string_view kBreakGlassOpenings = "skerry_break_glass_openings_total";
+inline constexpr std::string_view kBreakGlassUses = "skerry_break_glass_uses_total";
+inline constexpr std::string_view kModelsRevoked = "skerry_models_revoked";
+inline constexpr std::string_view kRevocationStops = "skerry_revocation_stops_total";
 }  // namespace metric
 
 class Histogram {
@@ -76,6 +81,11 @@ struct Gauges {
   std::uint64_t outbox_records = 0;
   std::uint64_t outbox_bytes = 0;
   bool sync_connected = false;
+  bool break_glass = false;
+  std::uint64_t break_glass_openings = 0;
+  std::uint64_t break_glass_uses = 0;
+  std::uint64_t models_revoked = 0;
+  std::uint64_t revocation_stops = 0;
 };
 
 class Metrics {

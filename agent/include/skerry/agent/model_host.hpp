@@ -79,6 +79,11 @@ class ModelHost {
   // Called after each refresh: health services show which models are there.
   void on_refresh(std::function<void()> callback) { on_refresh_ = std::move(callback); }
 
+  // Asked before a model answers or is loaded: what it refuses is not served, whatever the slots
+  // say.
+  using Gate = std::function<Result<void>(const ServedModel&)>;
+  void set_gate(Gate gate) { gate_ = std::move(gate); }
+
   // Reads the slots again: at start and after each activation, rollback or deactivation. Models
   // that no slot names any more leave once their last request ended.
   Task<Result<void>> refresh();
@@ -132,6 +137,7 @@ class ModelHost {
   std::map<std::string, std::shared_ptr<Entry>> entries_;
   Notifier changed_;
   std::function<void()> on_refresh_;
+  Gate gate_;
 };
 
 }  // namespace skerry::agent

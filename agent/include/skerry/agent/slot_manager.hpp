@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,12 +63,21 @@ class SlotManager {
   // Makes the previous generation active; returns after the commit. Audited: intent and outcome.
   Task<Result<RollbackOutcome>> rollback(Caller caller, std::string slot);
 
+  // Ends every active model that a revocation says must stop: the slot goes back to the generation
+  // before it, if that may run, or becomes empty. Also tells, once, which models are revoked with a
+  // weaker effect. Call after each change of the revocations; runs on its own.
+  void enforce();
+
   [[nodiscard]] std::vector<SlotView> views() const;
   // Highest generation seen, by slot: for the device's hello.
   [[nodiscard]] std::map<std::string, std::uint64_t> generations() const;
 
  private:
   struct Driver;
+  Result<void> check_previous(const SlotName& slot);
+  Task<void> enforce_all();
+  Task<bool> end_revoked(ServedModelPtr model, Error why);
+  Task<void> tell_revoked(ServedModelPtr model, std::string what);
   Driver& driver(const std::string& slot);
 
   Core& core_;
@@ -78,6 +88,10 @@ class SlotManager {
   std::shared_ptr<ModelSource> source_;
   std::map<std::string, std::unique_ptr<Driver>> drivers_;
   Notifier source_changed_;
+  bool enforcing_ = false;
+  bool enforce_again_ = false;
+  // Manifest and revocation that were told of.
+  std::set<std::string> told_;
   // The drivers and their work.
   async::TaskGroup tasks_;
 };
