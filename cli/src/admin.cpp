@@ -73,6 +73,11 @@ Result<admin::GetPolicyResponse> call_admin(Invocation& invocation,
   return call(invocation, &AdminStub::GetPolicy, request);
 }
 
+Result<admin::BreakGlassResponse> call_admin(Invocation& invocation,
+                                             const admin::BreakGlassRequest& request) {
+  return call(invocation, &AdminStub::BreakGlass, request);
+}
+
 Result<admin::CreateTokenResponse> call_admin(Invocation& invocation,
                                               const admin::CreateTokenRequest& request) {
   return call(invocation, &AdminStub::CreateToken, request);

@@ -24,6 +24,7 @@ Result<admin::ClearQuarantineResponse> call_admin(Invocation&,
 Result<admin::CanIResponse> call_admin(Invocation&, const admin::CanIRequest&);
 Result<admin::SetPolicyResponse> call_admin(Invocation&, const admin::SetPolicyRequest&);
 Result<admin::GetPolicyResponse> call_admin(Invocation&, const admin::GetPolicyRequest&);
+Result<admin::BreakGlassResponse> call_admin(Invocation&, const admin::BreakGlassRequest&);
 Result<admin::CreateTokenResponse> call_admin(Invocation&, const admin::CreateTokenRequest&);
 Result<admin::ListTokensResponse> call_admin(Invocation&, const admin::ListTokensRequest&);
 Result<admin::RevokeTokenResponse> call_admin(Invocation&, const admin::RevokeTokenRequest&);

@@ -1,13 +1,19 @@
 // skerry fleet publish: gives the signed root and targets of a working copy to the controller.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "fleet.hpp"
 #include "fleet_trust.hpp"
 #include "message_json.hpp"
+#include "security_documents.hpp"
 
 namespace skerry::cli {
 namespace {
+
+constexpr std::size_t kMaxDocumentBytes = 4U << 20U;
+constexpr std::size_t kDocumentPiece = 512U << 10U;
 
 struct FleetPublishOptions {
   std::shared_ptr<Fleet> fleet;
@@ -52,6 +58,52 @@ Result<int> run_pull(Invocation& invocation, const FleetPublishOptions& options)
   return kExitDone;
 }
 
+// Policies, revocations and permits: the controller serves their bytes by digest, as it does blobs.
+Result<void> upload_documents(Invocation& invocation,
+                              const FleetConnection& connection,
+                              const std::string& folder,
+                              const security::tuf::Repository& repository) {
+  const auto documents = list_documents(repository);
+  if (!documents) {
+    return documents.error();
+  }
+  fleet::MissingBlobsRequest request;
+  for (const DocumentBlob& document : *documents) {
+    request.add_digests(document.digest.raw());
+  }
+  if (documents->empty()) {
+    return {};
+  }
+  const auto response = connection.call(request);
+  if (!response) {
+    return response.error();
+  }
+  for (const DocumentBlob& document : *documents) {
+    const auto& missing = response->digests();
+    if (std::find(missing.begin(), missing.end(), document.digest.raw()) == missing.end()) {
+      continue;
+    }
+    auto bytes =
+        read_file(invocation.fs, document_file(folder, document.digest), kMaxDocumentBytes);
+    if (!bytes) {
+      return bytes.error().with_context(document.path);
+    }
+    fleet::PushBlobHeader header;
+    header.set_digest(document.digest.raw());
+    header.set_size(document.length);
+    std::size_t at = 0;
+    const auto next = [&bytes, &at]() -> Result<std::string> {
+      std::string piece = bytes->substr(at, kDocumentPiece);
+      at += piece.size();
+      return piece;
+    };
+    if (const auto pushed = connection.push_blob(header, next); !pushed) {
+      return pushed.error().with_context("uploading " + document.path);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> pull_trust(Invocation& invocation,
@@ -84,6 +136,11 @@ Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
   auto files = ready_to_publish(**copy);
   if (!files) {
     return files.error();
+  }
+  if (repository == kImageRepository) {
+    if (auto uploaded = upload_documents(invocation, connection, folder, **copy); !uploaded) {
+      return uploaded.error();
+    }
   }
   fleet::PublishRequest request;
   request.set_repository(repository);

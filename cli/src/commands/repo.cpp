@@ -319,6 +319,7 @@ void add_repo_command(Command& app, Invocation& invocation) {
   add_repo_status(*repo, invocation);
   add_repo_keys(*repo, invocation);
   add_repo_transfer(*repo, invocation);
+  add_repo_revocations(*repo, invocation);
   Command* sign = repo->add_subcommand(
       "sign", "sign what is staged in a repository, or one metadata file on another machine");
   const auto sign_options = add_action<SignOptions>(sign, invocation, run_sign);

@@ -67,7 +67,27 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
   }
   console.line(fmt::format(
       "outbox      {} records, {}", sync.outbox_records(), human_bytes(sync.outbox_bytes())));
-  console.line(fmt::format("policy      {}", status.policy_version()));
+  console.line(fmt::format("policy      {}{}",
+                           status.policy_version(),
+                           status.policy_source().empty() ? "" : ", " + status.policy_source()));
+  for (const auto& document : status.signed_documents()) {
+    if (document.version() == 0 && document.problem().empty()) {
+      continue;
+    }
+    console.line(printable(
+        fmt::format("signed      {} {} by {}{}",
+                    document.name(),
+                    document.version(),
+                    document.role().empty() ? "nobody" : document.role(),
+                    document.problem().empty() ? "" : "; REFUSED: " + document.problem())));
+  }
+  if (const auto& glass = status.break_glass(); glass.active()) {
+    console.line(fmt::format("BREAK-GLASS {} is on for {} s more, {} uses: {}",
+                             glass.id(),
+                             glass.left_seconds(),
+                             glass.uses(),
+                             printable(glass.reason())));
+  }
   console.line(
       fmt::format("audit       {} records, root {}", status.audit_size(), status.audit_root()));
   console.line(fmt::format("clock       {}{}",
@@ -80,7 +100,9 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
                slot.state(),
                model_text(slot.active()),
                model_text(slot.previous()),
-               slot.reason().empty() ? slot.active().variant_reason() : slot.reason()});
+               !slot.revocation().empty() ? slot.revocation()
+               : slot.reason().empty()    ? slot.active().variant_reason()
+                                          : slot.reason()});
   }
   console.print(table.text());
   print_workers(console, status);
