@@ -19,25 +19,45 @@ Bytes RansWriter::finish() {
   return out;
 }
 
+ReadTable::ReadTable(const SymbolTable& table) : symbol(table.symbol), shift(table.shift) {
+  unsigned place = 0;
+  for (unsigned g = 0; g < kGuesses; ++g) {
+    while ((g << kGuessShift) >= table.start[place + 1]) {
+      ++place;
+    }
+    guess[g] = static_cast<std::uint8_t>(place);
+  }
+  for (unsigned i = 0; i < table.count; ++i) {
+    range[i] = table.start[i] | table.frequency(i) << 16U;
+    const std::uint32_t folded = table.symbol[i];
+    residual[i] = shift != 0 || folded == kSymbols - 1
+                      ? kWideResidual
+                      : static_cast<std::int8_t>(folded >> 1U ^ (0U - (folded & 1U)));
+  }
+}
+
 RansReader::RansReader(ByteView bytes) {
   if (bytes.size() < 4 * kLanes || bytes.size() % 2 != 0) {
-    overrun_ = true;
-    state_.fill(kStateFloor);
+    lanes_.overrun = true;
+    lanes_.state.fill(kStateFloor);
     return;
   }
-  at_ = bytes.data();
-  end_ = at_ + bytes.size();
-  for (std::uint32_t& state : state_) {
-    state = at_[0] | static_cast<std::uint32_t>(at_[1]) << 8U |
-            static_cast<std::uint32_t>(at_[2]) << 16U | static_cast<std::uint32_t>(at_[3]) << 24U;
-    overrun_ = overrun_ || state < kStateFloor;
-    at_ += 4;
+  lanes_.at = bytes.data();
+  lanes_.end = bytes.data() + bytes.size();
+  for (std::uint32_t& state : lanes_.state) {
+    const std::uint8_t* at = lanes_.at;
+    state = at[0] | static_cast<std::uint32_t>(at[1]) << 8U |
+            static_cast<std::uint32_t>(at[2]) << 16U | static_cast<std::uint32_t>(at[3]) << 24U;
+    lanes_.overrun = lanes_.overrun || state < kStateFloor;
+    lanes_.at += 4;
   }
 }
 
 bool RansReader::ended_well() const {
-  return !overrun_ && at_ == end_ &&
-         std::all_of(state_.begin(), state_.end(), [](auto state) { return state == kStateFloor; });
+  return !lanes_.overrun && lanes_.at == lanes_.end &&
+         std::all_of(lanes_.state.begin(), lanes_.state.end(), [](auto state) {
+           return state == kStateFloor;
+         });
 }
 
 }  // namespace skerry::registry::delta

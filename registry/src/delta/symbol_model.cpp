@@ -141,28 +141,29 @@ Result<SymbolReader> SymbolReader::open(ByteView bytes) {
   if (!set) {
     return set.error();
   }
-  return SymbolReader{std::move(set->table_of), std::move(set->tables), bytes.subspan(length)};
+  std::vector<ReadTable> tables{set->tables.begin(), set->tables.end()};
+  return SymbolReader{std::move(set->table_of), std::move(tables), bytes.subspan(length)};
 }
 
-std::uint32_t SymbolReader::read_raw(unsigned lane, unsigned bits) {
-  std::uint32_t value = 0;
-  for (unsigned at = 0; at < bits;) {
-    const unsigned piece = std::min(bits - at, kRawPiece);
-    value |= reader_.raw(lane, piece) << at;
-    at += piece;
-  }
-  return value;
-}
-
-std::int32_t SymbolReader::complete_wide(unsigned lane,
-                                         const SymbolTable& table,
-                                         std::uint32_t folded) {
+std::int32_t SymbolReader::read_wide(RansReader::Lanes& lanes,
+                                     unsigned lane,
+                                     const ReadTable& table,
+                                     std::uint32_t folded) {
+  const auto raw = [&](unsigned bits) {
+    std::uint32_t value = 0;
+    for (unsigned at = 0; at < bits;) {
+      const unsigned piece = std::min(bits - at, kRawPiece);
+      value |= lanes.raw(lane, piece) << at;
+      at += piece;
+    }
+    return value;
+  };
   if (folded == kSymbols - 1) {
-    const std::uint32_t width = reader_.raw(lane, kWidthBits);
-    folded += (1U << width | read_raw(lane, width)) - 1;
+    const std::uint32_t width = lanes.raw(lane, kWidthBits);
+    folded += (1U << width | raw(width)) - 1;
   }
   const auto high = static_cast<std::uint32_t>(unfold(folded));
-  return static_cast<std::int32_t>(high << table.shift | read_raw(lane, table.shift));
+  return static_cast<std::int32_t>(high << table.shift | raw(table.shift));
 }
 
 }  // namespace skerry::registry::delta

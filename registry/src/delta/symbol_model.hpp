@@ -67,39 +67,51 @@ class SymbolReader {
 
   std::int32_t residual(unsigned context, std::int32_t /*value*/) {
     lane_ = (lane_ + 1) % kLanes;
-    return read(lane_, context);
+    return read(reader_.lanes(), lane_, context);
   }
   template <std::size_t N>
   void residuals(const std::array<std::uint16_t, N>& contexts,
                  std::array<std::int32_t, N>& values) {
     static_assert(N % kLanes == 0);
+    RansReader::Lanes lanes = reader_.lanes();
     for (std::size_t i = 0; i < N; i += kLanes) {
+#pragma GCC unroll 4
       for (unsigned lane = 0; lane < kLanes; ++lane) {
-        values[i + lane] = read(lane, contexts[i + lane]);
+        values[i + lane] = read(lanes, lane, contexts[i + lane]);
       }
     }
+    reader_.lanes() = lanes;
   }
   // True if the residuals asked for were all there was.
-  [[nodiscard]] bool ended_well() const { return reader_.ended_well(); }
+  [[nodiscard]] bool ended_well() const {
+    return reader_.ended_well();
+  }
 
  private:
-  SymbolReader(std::vector<std::uint8_t> table_of, std::vector<SymbolTable> tables, ByteView coded)
+  SymbolReader(std::vector<std::uint8_t> table_of, std::vector<ReadTable> tables, ByteView coded)
       : table_of_(std::move(table_of)), tables_(std::move(tables)), reader_(coded) {}
 
-  std::int32_t read(unsigned lane, unsigned context) {
-    const SymbolTable& table = tables_[table_of_[context]];
-    return complete(lane, table, reader_.place(lane, table));
+  std::int32_t read(RansReader::Lanes& lanes, unsigned lane, unsigned context) {
+    // Every context has an entry and every entry is a table: parse_tables saw to that.
+    const ReadTable& table = tables_.data()[table_of_.data()[context]];
+    const unsigned place = lanes.place(lane, table);
+    const std::int8_t residual = table.residual.data()[place];
+    if (residual == kWideResidual) [[unlikely]] {
+      // A copy, so that the lanes of the caller need no address.
+      RansReader::Lanes copy = lanes;
+      const std::int32_t wide = read_wide(copy, lane, table, table.symbol[place]);
+      lanes = copy;
+      return wide;
+    }
+    return residual;
   }
-  std::int32_t complete(unsigned lane, const SymbolTable& table, unsigned place) {
-    const std::uint32_t folded = table.symbol[place];
-    return table.shift != 0 || folded == kSymbols - 1 ? complete_wide(lane, table, folded)
-                                                      : unfold(folded);
-  }
-  std::int32_t complete_wide(unsigned lane, const SymbolTable& table, std::uint32_t folded);
-  std::uint32_t read_raw(unsigned lane, unsigned bits);
+  static std::int32_t read_wide(RansReader::Lanes& lanes,
+                                unsigned lane,
+                                const ReadTable& table,
+                                std::uint32_t folded);
 
   std::vector<std::uint8_t> table_of_;
-  std::vector<SymbolTable> tables_;
+  std::vector<ReadTable> tables_;
   RansReader reader_;
   unsigned lane_ = 0;  // of the residual read alone before
 };

@@ -96,6 +96,7 @@ class DeltaSource final : public BlobSource {
   // The reader must outlive the source.
   DeltaSource(const DeltaReader& reader, unsigned threads) : reader_(reader), threads_(threads) {}
   [[nodiscard]] std::string name() const override { return "delta"; }
+  [[nodiscard]] SourceReach reach() const override { return SourceReach::kSite; }
   Result<void> read(const BlobRange& range, ByteSink& sink, const CancelFlag& cancel) override;
 
  private:
