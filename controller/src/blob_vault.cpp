@@ -124,6 +124,35 @@ Result<std::shared_ptr<const MappedBlob>> BlobVault::map(const Digest& digest) c
   return std::shared_ptr<const MappedBlob>{std::make_shared<MappedBlob>(data, status->size)};
 }
 
+Result<std::unique_ptr<File>> BlobVault::open_file(const Digest& digest) const {
+  return fs_.open(path_of(digest), OpenMode::kRead);
+}
+
+Result<void> BlobVault::adopt(const std::filesystem::path& file, const Digest& digest) {
+  auto opened = fs_.open(file, OpenMode::kReadWrite);
+  if (!opened) {
+    return opened.error();
+  }
+  if (auto synced = (*opened)->sync(); !synced) {
+    return synced;
+  }
+  if (auto sealed = (*opened)->set_mode(0440); !sealed) {
+    return sealed;
+  }
+  const auto path = path_of(digest);
+  if (auto made = fs_.create_directories(path.parent_path()); !made) {
+    return made;
+  }
+  if (auto renamed = fs_.rename(file, path); !renamed) {
+    return renamed;
+  }
+  return fs_.sync_directory(path.parent_path());
+}
+
+Result<void> BlobVault::remove(const Digest& digest) {
+  return fs_.remove(path_of(digest));
+}
+
 Result<std::unique_ptr<BlobUpload>> BlobVault::begin(const Digest& digest, std::uint64_t size) {
   if (size == 0) {
     return Error{Error::Code::kInvalidArgument, "an empty blob cannot be stored"};

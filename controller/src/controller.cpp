@@ -99,6 +99,7 @@ struct Controller::Impl {
   std::unique_ptr<Guard> guard;
   std::unique_ptr<Store> store;
   std::unique_ptr<BlobVault> blobs;
+  std::unique_ptr<DeltaWorkshop> deltas;
   std::unique_ptr<TrustPublisher> trust;
   std::unique_ptr<Director> director;
   std::unique_ptr<Enrolment> enrolment;
@@ -157,6 +158,12 @@ Result<void> Controller::Impl::open() {
     return vault.error();
   }
   blobs = std::move(*vault);
+  auto workshop = DeltaWorkshop::open(
+      fs, settings.state_directory() / "deltas", *blobs, settings.deltas().cache, log);
+  if (!workshop) {
+    return workshop.error();
+  }
+  deltas = std::move(*workshop);
   trust = std::make_unique<TrustPublisher>(*store, identity.online_key, clock, settings.trust());
   director = std::make_unique<Director>(*store, identity.director_key, clock, settings.trust());
   enrolment = std::make_unique<Enrolment>(
@@ -172,6 +179,7 @@ Result<void> Controller::Impl::listen() {
                                    identity,
                                    *store,
                                    *blobs,
+                                   *deltas,
                                    *trust,
                                    *director,
                                    *enrolment,

@@ -10,6 +10,9 @@
 namespace skerry::controller {
 namespace {
 
+constexpr int kMaxHeld = 16;
+constexpr std::uint32_t kDeltaRetryMs = 1000;
+
 struct WantedRanges {
   std::shared_ptr<const MappedBlob> blob;
   std::vector<BlobRange> ranges;
@@ -31,6 +34,11 @@ Result<WantedRanges> open_blob(ServiceContext& context,
     return Error{Error::Code::kInvalidArgument, "digest: " + digest.error().message()};
   }
   auto blob = context.blobs.map(*digest);
+  if (!blob) {
+    if (auto delta = context.deltas.vault().map(*digest); delta) {
+      blob = std::move(delta);
+    }
+  }
   if (!blob) {
     return blob.error();
   }
@@ -92,6 +100,51 @@ grpc::ServerUnaryReactor* DeviceServiceImpl::GetMetadata(
     }
     fleet::v1::GetMetadataResponse out;
     out.set_content(std::move(*content));
+    return out;
+  };
+  return answer(context_, call, response, work);
+}
+
+grpc::ServerUnaryReactor* DeviceServiceImpl::FindDelta(grpc::CallbackServerContext* call,
+                                                       const fleet::v1::FindDeltaRequest* request,
+                                                       fleet::v1::FindDeltaResponse* response) {
+  const auto work = [this, call, request]() -> Result<fleet::v1::FindDeltaResponse> {
+    const auto device = device_of(context_, *call);
+    if (!device) {
+      return device.error();
+    }
+    const auto target = Digest::from_bytes(as_bytes(request->target()));
+    if (!target || request->held_size() > kMaxHeld) {
+      return Error{Error::Code::kInvalidArgument,
+                   "a target of 32 bytes and at most 16 held digests are expected"};
+    }
+    std::vector<Digest> held;
+    for (const auto& raw : request->held()) {
+      const auto digest = Digest::from_bytes(as_bytes(raw));
+      if (!digest) {
+        return Error{Error::Code::kInvalidArgument, "held: " + digest.error().message()};
+      }
+      held.push_back(*digest);
+    }
+    const DeltaAnswer found = context_.deltas.find(*target, held);
+    fleet::v1::FindDeltaResponse out;
+    switch (found.state) {
+      case DeltaAnswer::State::kNone:
+        out.set_state(fleet::v1::FindDeltaResponse::STATE_NONE);
+        break;
+      case DeltaAnswer::State::kPending:
+        out.set_state(fleet::v1::FindDeltaResponse::STATE_PENDING);
+        out.set_retry_after_ms(kDeltaRetryMs);
+        break;
+      case DeltaAnswer::State::kReady:
+        out.set_state(fleet::v1::FindDeltaResponse::STATE_READY);
+        out.set_base(found.kept.base.raw());
+        out.set_delta(found.kept.delta.raw());
+        out.set_size(found.kept.size);
+        out.set_chunk_size(found.kept.chunk_size);
+        out.set_chunks(found.kept.chunks.raw());
+        break;
+    }
     return out;
   };
   return answer(context_, call, response, work);

@@ -10,8 +10,9 @@ namespace skerry::controller {
 
 using DeviceServiceBase = fleet::v1::DeviceService::WithCallbackMethod_Connect<
     fleet::v1::DeviceService::WithCallbackMethod_GetMetadata<
-        fleet::v1::DeviceService::WithRawCallbackMethod_GetBlob<
-            fleet::v1::DeviceService::Service>>>;
+        fleet::v1::DeviceService::WithCallbackMethod_FindDelta<
+            fleet::v1::DeviceService::WithRawCallbackMethod_GetBlob<
+                fleet::v1::DeviceService::Service>>>>;
 
 class DeviceServiceImpl final : public DeviceServiceBase {
  public:
@@ -22,6 +23,9 @@ class DeviceServiceImpl final : public DeviceServiceBase {
   grpc::ServerUnaryReactor* GetMetadata(grpc::CallbackServerContext* call,
                                         const fleet::v1::GetMetadataRequest* request,
                                         fleet::v1::GetMetadataResponse* response) override;
+  grpc::ServerUnaryReactor* FindDelta(grpc::CallbackServerContext* call,
+                                      const fleet::v1::FindDeltaRequest* request,
+                                      fleet::v1::FindDeltaResponse* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* GetBlob(grpc::CallbackServerContext* call,
                                                       const grpc::ByteBuffer* request) override;
 

@@ -12,6 +12,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "skerry/controller/blob_vault.hpp"
+#include "skerry/controller/delta_workshop.hpp"
 #include "skerry/controller/enrolment.hpp"
 #include "skerry/controller/settings.hpp"
 #include "skerry/controller/trust_publisher.hpp"
@@ -32,6 +33,7 @@ struct ServiceContext {
   const ControllerIdentity& identity;
   Store& store;
   BlobVault& blobs;
+  DeltaWorkshop& deltas;
   TrustPublisher& trust;
   Director& director;
   Enrolment& enrolment;

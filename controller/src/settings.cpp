@@ -78,6 +78,9 @@ Result<Config> read_config(TomlReader reader) {
   read_size(blobs, "max_size", config.blobs.max_size);
   read_size(blobs, "message_size", config.blobs.message_size);
 
+  auto deltas = reader.table("deltas");
+  read_size(deltas, "cache", config.deltas.cache);
+
   auto rollout = reader.table("rollout");
   rollout.read("offline_after", config.rollout.offline_after);
 

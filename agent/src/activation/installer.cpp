@@ -8,6 +8,8 @@
 #include "skerry/registry/metadata_store.hpp"
 #include "skerry/registry/onnx_check.hpp"
 
+#include "delta_fetch.hpp"
+
 namespace skerry::agent {
 namespace {
 
@@ -265,7 +267,23 @@ Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifes
                             },
                             core_.log,
                             options};
-  return fetcher.fetch(wanted, cancel, on_progress);
+  const auto measured = [&](std::span<const registry::WantedBlob> blobs,
+                            const registry::Fetcher::OnProgress& report) {
+    const BootTime begin = core_.clock.boot_now();
+    Result<registry::FetchProgress> done = fetcher.fetch(blobs, cancel, report);
+    if (done) {
+      rates_.add_link(done->fetched_bytes, core_.clock.boot_now() - begin);
+    }
+    return done;
+  };
+  const std::uint64_t by_delta = DeltaFetch{core_, catalogue_, store_, rates_, source, cancel}.run(
+      manifest.manifest, *chosen, wanted, measured, on_progress);
+  Result<registry::FetchProgress> done = measured(wanted, on_progress);
+  if (done) {
+    done->fetched_bytes += by_delta;
+    done->link_bytes += by_delta;
+  }
+  return done;
 }
 
 Result<void> Installer::admit(const registry::VerifiedManifest& manifest,

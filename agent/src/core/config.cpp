@@ -134,6 +134,7 @@ void read_controller(TomlTable table, ControllerConfig& controller) {
 
 void read_sync(TomlTable table, SyncConfig& sync) {
   table.read("max_bytes_per_second", sync.max_bytes_per_second);
+  read_choice(table, "delta", sync.delta, {"auto", "always", "never"});
   read_duration(table, "heartbeat", sync.heartbeat, std::chrono::milliseconds{100});
   read_duration(table, "backoff_first", sync.backoff_first, std::chrono::milliseconds{10});
   read_duration(table, "backoff_longest", sync.backoff_longest, std::chrono::milliseconds{10});

@@ -174,6 +174,47 @@ Result<std::string> ControllerSource::fetch(std::string_view name, std::size_t l
   return std::move(*response.mutable_content());
 }
 
+Result<DeltaOffer> ControllerSource::find_delta(const Digest& target,
+                                                std::span<const Digest> held) {
+  Call call{*this};
+  if (call.refused()) {
+    return Error{Error::Code::kCancelled, "the connection was closed"};
+  }
+  call.context().set_deadline(std::chrono::system_clock::now() + kMetadataDeadline);
+  fleet::v1::FindDeltaRequest request;
+  request.set_target(target.raw());
+  for (const Digest& digest : held) {
+    request.add_held(digest.raw());
+  }
+  fleet::v1::FindDeltaResponse response;
+  const grpc::Status status = stub_->FindDelta(&call.context(), request, &response);
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return DeltaOffer{};  // a controller of an earlier version
+  }
+  if (!status.ok()) {
+    return from_status(status).with_context("asking for a delta");
+  }
+  DeltaOffer offer;
+  if (response.state() == fleet::v1::FindDeltaResponse::STATE_PENDING) {
+    offer.state = DeltaOffer::State::kPending;
+    offer.retry_after = std::chrono::milliseconds{response.retry_after_ms()};
+  }
+  if (response.state() != fleet::v1::FindDeltaResponse::STATE_READY) {
+    return offer;
+  }
+  const auto base = Digest::from_bytes(as_bytes(response.base()));
+  const auto delta = Digest::from_bytes(as_bytes(response.delta()));
+  const auto chunks = Digest::from_bytes(as_bytes(response.chunks()));
+  if (!base || !delta || !chunks ||
+      !registry::check_chunking(response.size(), response.chunk_size())) {
+    return Error{Error::Code::kParse, "the controller offered a delta without a digest or size"};
+  }
+  offer.state = DeltaOffer::State::kReady;
+  offer.base = *base;
+  offer.delta = {*delta, response.size(), response.chunk_size(), *chunks};
+  return offer;
+}
+
 Result<void> ControllerSource::read(const registry::BlobRange& range,
                                     registry::ByteSink& sink,
                                     const registry::CancelFlag& cancel) {

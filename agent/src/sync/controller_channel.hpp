@@ -37,6 +37,7 @@ class ControllerSource final : public ModelSource,
   [[nodiscard]] std::string name() const override { return "controller"; }
   security::tuf::Fetcher& metadata() override { return *this; }
   registry::BlobSource& blobs() override { return *this; }
+  Result<DeltaOffer> find_delta(const Digest& target, std::span<const Digest> held) override;
 
   // Ends every running call and refuses further ones. Thread-safe.
   void abort();

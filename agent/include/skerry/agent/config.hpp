@@ -114,6 +114,9 @@ struct ControllerConfig {
 struct SyncConfig {
   // 0: as fast as it goes.
   ByteSize max_bytes_per_second{0};
+  // Deltas from held versions: "auto" where that is sooner done on the measured link, "always"
+  // where it is fewer bytes, "never".
+  std::string delta = "auto";
   std::chrono::milliseconds heartbeat{std::chrono::seconds{30}};
   std::chrono::milliseconds backoff_first{std::chrono::seconds{1}};
   std::chrono::milliseconds backoff_longest{std::chrono::minutes{5}};

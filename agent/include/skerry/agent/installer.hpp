@@ -12,6 +12,7 @@
 
 #include "skerry/agent/activation.hpp"
 #include "skerry/agent/core.hpp"
+#include "skerry/agent/delta_choice.hpp"
 #include "skerry/agent/device_time.hpp"
 #include "skerry/agent/director_client.hpp"
 #include "skerry/agent/model_source.hpp"
@@ -71,7 +72,7 @@ class Installer {
                               ModelSource& source,
                               const registry::CancelFlag& cancel);
 
-  // Fetches what is missing. What was verified stays for the next attempt.
+  // Fetches what is missing, by deltas where they are worth it. What was verified stays for the next attempt.
   Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
                                         const std::string& variant,
                                         ModelSource& source,
@@ -120,6 +121,7 @@ class Installer {
   registry::BlobStore& store_;
   DeviceTime& time_;
   std::uint64_t memory_;
+  TransferRates rates_;
   DirectorClient director_;
   SecurityTargets* security_ = nullptr;
   // One refresh at a time: the TUF client is not thread-safe.

@@ -6,13 +6,26 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "skerry/common/result.hpp"
 #include "skerry/registry/blob_source.hpp"
+#include "skerry/registry/wanted_blob.hpp"
 #include "skerry/security/tuf/client.hpp"
 
 namespace skerry::agent {
+
+// A delta that a source has for a blob that is wanted. A hint: what it makes is verified.
+struct DeltaOffer {
+  enum class State { kNone, kPending, kReady };
+  State state = State::kNone;
+  // kReady: of those held, the one it was made from, and the delta itself, which `blobs` serves.
+  Digest base;
+  registry::WantedBlob delta;
+  // kPending.
+  std::chrono::milliseconds retry_after{0};
+};
 
 class ModelSource {
  public:
@@ -22,6 +35,12 @@ class ModelSource {
   // The image repository's metadata.
   virtual security::tuf::Fetcher& metadata() = 0;
   virtual registry::BlobSource& blobs() = 0;
+  // A delta to `target` from one of `held` (at most 16, in order of preference). A source that
+  // makes none says so.
+  virtual Result<DeltaOffer> find_delta(const Digest& /*target*/,
+                                        std::span<const Digest> /*held*/) {
+    return DeltaOffer{};
+  }
 };
 
 // A published repository (`<folder>/metadata`) and content folder (`<folder>/blobs`).

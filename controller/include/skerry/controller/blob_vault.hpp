@@ -72,6 +72,12 @@ class BlobVault {
   [[nodiscard]] bool has(const Digest& digest) const;
   // kNotFound, kIo.
   [[nodiscard]] Result<std::shared_ptr<const MappedBlob>> map(const Digest& digest) const;
+  // kNotFound.
+  [[nodiscard]] Result<std::unique_ptr<File>> open_file(const Digest& digest) const;
+  // Takes over a file of the same file system that its maker hashed: durable and visible on success.
+  Result<void> adopt(const std::filesystem::path& file, const Digest& digest);
+  // Whoever has it mapped keeps it. kNotFound.
+  Result<void> remove(const Digest& digest);
   // kTooLarge beyond the configured size, kInvalidArgument for an empty blob, kNoSpace.
   Result<std::unique_ptr<BlobUpload>> begin(const Digest& digest, std::uint64_t size);
   // A small blob at once; the digest is that of `content`.

@@ -60,6 +60,12 @@ struct BlobConfig {
   std::uint64_t message_size = 1ULL << 20U;
 };
 
+struct DeltaConfig {
+  // Deltas between versions, made when a device asks for one: disk that they may take; 0: none are
+  // made.
+  std::uint64_t cache = 8ULL << 30U;
+};
+
 struct RolloutConfig {
   // A device that has not been connected for this long leaves the denominator of its wave.
   std::chrono::milliseconds offline_after{30'000};
@@ -85,6 +91,7 @@ struct Config {
   EnrolmentConfig enrolment;
   TrustConfig trust;
   BlobConfig blobs;
+  DeltaConfig deltas;
   RolloutConfig rollout;
   TelemetryConfig telemetry;
   LogConfig log;
@@ -110,6 +117,7 @@ class Settings {
   [[nodiscard]] const EnrolmentConfig& enrolment() const { return config_.enrolment; }
   [[nodiscard]] const TrustConfig& trust() const { return config_.trust; }
   [[nodiscard]] const BlobConfig& blobs() const { return config_.blobs; }
+  [[nodiscard]] const DeltaConfig& deltas() const { return config_.deltas; }
   [[nodiscard]] const RolloutConfig& rollout() const { return config_.rollout; }
   [[nodiscard]] const TelemetryConfig& telemetry() const { return config_.telemetry; }
   [[nodiscard]] const LogConfig& log() const { return config_.log; }

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Deltas between real processes: a controller and two gateways. A gateway that holds 1.0.0 takes 2.0.0 by a delta that the
+# controller makes when it is asked; one that is killed in between goes on; a delta that lies costs only its bytes; one
+# whose policy is "never" takes the whole file.
+#   run.sh   prints TAP
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+root=$PWD
+export SKERRY_BUILD=${SKERRY_BUILD:-$root/build/release}
+export keep=--tap
+# shellcheck source=scripts/demo/lib.sh
+. scripts/demo/lib.sh
+# shellcheck source=scripts/demo/setup.sh
+. scripts/demo/setup.sh
+
+make_model() { # VERSION COUNTER
+  local folder=$work/model-$1
+  mkdir -p "$folder"
+  python3 tests/integration/delta/make_gguf.py "$folder/big.gguf" "$2"
+  cat >"$folder/model.toml" <<TOML
+model = "acme/big"
+version = "$1"
+release_counter = $2
+format = "gguf"
+runtime = "null"
+activation.probation = "1s"
+[[variant]]
+name = "q8_0"
+file = "big.gguf"
+ram = "64MiB"
+TOML
+  "$skerry" model pack "$folder" --out "$work/packed/$1" >/dev/null
+  fleet push "$work/packed/$1" --sign --repo "$work/repo" --signing-key "$work/keys/targets-1.pem" \
+    --signing-key "$work/keys/targets-2.pem" >/dev/null 2>&1
+}
+
+# offer VERSION: as soon as the rollout before it is over.
+offer() {
+  within 60 "a rollout of $1 starts" fleet rollout start "models/acme/big/$1" --slot default --json
+}
+
+runs() { # GATEWAY VERSION
+  slot_is "$1" default "['active']['version']" "$2"
+}
+
+fetched_bytes() { # GATEWAY: of its last fetch
+  grep 'event=slot.fetched' "$work/$1.log" | tail -n1 | grep -o 'fetched_bytes=[0-9]*' | cut -d= -f2
+}
+
+add_gateway() { # NAME SYNC
+  write_gateway "$1" 1GiB ""
+  sed -i "s/^\[sync\]/[sync]\n$2/; s/^\[runtime\]/[runtime]\nsandbox = \"best_effort\"\nworker_user = \"\"/" "$work/$1/skerryd.toml"
+  [ -e "$work/$1/token" ] || [ -e "$work/$1/state/identity.json" ] || fleet token --note "$1" --out "$work/$1/token" 2>/dev/null
+  start "$1" "$bin/skerryd" --config "$work/$1/skerryd.toml"
+  within 30 "$1 connects" sync_is "$1" connected
+}
+
+step "two gateways hold 1.0.0"
+make_model 1.0.0 1
+add_gateway a 'delta = "always"'
+add_gateway b 'delta = "never"'
+offer 1.0.0
+within 60 "a runs 1.0.0" runs a 1.0.0
+within 60 "b runs 1.0.0" runs b 1.0.0
+size=$(stat -c %s "$work/model-1.0.0/big.gguf")
+[ "$(fetched_bytes a)" -ge "$size" ] || fail "the first version comes whole"
+note "1.0.0 came whole" "$(fetched_bytes a) bytes for a file of $size"
+
+step "2.0.0 comes as a delta"
+make_model 2.0.0 2
+offer 2.0.0
+within 60 "a runs 2.0.0" runs a 2.0.0
+within 60 "b runs 2.0.0" runs b 2.0.0
+grep -q 'event=delta.applied' "$work/a.log" || fail "a applied a delta"
+[ "$(fetched_bytes a)" -lt $((size / 4)) ] || fail "a fetched less than a quarter: $(fetched_bytes a)"
+[ "$(fetched_bytes b)" -ge "$size" ] || fail "b fetched the whole file"
+digest=$(sha256sum "$work/model-2.0.0/big.gguf" | cut -d' ' -f1)
+cmp "$work/a/state/blobs/sha256/${digest:0:2}/$digest" "$work/model-2.0.0/big.gguf" || fail "the bytes are right"
+want "$(grep 'event=delta.made' "$work/controller.log")" 'delta_bytes=[0-9]+' "the controller made it"
+[ "$(grep -c 'event=delta.made' "$work/controller.log")" = 1 ] || fail "it was made once"
+note "2.0.0 came as a delta" "$(fetched_bytes a) bytes, whole: $(fetched_bytes b)"
+
+step "a gateway that is killed goes on with the delta"
+sed -i 's/^max_bytes_per_second.*//; s/^\[sync\]/[sync]\nmax_bytes_per_second = "512KiB"/' "$work/a/skerryd.toml"
+stop a TERM
+start a "$bin/skerryd" --config "$work/a/skerryd.toml"
+within 30 "a connects" sync_is a connected
+make_model 3.0.0 3
+offer 3.0.0
+within 60 "a takes the delta" sh -c "[ \$(grep -c 'event=delta.taken' '$work/a.log') -ge 2 ]"
+within 30 "some of the delta is staged" sh -c "ls '$work/a/state/staging' | grep -q part"
+stop a KILL
+sed -i 's/^max_bytes_per_second.*//' "$work/a/skerryd.toml"
+start a "$bin/skerryd" --config "$work/a/skerryd.toml"
+within 60 "a runs 3.0.0" runs a 3.0.0
+[ "$(grep -c 'event=delta.applied' "$work/a.log")" = 2 ] || fail "the second delta was applied after the restart"
+[ "$(fetched_bytes a)" -lt $((size / 4)) ] || fail "what was fetched after the restart is less than a quarter"
+note "a kill -9 costs no delta" "$(fetched_bytes a) bytes after the restart"
+
+step "a delta that lies costs only its bytes"
+make_model 4.0.0 4
+old=$(sha256sum "$work/model-3.0.0/big.gguf" | cut -d' ' -f1)
+new=$(sha256sum "$work/model-4.0.0/big.gguf" | cut -d' ' -f1)
+stop controller TERM
+# A delta to other weights under the name of the wanted ones, put where the controller keeps deltas.
+python3 tests/integration/delta/make_gguf.py "$work/other.gguf" 9
+"$skerry" delta create "$work/model-3.0.0/big.gguf" "$work/other.gguf" -o "$work/lie" >/dev/null
+python3 - "$work/lie" "$work/controller/deltas" "$old" "$new" <<'PYTHON'
+import hashlib, json, pathlib, sys
+
+lie, deltas, old, new = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+data = bytearray(lie.read_bytes())
+data[48:80] = bytes.fromhex(new)  # the header names the wanted file
+digest = hashlib.sha256(data).hexdigest()
+chunk = 1 << 20
+index = b"".join(hashlib.sha256(data[i : i + chunk]).digest() for i in range(0, len(data), chunk))
+for content, name in ((bytes(data), digest), (index, hashlib.sha256(index).hexdigest())):
+    folder = deltas / "sha256" / name[:2]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+record = {
+    "delta": f"sha256:{digest}",
+    "size": len(data),
+    "chunk_size": chunk,
+    "chunks": "sha256:" + hashlib.sha256(index).hexdigest(),
+}
+(deltas / "pairs" / f"{old}-{new}.json").write_text(json.dumps(record))
+PYTHON
+start controller "$bin/skerry-controller" --config "$work/controller.toml"
+within 20 "the controller answers again" fleet info
+offer 4.0.0
+within 90 "a runs 4.0.0" runs a 4.0.0
+want "$(grep 'event=delta.failed' "$work/a.log")" 'digest_mismatch' "the lie was noticed"
+cmp "$work/a/state/blobs/sha256/${new:0:2}/$new" "$work/model-4.0.0/big.gguf" || fail "the bytes are right"
+[ "$(grep -c 'event=delta.applied' "$work/a.log")" = 2 ] || fail "the lie was not applied"
+note "a delta that lies is refused" "$(grep -o 'event=delta.failed.*' "$work/a.log" | head -c 120)"
+
+finish >/dev/null
+echo "1..${#shown[@]}"
