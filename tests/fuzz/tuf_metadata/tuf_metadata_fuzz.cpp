@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "skerry/security/tuf/assignment.hpp"
 #include "skerry/security/tuf/delegation.hpp"
 #include "skerry/security/tuf/repository.hpp"
 #include "skerry/security/tuf/trusted_set.hpp"
@@ -37,6 +38,24 @@ void follow(const tuf::Delegations& delegations, std::string_view path) {
         std::abort();
       }
     }
+  }
+}
+
+// A director's list for the device "d": what is read of it is written the same.
+void direct(const tuf::Targets& targets) {
+  const auto assigned = tuf::parse_assignments("d", targets);
+  if (!assigned) {
+    return;
+  }
+  for (const tuf::Assignment& one : *assigned) {
+    tuf::Targets again;
+    again.targets.emplace(tuf::assignment_path("d", one.slot), tuf::encode_assignment(one));
+    const auto read = tuf::parse_assignments("d", again);
+    if (!read || read->size() != 1 || read->front().generation != one.generation ||
+        read->front().target != one.target || read->front().hardware != one.hardware) {
+      std::abort();
+    }
+    static_cast<void>(tuf::check_agreement(one, one.target, one.file, "x86_64").has_value());
   }
 }
 
@@ -70,8 +89,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (targets->content.delegations) {
       follow(*targets->content.delegations, "models/acme/log-triage/1.0.0");
     }
+    direct(targets->content);
   }
   static_cast<void>(tuf::describe_metadata(bytes).has_value());
+  if (const auto role = tuf::decode_role_name(bytes);
+      role && tuf::encode_role_name(*role) != bytes) {
+    std::abort();
+  }
   // "pattern\npath", any bytes.
   const std::size_t line = bytes.find('\n');
   if (line != std::string_view::npos && size < 2048) {
