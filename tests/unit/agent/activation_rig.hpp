@@ -257,7 +257,13 @@ class Node {
     slots = std::make_unique<agent::SlotManager>(core_, *installer, *host, *writer_);
     source = agent::make_folder_source(fs_, publisher.folder());
   }
-  ~Node() { pool_.join(); }
+  ~Node() {
+    pool_.join();
+    // Before the clock that they ask as they go.
+    slots.reset();
+    installer.reset();
+    host.reset();
+  }
 
   // Runs until `done` says so (asked at each report), then stops everything as a restart would.
   void run(std::function<void(Node&)> start, std::function<bool(const agent::SlotView&)> done) {

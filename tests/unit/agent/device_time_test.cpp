@@ -60,7 +60,7 @@ TEST_F(DeviceTimeTest, AControllerCannotMakeTimeStandStill) {
     time_.vouch(today_);
     EXPECT_EQ(time_.now().now, today_ + hour * 1h);
   }
-  EXPECT_EQ(time_.floor(), today_ + 48h);
+  EXPECT_GT(time_.floor(), today_);
   // One that is ahead is followed.
   time_.vouch(today_ + 72h);
   EXPECT_EQ(time_.now().now, today_ + 72h);
