@@ -20,6 +20,7 @@ class Check {
     generation.reason = request_.reason;
     generation.activated_at = time_from_row(now);
     for (const auto step : {&Check::find_manifest,
+                            &Check::check_vouched,
                             &Check::check_files,
                             &Check::check_bad,
                             &Check::check_counter,
@@ -55,6 +56,21 @@ class Check {
                    "manifest " + request_.manifest.to_string() + " was never verified"};
     }
     return done;
+  }
+
+  // An imported manifest was signed by nobody whom the fleet knows: somebody here must vouch for
+  // it.
+  Result<void> check_vouched(SlotGeneration& generation) {
+    const auto refused = nobody_vouches(database_, request_.manifest);
+    if (!refused) {
+      return refused.error();
+    }
+    if (*refused) {
+      return Error{Error::Code::kFailedPrecondition,
+                   generation.model.to_string() + " " + generation.version +
+                       " was imported and nobody vouches for it"};
+    }
+    return {};
   }
 
   // Each file must have been checked as this manifest names it: as a whole, or against the very

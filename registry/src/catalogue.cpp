@@ -209,6 +209,60 @@ Result<std::vector<BlobRecord>> Catalogue::list_blobs() {
       *impl_, joined(kBlobColumns, " ORDER BY digest"), bind_nothing, read_blob);
 }
 
+Result<void> insert_manifest(sqlite::Database& database, const NewManifest& row) {
+  const auto manifest = Manifest::parse(row.bytes);
+  if (!manifest) {
+    return manifest.error();
+  }
+  const auto bind_name = [&](sqlite::Statement& statement) {
+    statement.bind(1, row.tenant.str())
+        .bind(2, manifest->model.team)
+        .bind(3, manifest->model.name)
+        .bind(4, manifest->version.to_string())
+        .bind_blob(5, row.digest.bytes());
+  };
+  const auto other = find_integer(database,
+                                  "SELECT 1 FROM manifest WHERE tenant = ? AND team = ? AND name "
+                                  "= ? AND version = ? AND digest <> ?",
+                                  bind_name);
+  if (!other) {
+    return other.error();
+  }
+  if (other->has_value()) {
+    return Error{Error::Code::kAlreadyExists,
+                 "version " + manifest->version.to_string() + " of " + manifest->model.to_string() +
+                     " is known with other content; publish changes as a new version"};
+  }
+  const std::string_view again =
+      row.keep_known ? "DO NOTHING"
+                     : "DO UPDATE SET repository = ?8, targets_version = ?9, verified_at = ?10, "
+                       "not_after = ?11";
+  auto inserted = execute(
+      database,
+      joined("INSERT INTO manifest (tenant, team, name, version, digest, release_counter, "
+             "target_path, repository, targets_version, verified_at, not_after, bytes) VALUES "
+             "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (digest) ",
+             again),
+      [&](sqlite::Statement& statement) {
+        bind_name(statement);
+        statement.bind(6, as_row(manifest->release_counter))
+            .bind(7, manifest->target_path())
+            .bind(8, row.repository)
+            .bind(9, as_row(row.targets_version))
+            .bind(10, row.now);
+        if (row.not_after) {
+          statement.bind(11, std::int64_t{row.not_after->time_since_epoch().count()});
+        } else {
+          statement.bind_null(11);
+        }
+        statement.bind_blob(12, as_bytes(row.bytes));
+      });
+  if (!inserted) {
+    return inserted;
+  }
+  return insert_files(database, row.digest, *manifest);
+}
+
 Result<void> Catalogue::record_manifest(std::string_view bytes,
                                         const Digest& digest,
                                         std::string_view repository,
@@ -219,55 +273,11 @@ Result<void> Catalogue::record_manifest(std::string_view bytes,
     return Error{Error::Code::kDigestMismatch,
                  "manifest has the digest " + found.to_string() + ", not " + digest.to_string()};
   }
-  const auto manifest = Manifest::parse(bytes);
-  if (!manifest) {
-    return manifest.error();
-  }
-  const auto bind_name = [&](sqlite::Statement& statement) {
-    statement.bind(1, tenant.str())
-        .bind(2, manifest->model.team)
-        .bind(3, manifest->model.name)
-        .bind(4, manifest->version.to_string())
-        .bind_blob(5, digest.bytes());
-  };
-  return transact<void>(*impl_, [&](sqlite::Database& database) -> Result<void> {
-    const auto other = find_integer(database,
-                                    "SELECT 1 FROM manifest WHERE tenant = ? AND team = ? AND name "
-                                    "= ? AND version = ? AND digest <> ?",
-                                    bind_name);
-    if (!other) {
-      return other.error();
-    }
-    if (other->has_value()) {
-      return Error{Error::Code::kAlreadyExists,
-                   "version " + manifest->version.to_string() + " of " +
-                       manifest->model.to_string() +
-                       " is known with other content; publish changes as a new version"};
-    }
-    auto inserted = execute(
+  return transact<void>(*impl_, [&](sqlite::Database& database) {
+    return insert_manifest(
         database,
-        "INSERT INTO manifest (tenant, team, name, version, digest, release_counter, target_path, "
-        "repository, targets_version, verified_at, not_after, bytes) VALUES "
-        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (digest) DO UPDATE SET "
-        "repository = ?8, targets_version = ?9, verified_at = ?10, not_after = ?11",
-        [&](sqlite::Statement& statement) {
-          bind_name(statement);
-          statement.bind(6, as_row(manifest->release_counter))
-              .bind(7, manifest->target_path())
-              .bind(8, repository)
-              .bind(9, as_row(targets_version))
-              .bind(10, impl_->now());
-          if (not_after) {
-            statement.bind(11, std::int64_t{not_after->time_since_epoch().count()});
-          } else {
-            statement.bind_null(11);
-          }
-          statement.bind_blob(12, as_bytes(bytes));
-        });
-    if (!inserted) {
-      return inserted;
-    }
-    return insert_files(database, digest, *manifest);
+        NewManifest{
+            bytes, digest, repository, targets_version, not_after, tenant, impl_->now(), false});
   });
 }
 

@@ -84,6 +84,25 @@ Result<std::optional<std::int64_t>> find_integer(sqlite::Database& database,
                                                  std::string_view sql,
                                                  const BindRow& bind);
 
+// A row of `manifest` and those of its files; the whole of `Catalogue::record_manifest` but for its
+// transaction. `bytes` must be those of `digest`.
+struct NewManifest {
+  std::string_view bytes;
+  const Digest& digest;
+  std::string_view repository;
+  std::uint64_t targets_version = 0;
+  std::optional<WallTime> not_after;
+  TenantId tenant;
+  std::int64_t now = 0;
+  // Leaves who vouches for a manifest that is known already as it is.
+  bool keep_known = false;
+};
+Result<void> insert_manifest(sqlite::Database& database, const NewManifest& row);
+
+// True for an imported manifest that no repository signed and nobody vouches for: it must not
+// become live, neither by an activation nor by a rollback.
+Result<bool> nobody_vouches(sqlite::Database& database, const Digest& manifest);
+
 // Reads without a transaction, under the lock.
 template <class Row>
 Result<std::vector<Row>> collect(Catalogue::Impl& impl,

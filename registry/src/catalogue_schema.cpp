@@ -6,7 +6,7 @@ namespace skerry::registry {
 namespace {
 
 // Never edit a migration that was released: append another.
-constexpr std::array<sqlite::Migration, 4> kMigrations{{{"first schema", R"sql(
+constexpr std::array<sqlite::Migration, 5> kMigrations{{{"first schema", R"sql(
 CREATE TABLE blob (
   digest BLOB PRIMARY KEY,
   size INTEGER NOT NULL,
@@ -148,6 +148,28 @@ CREATE INDEX manifest_by_model
                                                         {"fs-verity", R"sql(
 -- The kernel's measure of the blob's file; NULL: it has none.
 ALTER TABLE blob ADD COLUMN verity BLOB;
+)sql"},
+                                                        {"imported models and who vouches", R"sql(
+CREATE TABLE import (
+  manifest BLOB PRIMARY KEY REFERENCES manifest (digest) ON DELETE CASCADE,
+  source TEXT NOT NULL,
+  format TEXT NOT NULL,
+  imported_by TEXT NOT NULL,
+  imported_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE vouch (
+  manifest BLOB NOT NULL REFERENCES import (manifest) ON DELETE CASCADE,
+  kind INTEGER NOT NULL,             -- 0 role, 1 OMS signer
+  who TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  revoked_at INTEGER,                -- NULL: stands
+  revoked_by TEXT NOT NULL DEFAULT '',
+  revoked_reason TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (manifest, kind, who)
+) STRICT, WITHOUT ROWID;
 )sql"}}};
 
 }  // namespace

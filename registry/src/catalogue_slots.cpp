@@ -238,6 +238,20 @@ Result<Slot> Catalogue::rollback(const SlotName& name, std::string_view reason, 
       return Error{Error::Code::kFailedPrecondition,
                    "slot " + name.str() + " has no previous generation to go back to"};
     }
+    if (slot->previous) {
+      const auto refused = nobody_vouches(database, slot->previous->manifest);
+      if (!refused) {
+        return refused.error();
+      }
+      if (*refused && !mark_bad) {
+        return Error{Error::Code::kFailedPrecondition,
+                     "what slot " + name.str() +
+                         " ran before was imported and nobody vouches for " + "it any more"};
+      }
+      if (*refused) {
+        slot->previous.reset();
+      }
+    }
     const auto now = impl_->now();
     if (mark_bad && slot->active) {
       auto marked = execute(

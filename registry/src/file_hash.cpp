@@ -195,18 +195,22 @@ Result<HashedFile> hash_file(FileSystem& fs,
   if (!file) {
     return file.error();
   }
-  const auto status = (*file)->status();
-  if (!status) {
-    return status.error();
-  }
-  if (status->is_directory) {
-    return Error{Error::Code::kInvalidArgument, path.string() + " is a directory"};
-  }
-  auto hashed = hash_open_file(**file, status->size, chunk_size);
+  auto hashed = hash_file(**file, chunk_size);
   if (!hashed) {
     return hashed.error().with_context("hashing " + path.string());
   }
   return hashed;
+}
+
+Result<HashedFile> hash_file(File& file, std::uint32_t chunk_size) {
+  const auto status = file.status();
+  if (!status) {
+    return status.error();
+  }
+  if (status->is_directory) {
+    return Error{Error::Code::kInvalidArgument, "it is a directory"};
+  }
+  return hash_open_file(file, status->size, chunk_size);
 }
 
 }  // namespace skerry::registry

@@ -398,7 +398,7 @@ TEST_F(CatalogueTest, ListsModelsPageByPageNewestFirst) {
 }
 
 TEST_F(CatalogueTest, IsSoundAndNumbered) {
-  EXPECT_EQ(*catalogue_->schema_version(), 3);
+  EXPECT_EQ(*catalogue_->schema_version(), 5);
   EXPECT_TRUE(catalogue_->check_integrity());
 }
 

@@ -265,6 +265,7 @@ Result<void> first_in_the_old_schema(Machine& machine) {
   }
   auto done = machine.catalogue->with_database([](sqlite::Database& database) -> Result<void> {
     return database.exec(
+        "DROP TABLE vouch; DROP TABLE import; ALTER TABLE blob DROP COLUMN verity; "
         "DROP INDEX manifest_by_model; ALTER TABLE blob DROP COLUMN chunks; PRAGMA user_version = "
         "1;");
   });

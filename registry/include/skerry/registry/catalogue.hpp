@@ -22,6 +22,7 @@
 #include "skerry/common/id.hpp"
 #include "skerry/common/result.hpp"
 #include "skerry/registry/blob_records.hpp"
+#include "skerry/registry/imported_model.hpp"
 #include "skerry/registry/manifest.hpp"
 #include "skerry/registry/slot.hpp"
 
@@ -37,7 +38,7 @@ struct VerifiedManifest {
   std::string bytes;
   Manifest manifest;
   std::string target_path;
-  std::string repository = "image";  // the TUF repository that vouches for it
+  std::string repository = "image";  // the TUF repository that vouches for it; "import": none does
   std::uint64_t targets_version = 0;
   WallTime verified_at{};
   std::optional<WallTime> not_after;
@@ -102,13 +103,31 @@ class Catalogue final : public BlobRecords {
   // kFailedPrecondition while a slot, a pin or the desired state refers to it.
   Result<void> forget_manifest(const Digest& digest);
 
+  // Imported models (catalogue_imports.cpp).
+
+  // Records a manifest that no repository signed, with where it came from, and pins its blobs. The
+  // same manifest again is fine and changes nothing. kAlreadyExists as for `record_manifest`.
+  Result<void> record_import(std::string_view bytes, const ImportedModel& origin);
+  // In order of model and version. A model that a repository signed meanwhile is listed too.
+  Result<std::vector<ImportedModel>> list_imports();
+  // kNotFound if that manifest was not imported.
+  Result<ImportedModel> find_import(const Digest& manifest);
+  // From here on it may be activated. A second vouch by the same `who` replaces a revoked one and
+  // leaves a standing one as it is. kNotFound.
+  Result<void> vouch(const Digest& manifest, const Vouch& vouch);
+  // Ends every standing vouch. What runs goes on; neither an activation nor a rollback makes it
+  // live again. kNotFound; kFailedPrecondition if nobody vouches.
+  Result<void> revoke_vouch(const Digest& manifest, std::string_view who, std::string_view reason);
+  // Forgets it and unpins its blobs. kNotFound; kFailedPrecondition while a slot uses it.
+  Result<void> remove_import(const Digest& manifest);
+
   // Slots.
 
   // Makes a variant live in `request.slot`: the committed generation becomes previous, the new
   // one is on trial (or active at once without probation). Checks, in the same transaction: the
-  // manifest was verified, every file of the variant is present, the digest is not known bad, the
-  // generation grows, the release counter does not go back. kNotFound, kFailedPrecondition,
-  // kQuarantined, kRollback.
+  // manifest was verified, an imported one is vouched for, every file of the variant is present,
+  // the digest is not known bad, the generation grows, the release counter does not go back.
+  // kNotFound, kFailedPrecondition, kQuarantined, kRollback.
   Result<Slot> activate(const ActivationRequest& request);
 
   // Ends the trial well: raises the model's release counter. kFailedPrecondition if `generation` is
@@ -118,7 +137,8 @@ class Catalogue final : public BlobRecords {
   // Makes the previous generation active again. With `mark_bad` the one that was live is remembered
   // as bad; what is bad or on trial is not kept, otherwise the two change places, so that a second
   // rollback undoes the first. Without a previous one and with `mark_bad` the slot becomes empty;
-  // kFailedPrecondition otherwise.
+  // kFailedPrecondition otherwise. A previous import that nobody vouches for any more counts as
+  // none; kFailedPrecondition says so without `mark_bad`.
   Result<Slot> rollback(const SlotName& slot, std::string_view reason, bool mark_bad);
 
   // Stops serving there; what was live stays as previous.

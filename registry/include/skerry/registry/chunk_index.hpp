@@ -99,5 +99,7 @@ struct HashedFile {
 Result<HashedFile> hash_file(FileSystem& fs,
                              const std::filesystem::path& path,
                              std::uint32_t chunk_size = kDefaultChunkSize);
+// The same for an open file.
+Result<HashedFile> hash_file(File& file, std::uint32_t chunk_size = kDefaultChunkSize);
 
 }  // namespace skerry::registry
