@@ -108,6 +108,11 @@ Result<admin::ScrubResponse> call_admin(Invocation& invocation,
   return call(invocation, &AdminStub::Scrub, request, kScrub);
 }
 
+Result<admin::ImportBundleResponse> call_admin(Invocation& invocation,
+                                               const admin::ImportBundleRequest& request) {
+  return call(invocation, &AdminStub::ImportBundle, request, kLong);
+}
+
 Result<void> tail_audit(Invocation& invocation,
                         const admin::TailAuditRequest& request,
                         const std::function<void(const admin::AuditRecord&)>& each) {

@@ -31,6 +31,7 @@ Result<admin::RevokeTokenResponse> call_admin(Invocation&, const admin::RevokeTo
 Result<admin::VerifyAuditResponse> call_admin(Invocation&, const admin::VerifyAuditRequest&);
 Result<admin::CollectResponse> call_admin(Invocation&, const admin::CollectRequest&);
 Result<admin::ScrubResponse> call_admin(Invocation&, const admin::ScrubRequest&);
+Result<admin::ImportBundleResponse> call_admin(Invocation&, const admin::ImportBundleRequest&);
 
 // Calls `each` for every record until the log ends, or for ever with `follow`.
 Result<void> tail_audit(Invocation& invocation,

@@ -24,6 +24,7 @@ void add_commands(Command& app, Invocation& invocation) {
   add_token_command(app, invocation);
   add_audit_command(app, invocation);
   // Making and signing models.
+  add_bundle_command(app, invocation);
   add_model_command(app, invocation);
   add_delta_command(app, invocation);
   add_keys_command(app, invocation);

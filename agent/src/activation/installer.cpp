@@ -97,6 +97,9 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
                                        const std::vector<std::string>& failed,
                                        ModelSource& source,
                                        const registry::CancelFlag& cancel) {
+  if (!offer.bundle.empty()) {
+    return preflight_bundle(offer, slot, failed);
+  }
   Result<security::tuf::FoundTarget> found = find_target(offer.target, source);
   if (!found) {
     return found.error();
@@ -139,10 +142,35 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
         Error::Code::kMetadataMismatch,
         "the manifest is that of " + manifest->manifest.target_path() + ", not of " + offer.target};
   }
+  return ask_leave(*std::move(manifest), offer, slot, failed);
+}
+
+Result<Preflight> Installer::preflight_bundle(const activation::Offer& offer,
+                                              const std::string& slot,
+                                              const std::vector<std::string>& failed) {
+  Result<Digest> digest = Digest::parse(offer.manifest_digest);
+  if (!digest) {
+    return digest.error();
+  }
+  Result<registry::VerifiedManifest> manifest = catalogue_.manifest(*digest);
+  if (!manifest) {
+    return manifest.error();
+  }
+  if (manifest->target_path != offer.target) {
+    return Error{Error::Code::kMetadataMismatch,
+                 "the manifest is that of " + manifest->target_path + ", not of " + offer.target};
+  }
+  return ask_leave(*std::move(manifest), offer, slot, failed);
+}
+
+Result<Preflight> Installer::ask_leave(registry::VerifiedManifest manifest,
+                                       const activation::Offer& offer,
+                                       const std::string& slot,
+                                       const std::vector<std::string>& failed) {
   if (security_ != nullptr) {
     // Before anything is fetched; asked again, with the variant, when it is activated.
     Result<SecurityTargets::Leave> leave =
-        security_->may_activate(*manifest, "", SecurityTargets::use_of(slot, offer.generation));
+        security_->may_activate(manifest, "", SecurityTargets::use_of(slot, offer.generation));
     if (!leave) {
       return leave.error();
     }
@@ -151,7 +179,7 @@ Result<Preflight> Installer::preflight(const activation::Offer& offer,
     }
   }
   return choose(
-      std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)), slot, failed);
+      std::make_shared<const registry::VerifiedManifest>(std::move(manifest)), slot, failed);
 }
 
 Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedManifest> manifest,

@@ -47,7 +47,7 @@ std::string percent(double share) {
 Task<Event> SlotManager::Driver::preflight(std::shared_ptr<registry::CancelFlag> cancel) {
   auto work = [this,
                cancel,
-               source = owner.source_,
+               source = source(),
                offer = machine.record().offer,
                failed = machine.record().failed_variants] {
     return owner.installer_.preflight(offer, slot, failed, *source, *cancel);
@@ -118,7 +118,7 @@ Task<Event> SlotManager::Driver::fetch(std::shared_ptr<registry::CancelFlag> can
   };
   auto work = [this,
                cancel,
-               source = owner.source_,
+               source = source(),
                manifest = manifest_,
                variant = machine.record().variant,
                on_progress] {

@@ -5,6 +5,8 @@
 #include "skerry/async/offload.hpp"
 #include "skerry/async/sleep.hpp"
 
+#include "bundle/bundle_source.hpp"
+
 namespace skerry::agent {
 
 using activation::Action;
@@ -240,9 +242,18 @@ Task<void> SlotManager::Driver::work(Action action, std::uint64_t id) {
 }
 
 Task<void> SlotManager::Driver::wait_for_source(std::uint64_t id) {
-  while (!owner.source_ && id == work_id_) {
+  while (!source() && id == work_id_) {
     co_await owner.source_changed_.wait();
   }
+}
+
+std::shared_ptr<ModelSource> SlotManager::Driver::source() const {
+  const std::string& bundle = machine.record().offer.bundle;
+  if (bundle.empty()) {
+    return owner.source_;
+  }
+  // Without it the work still runs: after a restart all of it may be here already.
+  return bundle == owner.bundle_ ? owner.bundle_source_ : make_absent_bundle(bundle);
 }
 
 Task<Result<void>> SlotManager::Driver::load_manifest() {

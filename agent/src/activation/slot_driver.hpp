@@ -40,6 +40,8 @@ struct SlotManager::Driver {
   void start(activation::Action action);
   Task<void> work(activation::Action action, std::uint64_t id);
   Task<void> wait_for_source(std::uint64_t id);
+  // What the present offer is fetched from.
+  [[nodiscard]] std::shared_ptr<ModelSource> source() const;
   Task<activation::Event> preflight(std::shared_ptr<registry::CancelFlag> cancel);
   Task<activation::Event> fetch(std::shared_ptr<registry::CancelFlag> cancel);
   Task<activation::Event> admit();

@@ -91,6 +91,12 @@ void SlotManager::set_source(std::shared_ptr<ModelSource> source) {
   source_changed_.notify();
 }
 
+void SlotManager::set_bundle(const std::string& id, std::shared_ptr<ModelSource> source) {
+  bundle_ = id;
+  bundle_source_ = std::move(source);
+  source_changed_.notify();
+}
+
 Task<Result<void>> SlotManager::restore() {
   auto read = [this] { return read_journal(installer_.catalogue()); };
   Result<std::vector<Restored>> restored = co_await async::offload(core_.disk, std::move(read));

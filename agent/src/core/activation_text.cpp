@@ -57,6 +57,9 @@ Json to_json_value(const Offer& offer) {
   object.emplace("target", Json{offer.target});
   object.emplace("manifest_digest", Json{offer.manifest_digest});
   object.emplace("rollout_id", Json{offer.rollout_id});
+  if (!offer.bundle.empty()) {
+    object.emplace("bundle", Json{offer.bundle});
+  }
   return Json{std::move(object)};
 }
 
@@ -84,6 +87,9 @@ class Reader {
       inner.text("target", out.target);
       inner.text("manifest_digest", out.manifest_digest);
       inner.text("rollout_id", out.rollout_id);
+      if (value->find("bundle") != nullptr) {
+        inner.text("bundle", out.bundle);
+      }
       if (inner.error_ && !error_) {
         error_ = inner.error_;
       }

@@ -209,6 +209,10 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   TomlTable trust = root.table("trust");
   read_path(trust, "root_file", config.trust.root_file);
   read_path(trust, "director_root_file", config.trust.director_root_file);
+  read_path(trust, "offline_root_file", config.trust.offline_root_file);
+  TomlTable bundles = root.table("bundles");
+  read_path(bundles, "watch", config.bundles.watch);
+  read_duration(bundles, "interval", config.bundles.interval, std::chrono::milliseconds{100});
   read_controller(root.table("controller"), config.controller);
   read_sync(root.table("sync"), config.sync);
   read_activation(root.table("activation"), config.activation);

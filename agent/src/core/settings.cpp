@@ -113,6 +113,9 @@ Result<Settings> finalize(Config config, const Environment& environment) {
   if (config.sync.backoff_longest < config.sync.backoff_first) {
     return invalid(config, "sync.backoff_longest", "must not be less than sync.backoff_first");
   }
+  if (!config.bundles.watch.empty() && config.trust.offline_root_file.empty()) {
+    return invalid(config, "bundles.watch", "needs trust.offline_root_file: it directs bundles");
+  }
 
   Settings settings;
   settings.state_dir_ = config.state_dir;

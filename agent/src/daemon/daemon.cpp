@@ -11,6 +11,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "skerry/agent/administration.hpp"
+#include "skerry/agent/bundle_import.hpp"
 #include "skerry/agent/grpc_front.hpp"
 #include "skerry/agent/http_front.hpp"
 #include "skerry/agent/inference.hpp"
@@ -221,12 +222,21 @@ class Daemon {
                                         *state.catalogue,
                                         *state.store,
                                         [this] { return inference_.running() > 0; }}),
+        bundles_(core,
+                 BundleImport::Parts{access_,
+                                     audit_,
+                                     installer_,
+                                     slots_,
+                                     *state.catalogue,
+                                     *state.store,
+                                     [this] { return device_names(); }}),
         administration_(core,
                         Administration::Parts{access_,
                                               audit_,
                                               slots_,
                                               host_,
                                               maintenance_,
+                                              bundles_,
                                               *state.catalogue,
                                               *state.store,
                                               *state.tokens,
@@ -269,6 +279,7 @@ class Daemon {
       parts.push_back(sync_.run());
       parts.push_back(telemetry_.run());
       parts.push_back(maintenance_.run());
+      parts.push_back(bundles_.watch());
       try {
         co_await async::run_until_first_exit(std::move(parts));
       } catch (const std::exception& error) {
@@ -298,6 +309,18 @@ class Daemon {
     Result<void> trusted = trust_roots();
     if (!trusted) {
       co_return trusted.error();
+    }
+    if (!core_.settings->trust().offline_root_file.empty()) {
+      Result<std::string> root = read_file(core_.fs,
+                                           core_.settings->trust().offline_root_file,
+                                           security::tuf::MetadataLimits::kRootBytes);
+      if (!root) {
+        co_return root.error().with_context("trust.offline_root_file");
+      }
+      Result<void> pinned = bundles_.pin_root(*root);
+      if (!pinned) {
+        co_return pinned.error().with_context("trust.offline_root_file");
+      }
     }
     Result<void> refreshed = co_await host_.refresh();
     if (!refreshed) {
@@ -416,6 +439,13 @@ class Daemon {
     return options;
   }
 
+  // What a bundle may call this device.
+  [[nodiscard]] std::vector<std::string> device_names() const {
+    return {core_.settings->device().name,
+            sync_.state().device_id,
+            state_.audit_key->public_key().key_id().substr(0, 16)};
+  }
+
   [[nodiscard]] Gauges gauges() const {
     Gauges gauges;
     gauges.models_loaded = host_.loaded().size();
@@ -473,6 +503,7 @@ class Daemon {
   Installer installer_;
   SlotManager slots_;
   Maintenance maintenance_;
+  BundleImport bundles_;
   Administration administration_;
   SyncClient sync_;
   Telemetry telemetry_;

@@ -69,6 +69,10 @@ class AdminGrpc final : public skerry::admin::v1::AdminService::CallbackService 
   grpc::ServerUnaryReactor* Scrub(grpc::CallbackServerContext* context,
                                   const skerry::admin::v1::ScrubRequest* request,
                                   skerry::admin::v1::ScrubResponse* response) override;
+  grpc::ServerUnaryReactor* ImportBundle(
+      grpc::CallbackServerContext* context,
+      const skerry::admin::v1::ImportBundleRequest* request,
+      skerry::admin::v1::ImportBundleResponse* response) override;
 
  private:
   Task<grpc::Status> fill_slots(

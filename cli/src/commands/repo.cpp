@@ -6,6 +6,7 @@
 
 #include "skerry/cli/key_files.hpp"
 #include "skerry/cli/model_target.hpp"
+#include "skerry/cli/repo_lifetimes.hpp"
 #include "skerry/security/tuf/repository.hpp"
 
 #include "commands.hpp"
@@ -27,6 +28,7 @@ struct InitOptions {
   std::int64_t root_threshold = 0;
   std::int64_t targets_threshold = 0;
   bool director = false;
+  bool offline = false;
 };
 
 // By default all but one of the keys, at least one: 2 of 3, 1 of 2, 1 of 1.
@@ -84,10 +86,17 @@ Result<int> run_init(Invocation& invocation, const InitOptions& options) {
   setup.targets = {*targets, threshold_of(options.targets_threshold, targets->size())};
   setup.snapshot = {*online, 1};
   setup.timestamp = {*online, 1};
-  const auto repository =
-      tuf::Repository::init(invocation.fs, options.folder, setup, {}, invocation.clock.wall_now());
+  const tuf::RepositoryLifetimes lifetimes =
+      options.offline ? offline_lifetimes() : tuf::RepositoryLifetimes{};
+  const auto repository = tuf::Repository::init(
+      invocation.fs, options.folder, setup, lifetimes, invocation.clock.wall_now());
   if (!repository) {
     return repository.error();
+  }
+  if (options.offline) {
+    if (auto saved = save_lifetimes(invocation.fs, options.folder, lifetimes); !saved) {
+      return saved.error();
+    }
   }
   invocation.console.line(
       fmt::format("{}: root needs {} of {} signatures, targets {} of {}; sign both next",
@@ -114,6 +123,10 @@ Result<int> run_add(Invocation& invocation, const AddOptions& options) {
   if (!repository) {
     return repository.error();
   }
+  const auto lifetimes = load_lifetimes(invocation.fs, options.folder);
+  if (!lifetimes) {
+    return lifetimes.error();
+  }
   for (const std::string& path : options.manifests) {
     const auto target = load_model_target(invocation.fs, path);
     if (!target) {
@@ -122,7 +135,7 @@ Result<int> run_add(Invocation& invocation, const AddOptions& options) {
     if (auto added = (*repository)
                          ->add_target(target->path,
                                       target->file,
-                                      {},
+                                      *lifetimes,
                                       invocation.clock.wall_now(),
                                       tuf::RoleName{options.role});
         !added) {
@@ -144,10 +157,15 @@ Result<int> run_remove(Invocation& invocation, const RemoveOptions& options) {
   if (!repository) {
     return repository.error();
   }
-  if (auto removed =
-          (*repository)
-              ->remove_target(
-                  options.target, {}, invocation.clock.wall_now(), tuf::RoleName{options.role});
+  const auto lifetimes = load_lifetimes(invocation.fs, options.folder);
+  if (!lifetimes) {
+    return lifetimes.error();
+  }
+  if (auto removed = (*repository)
+                         ->remove_target(options.target,
+                                         *lifetimes,
+                                         invocation.clock.wall_now(),
+                                         tuf::RoleName{options.role});
       !removed) {
     return removed.error();
   }
@@ -273,7 +291,12 @@ Result<int> run_publish(Invocation& invocation, const PublishOptions& options) {
   if (!signer) {
     return signer.error();
   }
-  if (auto published = (*repository)->publish(**signer, **signer, {}, invocation.clock.wall_now());
+  const auto lifetimes = load_lifetimes(invocation.fs, options.folder);
+  if (!lifetimes) {
+    return lifetimes.error();
+  }
+  if (auto published =
+          (*repository)->publish(**signer, **signer, *lifetimes, invocation.clock.wall_now());
       !published) {
     return published.error();
   }
@@ -297,6 +320,9 @@ void add_making(Command* repo, Invocation& invocation) {
   init->add_option(
       "--root-threshold", options->root_threshold, "default: all but one of three or more");
   init->add_option("--targets-threshold", options->targets_threshold, "");
+  init->add_flag("--offline",
+                 options->offline,
+                 "the offline repository, which directs bundles: signed for a year and longer");
   Command* add = repo->add_subcommand("add", "stage models: their manifests become targets");
   const auto add_options = add_action<AddOptions>(add, invocation, run_add);
   add->add_option("folder", add_options->folder, "")->required();

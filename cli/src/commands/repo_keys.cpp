@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "skerry/cli/key_files.hpp"
+#include "skerry/cli/repo_lifetimes.hpp"
 #include "skerry/security/tuf/repository.hpp"
 
 #include "invocation.hpp"
@@ -69,13 +70,17 @@ Result<int> run_delegate(Invocation& invocation, const DelegateOptions& options)
   if (!repository) {
     return repository.error();
   }
+  const auto lifetimes = load_lifetimes(invocation.fs, options.folder);
+  if (!lifetimes) {
+    return lifetimes.error();
+  }
   const auto keys = load_public_keys(invocation.fs, options.keys);
   if (!keys) {
     return keys.error();
   }
   const tuf::DelegationSetup setup{
       options.name, {*keys, options.threshold}, options.paths, !options.not_terminating};
-  if (auto done = (*repository)->delegate(setup, {}, invocation.clock.wall_now()); !done) {
+  if (auto done = (*repository)->delegate(setup, *lifetimes, invocation.clock.wall_now()); !done) {
     return done.error();
   }
   return report_staged(invocation, **repository);
@@ -94,13 +99,18 @@ Result<int> run_rotate(Invocation& invocation, const RotateOptions& options) {
   if (!repository) {
     return repository.error();
   }
+  const auto lifetimes = load_lifetimes(invocation.fs, options.folder);
+  if (!lifetimes) {
+    return lifetimes.error();
+  }
   // The two online roles share their key.
   const std::vector<std::string> names = options.role == "online"
                                              ? std::vector<std::string>{"snapshot", "timestamp"}
                                              : std::vector<std::string>{options.role};
   const WallTime now = invocation.clock.wall_now();
   if (options.add.empty() && options.remove.empty() && options.threshold == 0) {
-    if (auto renewed = (*repository)->renew(tuf::RoleName{options.role}, {}, now); !renewed) {
+    if (auto renewed = (*repository)->renew(tuf::RoleName{options.role}, *lifetimes, now);
+        !renewed) {
       return renewed.error();
     }
     return report_staged(invocation, **repository);
@@ -123,7 +133,8 @@ Result<int> run_rotate(Invocation& invocation, const RotateOptions& options) {
     if (options.threshold != 0) {
       change.threshold = options.threshold;
     }
-    if (auto done = (*repository)->change_keys(tuf::RoleName{name}, change, {}, now); !done) {
+    if (auto done = (*repository)->change_keys(tuf::RoleName{name}, change, *lifetimes, now);
+        !done) {
       return done.error();
     }
   }
@@ -145,9 +156,14 @@ Result<int> run_repo_revoke(Invocation& invocation, const RepoRevokeOptions& opt
   if (!repository) {
     return repository.error();
   }
+  const auto lifetimes = load_lifetimes(invocation.fs, options.folder);
+  if (!lifetimes) {
+    return lifetimes.error();
+  }
   const WallTime now = invocation.clock.wall_now();
   if (!options.role.empty()) {
-    if (auto done = (*repository)->revoke_delegation(tuf::RoleName{options.role}, {}, now); !done) {
+    if (auto done = (*repository)->revoke_delegation(tuf::RoleName{options.role}, *lifetimes, now);
+        !done) {
       return done.error();
     }
     return report_staged(invocation, **repository);
@@ -170,7 +186,7 @@ Result<int> run_repo_revoke(Invocation& invocation, const RepoRevokeOptions& opt
     return Error{Error::Code::kNotFound,
                  "'" + options.key + "' is no key file and no key id of this repository"};
   }
-  const auto roles = (*repository)->revoke_key(keyid, {}, now);
+  const auto roles = (*repository)->revoke_key(keyid, *lifetimes, now);
   if (!roles) {
     return roles.error();
   }

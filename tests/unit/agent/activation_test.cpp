@@ -503,6 +503,17 @@ TEST(Record, JsonKeepsEveryMember) {
   EXPECT_EQ(*back, machine.record());
 }
 
+TEST(Record, RemembersTheBundleOfAnOffer) {
+  Machine machine{Limits{}};
+  Event offer = event(EventKind::kOffer);
+  offer.offer.bundle = "plant-a.7";
+  machine.step(offer);
+  Result<Record> back = Record::from_json(machine.record().to_json());
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(back->offer.bundle, "plant-a.7");
+  EXPECT_EQ(*back, machine.record());
+}
+
 TEST(Record, RefusesADocumentThatIsNotOne) {
   for (const char* text : {"", "{}", "[]", "{\"state\":\"NOWHERE\"}"}) {
     Result<Record> record = Record::from_json(text);

@@ -90,6 +90,12 @@ TEST(Config, RefusesSocketsThatShareAPath) {
               HasSubstr("path of its own"));
 }
 
+TEST(Config, RefusesToWatchForBundlesThatNobodyDirects) {
+  EXPECT_THAT(problem_of("[bundles]\nwatch = \"/media/stick\"\n"),
+              HasSubstr("trust.offline_root_file"));
+  EXPECT_THAT(problem_of("[bundles]\nwatch = \"stick\"\n"), HasSubstr("absolute"));
+}
+
 TEST(Config, RefusesATokenWithoutAController) {
   EXPECT_THAT(problem_of("[controller]\ntoken_file = \"/t\"\n"), HasSubstr("controller.address"));
 }

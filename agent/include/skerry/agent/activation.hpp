@@ -58,6 +58,8 @@ struct Offer {
   // named.
   std::string manifest_digest;
   std::string rollout_id;
+  // The bundle that it comes from and is fetched from; empty: from the controller.
+  std::string bundle{};
 
   friend bool operator==(const Offer&, const Offer&) = default;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "skerry/agent/access.hpp"
+#include "skerry/agent/bundle_import.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/maintenance.hpp"
 #include "skerry/agent/slot_manager.hpp"
@@ -40,6 +41,7 @@ class Administration {
     SlotManager& slots;
     ModelHost& host;
     Maintenance& maintenance;
+    BundleImport& bundles;
     registry::Catalogue& catalogue;
     registry::BlobStore& store;
     security::TokenStore& tokens;

@@ -98,6 +98,16 @@ struct TrustConfig {
   // The director repository's first root, the same way; empty: as the controller gives it at
   // enrolment.
   std::string director_root_file;
+  // The same of the offline repository, which directs bundles; empty: no bundle is taken.
+  std::string offline_root_file;
+};
+
+struct BundlesConfig {
+  // A folder (where sticks are mounted) that is looked at every `interval`: a bundle in it, or in
+  // one of its folders, is imported as if an administrator had asked. Empty: only `skerry bundle
+  // import`.
+  std::string watch;
+  std::chrono::milliseconds interval{std::chrono::seconds{10}};
 };
 
 struct ControllerConfig {
@@ -165,6 +175,7 @@ struct Config {
   PolicyConfig policy;
   AuditConfig audit;
   TrustConfig trust;
+  BundlesConfig bundles;
   ControllerConfig controller;
   SyncConfig sync;
   ActivationConfig activation;
@@ -212,6 +223,7 @@ class Settings {
   [[nodiscard]] const PolicyConfig& policy() const { return config_.policy; }
   [[nodiscard]] const AuditConfig& audit() const { return config_.audit; }
   [[nodiscard]] const TrustConfig& trust() const { return config_.trust; }
+  [[nodiscard]] const BundlesConfig& bundles() const { return config_.bundles; }
   [[nodiscard]] const ControllerConfig& controller() const { return config_.controller; }
   [[nodiscard]] const SyncConfig& sync() const { return config_.sync; }
   [[nodiscard]] const ActivationConfig& activation() const { return config_.activation; }

@@ -92,6 +92,9 @@ class Installer {
   // What the director of this device signed.
   [[nodiscard]] DirectorClient& director() { return director_; }
 
+  // For whoever else runs a TUF client over the same metadata (bundles): keep it while it runs.
+  [[nodiscard]] std::unique_lock<std::mutex> hold_trust() { return std::unique_lock{trust_}; }
+
   // Writes the time floor to the catalogue, where the next start finds it. Blocks.
   Result<void> persist_time_floor();
   [[nodiscard]] DeviceTime& time() { return time_; }
@@ -112,6 +115,16 @@ class Installer {
                                      const Digest& digest,
                                      std::uint64_t length,
                                      const registry::CancelFlag& cancel);
+  // For an offer that a bundle's import verified: what it recorded decides, and no repository is
+  // asked.
+  Result<Preflight> preflight_bundle(const activation::Offer& offer,
+                                     const std::string& slot,
+                                     const std::vector<std::string>& failed);
+  // What the security role says of it, then the variant.
+  Result<Preflight> ask_leave(registry::VerifiedManifest manifest,
+                              const activation::Offer& offer,
+                              const std::string& slot,
+                              const std::vector<std::string>& failed);
   Result<Preflight> choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
                            const std::string& slot,
                            const std::vector<std::string>& failed);

@@ -41,6 +41,8 @@ class SlotManager {
   // Where offers of the controller are fetched from; null while there is none: fetching waits.
   void set_source(std::shared_ptr<ModelSource> source);
   [[nodiscard]] std::shared_ptr<ModelSource> source() const { return source_; }
+  // Where offers of that bundle are fetched from; one that is not set is not plugged in.
+  void set_bundle(const std::string& id, std::shared_ptr<ModelSource> source);
 
   // Reads the journal and continues every slot where it was. Call once, before any offer; the
   // drivers run until `stop`.
@@ -86,6 +88,9 @@ class SlotManager {
   AuditWriter& audit_;
   OnReport on_report_;
   std::shared_ptr<ModelSource> source_;
+  // The bundle imported last: a stick at a time.
+  std::string bundle_;
+  std::shared_ptr<ModelSource> bundle_source_;
   std::map<std::string, std::unique_ptr<Driver>> drivers_;
   Notifier source_changed_;
   bool enforcing_ = false;
