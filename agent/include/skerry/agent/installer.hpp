@@ -72,7 +72,8 @@ class Installer {
                               ModelSource& source,
                               const registry::CancelFlag& cancel);
 
-  // Fetches what is missing, by deltas where they are worth it. What was verified stays for the next attempt.
+  // Fetches what is missing, by deltas where they are worth it. What was verified stays for the
+  // next attempt.
   Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
                                         const std::string& variant,
                                         ModelSource& source,
