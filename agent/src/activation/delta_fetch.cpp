@@ -14,9 +14,11 @@ using registry::WantedBlob;
 constexpr std::size_t kMaxHeldOffered = 16;
 // Smaller blobs are fetched before a delta would be asked for.
 constexpr std::uint64_t kSmallestForDelta = 1U << 20U;
-// How long a delta that is being made is waited for: it is made once for all devices, at tens of
-// megabytes a second.
-constexpr std::uint64_t kMakeRate = 10'000'000;
+// How long a delta that is being made is waited for: it is made once for all devices, at low
+// priority.
+constexpr std::uint64_t kMakeRate = 1'000'000;
+constexpr std::chrono::milliseconds kPatience{30'000};
+constexpr std::chrono::milliseconds kShortPatience{5'000};
 constexpr std::chrono::milliseconds kShortestPoll{200};
 constexpr std::chrono::milliseconds kLongestPoll{10'000};
 constexpr std::chrono::milliseconds kDeltaPauseStep{50};
@@ -106,11 +108,13 @@ Result<DeltaOffer> DeltaFetch::ask(const WantedBlob& wanted, std::span<const Wan
   for (const auto& blob : held) {
     digests.push_back(blob.digest);
   }
-  // Where time decides, waiting must not cost more than the full file would, as far as that is
-  // known.
-  auto patience = std::chrono::milliseconds{2000 + 1000 * (wanted.size / kMakeRate)};
-  if (const auto rate = rates_.link(); rate && core_.settings->sync().delta != "always") {
-    patience = std::min(patience, std::chrono::milliseconds{1000 * wanted.size / *rate / 2});
+  auto patience = kPatience + std::chrono::milliseconds{1000 * (wanted.size / kMakeRate)};
+  if (core_.settings->sync().delta != "always") {
+    // Where time decides, waiting must not cost more than the full file would, as far as known.
+    const auto rate = rates_.link();
+    patience =
+        std::min(patience,
+                 rate ? std::chrono::milliseconds{1000 * wanted.size / *rate / 2} : kShortPatience);
   }
   for (;;) {
     auto offer = source_.find_delta(wanted.digest, digests);
