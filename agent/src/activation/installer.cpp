@@ -278,10 +278,13 @@ Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifes
       return made.error();
     }
   }
+  OpenedSources from{sources_, &source.blobs()};
   registry::FetchOptions options;
-  options.rate_limit = core_.settings->sync().max_bytes_per_second.bytes;
+  if (sources_ != nullptr) {
+    options = sources_->options();
+  }
   registry::Fetcher fetcher{store_,
-                            {&source.blobs()},
+                            from.all,
                             core_.clock,
                             [&cancel](std::chrono::nanoseconds wait) {
                               // A transfer thread: it may sleep, in steps that notice a cancel.

@@ -132,9 +132,15 @@ Task<Event> SlotManager::Driver::fetch(std::shared_ptr<registry::CancelFlag> can
         fetched.error());
   }
   progress = *fetched;
+  std::string sources;
+  for (const auto& [source, bytes] : progress.by_source) {
+    sources += (sources.empty() ? "" : ", ") + source + " " + std::to_string(bytes);
+  }
   owner.core_.log.info("slot.fetched",
                        {{"slot", slot},
+                        {"sources", sources},
                         {"fetched_bytes", progress.fetched_bytes},
+                        {"link_bytes", progress.link_bytes},
                         {"reused_bytes", progress.reused_bytes}});
   co_return make(EventKind::kFetched);
 }

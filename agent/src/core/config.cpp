@@ -140,6 +140,69 @@ void read_sync(TomlTable table, SyncConfig& sync) {
   read_duration(table, "backoff_longest", sync.backoff_longest, std::chrono::milliseconds{10});
 }
 
+void read_link(TomlTable table, LinkConfig& link) {
+  table.read("daily", link.daily);
+  table.read("monthly", link.monthly);
+  table.read("quiet_hours", link.quiet_hours);
+  for (const std::string& hours : link.quiet_hours) {
+    if (Result<QuietHours> parsed = parse_quiet_hours(hours); !parsed) {
+      table.fail("quiet_hours", parsed.error().message());
+    }
+  }
+  table.read("metered", link.metered);
+  read_path(table, "metered_file", link.metered_file);
+  table.read("metered_daily", link.metered_daily);
+}
+
+void read_url_source(TomlTable table, UrlSourceConfig& source) {
+  table.read("url", source.url);
+  if (!source.url.starts_with("https://") || source.url.size() < 9 || source.url.size() > 2048) {
+    table.fail("url", "must be \"https://host[:port][/path]\"");
+  }
+  while (source.url.ends_with('/')) {
+    source.url.pop_back();
+  }
+  table.read("site", source.site);
+  read_path(table, "ca_file", source.ca_file);
+  read_path(table, "certificate_file", source.certificate_file);
+  read_path(table, "key_file", source.key_file);
+  read_path(table, "authorization_file", source.authorization_file);
+  if (source.certificate_file.empty() != source.key_file.empty()) {
+    table.fail("certificate_file", "a client certificate needs certificate_file and key_file");
+  }
+}
+
+void read_sources(TomlTable table, SourcesConfig& sources) {
+  table.read("parallel", sources.parallel);
+  table.read("prefer_site", sources.prefer_site);
+  table.read("folders", sources.folders);
+  for (const std::string& folder : sources.folders) {
+    if (folder.empty() || folder.front() != '/') {
+      table.fail("folders", "must be absolute paths");
+    }
+  }
+  for (TomlTable& url : table.tables("url")) {
+    read_url_source(url, sources.urls.emplace_back());
+  }
+}
+
+void read_peer(TomlTable table, PeerConfig& peer) {
+  table.read("listen", peer.listen);
+  if (table.has("listen") && !peer.listen.empty()) {
+    if (Result<HostPort> address = parse_host_port(peer.listen); !address) {
+      table.fail("listen", address.error().message());
+    }
+  }
+  table.read("max_bytes_per_second", peer.max_bytes_per_second);
+  table.read_int("max_connections", peer.max_connections, 1, 256);
+  table.read("gateways", peer.gateways);
+  for (const std::string& gateway : peer.gateways) {
+    if (Result<HostPort> address = parse_host_port(gateway); !address) {
+      table.fail("gateways", address.error().message());
+    }
+  }
+}
+
 void read_activation(TomlTable table, ActivationConfig& activation) {
   read_choice(table, "goal", activation.goal, {"quality", "speed", "size"});
   table.read("disk_reserve", activation.disk_reserve);
@@ -215,6 +278,9 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   read_duration(bundles, "interval", config.bundles.interval, std::chrono::milliseconds{100});
   read_controller(root.table("controller"), config.controller);
   read_sync(root.table("sync"), config.sync);
+  read_link(root.table("link"), config.link);
+  read_sources(root.table("sources"), config.sources);
+  read_peer(root.table("peer"), config.peer);
   read_activation(root.table("activation"), config.activation);
   read_storage(root.table("storage"), config.storage);
   read_telemetry(root.table("telemetry"), config.telemetry);

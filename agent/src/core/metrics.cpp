@@ -170,6 +170,18 @@ std::string Metrics::render(const Gauges& gauges) const {
              static_cast<double>(gauges.outbox_records));
   page.gauge(
       metric::kOutboxBytes, "Their bytes on disk.", static_cast<double>(gauges.outbox_bytes));
+  page.gauge(metric::kLinkDayBytes,
+             "Bytes of blobs that came over the link today.",
+             static_cast<double>(gauges.link_day_bytes));
+  page.gauge(metric::kLinkMonthBytes,
+             "The same of this month.",
+             static_cast<double>(gauges.link_month_bytes));
+  page.gauge(metric::kLinkHeldBack,
+             "1 while a budget or quiet hours hold the link back.",
+             gauges.link_held_back);
+  page.counter(metric::kPeerServedBytes,
+               "Bytes of blobs that other gateways got from this one.",
+               static_cast<double>(gauges.served_to_peers));
   page.gauge(metric::kSyncConnected, "1 while the controller is connected.", gauges.sync_connected);
   page.gauge(metric::kBreakGlass, "1 while break-glass is on.", gauges.break_glass);
   page.counter(metric::kBreakGlassOpenings,

@@ -43,6 +43,20 @@ Result<void> check_controller(const Config& config) {
   return {};
 }
 
+// The controller is one more, and a fetch asks 16 at most.
+constexpr std::size_t kMaxSources = 15;
+
+Result<void> check_sources(const Config& config) {
+  const std::size_t count =
+      config.sources.folders.size() + config.sources.urls.size() + config.peer.gateways.size();
+  if (count > kMaxSources) {
+    return invalid(config,
+                   "sources",
+                   "at most 15 folders, URLs and gateways together, not " + std::to_string(count));
+  }
+  return {};
+}
+
 Result<void> check_names(const Config& config) {
   for (const auto& [option, value] : {std::pair{"device.tenant", &config.device.tenant},
                                       std::pair{"device.site", &config.device.site}}) {
@@ -84,7 +98,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
 }
 
 Result<Settings> finalize(Config config, const Environment& environment) {
-  for (const auto& check : {check_controller(config), check_names(config)}) {
+  for (const auto& check : {check_controller(config), check_names(config), check_sources(config)}) {
     if (!check) {
       return check.error();
     }
@@ -110,6 +124,13 @@ Result<Settings> finalize(Config config, const Environment& environment) {
                    "only a loopback address may be listened on: there is no TLS here; put a proxy "
                    "with TLS in front of it");
   }
+  Result<HostPort> peer{HostPort{}};
+  if (!config.peer.listen.empty()) {
+    peer = parse_host_port(config.peer.listen);
+    if (!peer) {
+      return invalid(config, "peer.listen", peer.error().message());
+    }
+  }
   if (config.sync.backoff_longest < config.sync.backoff_first) {
     return invalid(config, "sync.backoff_longest", "must not be less than sync.backoff_first");
   }
@@ -122,6 +143,14 @@ Result<Settings> finalize(Config config, const Environment& environment) {
   settings.log_level_ = level_of(config.log.level);
   settings.journald_ = environment.under_journald;
   settings.http_address_ = *std::move(http);
+  for (const std::string& hours : config.link.quiet_hours) {
+    Result<QuietHours> quiet = parse_quiet_hours(hours);
+    if (!quiet) {
+      return invalid(config, "link.quiet_hours", quiet.error().message());
+    }
+    settings.quiet_hours_.push_back(*quiet);
+  }
+  settings.peer_address_ = *std::move(peer);
   settings.worker_ = config.runtime.worker.empty() ? environment.program_dir / "skerry-worker"
                                                    : std::filesystem::path{config.runtime.worker};
   settings.plugin_dir_ = config.runtime.plugin_dir.empty()
@@ -168,6 +197,11 @@ std::vector<std::string> needs_restart(const Settings& running, const Settings& 
   compare("sync.max_bytes_per_second",
           running.sync().max_bytes_per_second,
           reloaded.sync().max_bytes_per_second);
+  compare("peer.listen", running.peer().listen, reloaded.peer().listen);
+  compare("peer.max_bytes_per_second",
+          running.peer().max_bytes_per_second,
+          reloaded.peer().max_bytes_per_second);
+  compare("peer.max_connections", running.peer().max_connections, reloaded.peer().max_connections);
   compare("telemetry.interval", running.telemetry().interval, reloaded.telemetry().interval);
   compare("telemetry.outbox", running.telemetry().outbox, reloaded.telemetry().outbox);
   return changed;

@@ -25,6 +25,7 @@
 
 #include "memory_trim.hpp"
 #include "notify.hpp"
+#include "peering.hpp"
 #include "state_dir.hpp"
 #include "sync/identity.hpp"
 
@@ -213,6 +214,7 @@ class Daemon {
         budget_(memory_budget(core.fs, *core.settings)),
         host_(core, *state.catalogue, *state.store, *supervisor_, budget_),
         inference_(core, access_, audit_, metrics_, host_),
+        peering_(core, *state.time, *state.catalogue, *state.store),
         installer_(core, *state.catalogue, *state.store, *state.time, budget_),
         slots_(core, installer_, host_, audit_),
         maintenance_(core,
@@ -221,6 +223,7 @@ class Daemon {
                                         host_,
                                         *state.catalogue,
                                         *state.store,
+                                        peering_.sources(),
                                         [this] { return inference_.running() > 0; }}),
         bundles_(core,
                  BundleImport::Parts{access_,
@@ -256,6 +259,8 @@ class Daemon {
     inference_.on_served(
         [this](const std::string& slot, const Digest& weights) { slots_.served(slot, weights); });
     host_.on_refresh([this] { grpc_.update_health(); });
+    installer_.use_sources(peering_.sources());
+    sync_.on_identity([this](const PeerIdentity& identity) { peering_.become(identity); });
     slots_.on_report([this](const SlotView& view) { sync_.report(view); });
     audit_.on_checkpoint([this](const security::Checkpoint& checkpoint, const std::string& note) {
       sync_.audit_checkpoint(checkpoint, note);
@@ -396,6 +401,7 @@ class Daemon {
     do {
       co_await async::sleep_for(kDrainStep);
     } while (inference_.running() > 0 && core_.clock.boot_now() < deadline);
+    peering_.stop();
     co_await sync_.close();
     co_await slots_.stop();
     co_await http_.stop();
@@ -446,7 +452,7 @@ class Daemon {
             state_.audit_key->public_key().key_id().substr(0, 16)};
   }
 
-  [[nodiscard]] Gauges gauges() const {
+  [[nodiscard]] Gauges gauges() {
     Gauges gauges;
     gauges.models_loaded = host_.loaded().size();
     gauges.model_memory = host_.used();
@@ -459,6 +465,7 @@ class Daemon {
       gauges.outbox_records = outbox->records;
       gauges.outbox_bytes = outbox->bytes;
     }
+    peering_.fill(gauges);
     gauges.sync_connected = sync_.state().state == "connected";
     gauges.break_glass = break_glass_.view().has_value();
     gauges.break_glass_openings = break_glass_.openings();
@@ -479,6 +486,8 @@ class Daemon {
     sources.outbox = [this] { return state_.outbox->status().value_or(OutboxStatus{}); };
     sources.clock = [this] { return state_.time->state(); };
     sources.security = &security_;
+    sources.link = [this] { return peering_.link().state(); };
+    sources.served_to_peers = [this] { return peering_.served_bytes(); };
     return sources;
   }
 
@@ -500,6 +509,7 @@ class Daemon {
   std::uint64_t budget_;
   ModelHost host_;
   Inference inference_;
+  Peering peering_;
   Installer installer_;
   SlotManager slots_;
   Maintenance maintenance_;

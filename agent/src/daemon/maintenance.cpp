@@ -100,9 +100,12 @@ Task<Result<registry::ScrubReport>> Maintenance::scrub(registry::ScrubOptions op
       pause_for(wait, cancel_);
     };
     registry::Scrubber::Heal heal;
-    if (source) {
-      heal = [this, &source, &pause](const registry::WantedBlob& wanted) -> Result<void> {
-        registry::Fetcher fetcher{parts_.store, {&source->blobs()}, core_.clock, pause, core_.log};
+    const bool costly = parts_.sources.link().state().metered;
+    OpenedSources from{&parts_.sources, source ? &source->blobs() : nullptr, costly};
+    if (!from.all.empty()) {
+      heal = [this, &from, &pause](const registry::WantedBlob& wanted) -> Result<void> {
+        registry::Fetcher fetcher{
+            parts_.store, from.all, core_.clock, pause, core_.log, parts_.sources.options()};
         const std::vector<registry::WantedBlob> all{wanted};
         Result<registry::FetchProgress> fetched = fetcher.fetch(all, cancel_);
         return fetched ? Result<void>{} : fetched.error();

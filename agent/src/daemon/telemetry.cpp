@@ -62,6 +62,8 @@ std::string Telemetry::sample() {
   add("models_loaded", "", static_cast<double>(gauges.models_loaded));
   add("model_memory_bytes", "", static_cast<double>(gauges.model_memory));
   add("outbox_bytes", "", static_cast<double>(gauges.outbox_bytes));
+  add("link_day_bytes", "", static_cast<double>(gauges.link_day_bytes));
+  count("peer_served_bytes", "", static_cast<double>(gauges.served_to_peers));
   count("denied", "", static_cast<double>(metrics_.denied()));
   add("break_glass", "", gauges.break_glass ? 1.0 : 0.0);
   count("break_glass_openings", "", static_cast<double>(gauges.break_glass_openings));

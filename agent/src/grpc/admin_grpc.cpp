@@ -10,6 +10,20 @@
 namespace skerry::agent {
 namespace admin_pb = skerry::admin::v1;
 using security::Verb;
+namespace {
+
+void fill_link(const StatusSources& sources, admin_pb::LinkStatus& out) {
+  LinkState link = sources.link();
+  out.set_metered(link.metered);
+  out.set_day_bytes(link.day_bytes);
+  out.set_day_limit_bytes(link.day_limit);
+  out.set_month_bytes(link.month_bytes);
+  out.set_month_limit_bytes(link.month_limit);
+  out.set_held_back(std::move(link.held_back));
+  out.set_served_to_peers_bytes(sources.served_to_peers());
+}
+
+}  // namespace
 
 Task<grpc::Status> AdminGrpc::fill_slots(
     google::protobuf::RepeatedPtrField<admin_pb::SlotStatus>* out) {
@@ -112,6 +126,7 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                      if (const auto glass = parts.access.break_glass().view()) {
                        fill_break_glass(*glass, true, response->mutable_break_glass());
                      }
+                     fill_link(sources_, *response->mutable_link());
                      co_return grpc::Status::OK;
                    });
 }

@@ -59,6 +59,12 @@ void fill_slot(const ModelHost& host,
   out->set_fetched_bytes(view.progress.fetched_bytes);
   out->set_total_bytes(view.progress.total_bytes);
   out->set_reused_bytes(view.progress.reused_bytes);
+  out->set_done_bytes(view.progress.done_bytes);
+  for (const auto& [source, bytes] : view.progress.by_source) {
+    skerry::admin::v1::SourceShare& share = *out->add_sources();
+    share.set_source(source);
+    share.set_bytes(bytes);
+  }
   for (const std::string& reason : record.variant_reasons) {
     out->add_variant_reasons(reason);
   }

@@ -6,6 +6,7 @@
 #include "skerry/async/offload.hpp"
 #include "skerry/async/run_until_first_exit.hpp"
 #include "skerry/async/sleep.hpp"
+#include "skerry/security/certificate.hpp"
 
 #include "sync_client_impl.hpp"
 
@@ -69,6 +70,10 @@ SyncClient::SyncClient(Core& core,
 }
 
 SyncClient::~SyncClient() = default;
+
+void SyncClient::on_identity(OnIdentity callback) {
+  impl_->on_identity = std::move(callback);
+}
 
 const SyncState& SyncClient::state() const {
   return impl_->state;
@@ -196,8 +201,24 @@ Task<Result<void>> SyncClient::Impl::ensure_enrolled() {
   state.certificate_expires = identity->expires;
   channel = sync::make_device_channel(core.settings->controller(), *identity, key_pem);
   source = std::make_shared<sync::ControllerSource>(channel);
+  tell_identity();
   backoff.reset();
   co_return Result<void>();
+}
+
+// For what else speaks as this gateway.
+void SyncClient::Impl::tell_identity() {
+  Result<security::Certificate> own =
+      security::Certificate::from_pem(identity->certificate_chain_pem);
+  Result<security::SpiffeId> name = own ? own->identity() : Result<security::SpiffeId>{own.error()};
+  if (!name) {
+    core.log.error("sync.identity_unusable", name.error());
+    return;
+  }
+  if (on_identity) {
+    on_identity(PeerIdentity{
+        identity->certificate_chain_pem, key_pem, identity->trust_bundle_pem, name->trust_domain});
+  }
 }
 
 Task<Result<void>> SyncClient::Impl::connect() {

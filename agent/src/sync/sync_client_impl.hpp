@@ -47,6 +47,7 @@ struct SyncClient::Impl {
 
   Task<void> run();
   Task<Result<void>> ensure_enrolled();
+  void tell_identity();
   Task<Result<void>> connect();
   Task<void> read_loop(std::shared_ptr<Stream> stream, std::shared_ptr<sync::Session> session);
   Task<void> write_loop(std::shared_ptr<Stream> stream, std::shared_ptr<sync::Session> session);
@@ -74,6 +75,7 @@ struct SyncClient::Impl {
   async::Backoff backoff;
   Notifier poke;
 
+  SyncClient::OnIdentity on_identity;
   SyncState state;
   std::optional<sync::DeviceIdentity> identity;
   std::shared_ptr<const security::Signer> key;

@@ -45,6 +45,28 @@ void print_workers(Console& console, const admin::GetStatusResponse& status) {
   console.print(table.text());
 }
 
+// "12.0 MiB of 100.0 MiB today, 1.2 GiB this month, metered".
+std::string link_text(const admin::LinkStatus& link) {
+  const auto used = [](std::uint64_t bytes, std::uint64_t limit) {
+    return human_bytes(bytes) + (limit == 0 ? "" : " of " + human_bytes(limit));
+  };
+  std::string text = used(link.day_bytes(), link.day_limit_bytes()) + " today, " +
+                     used(link.month_bytes(), link.month_limit_bytes()) + " this month";
+  text += link.metered() ? ", metered" : "";
+  if (link.served_to_peers_bytes() > 0) {
+    text += ", " + human_bytes(link.served_to_peers_bytes()) + " served to peers";
+  }
+  return text + (link.held_back().empty() ? "" : "; " + link.held_back());
+}
+
+// What is on its way into a slot: "FETCHING 42 %".
+std::string state_text(const admin::SlotStatus& slot) {
+  if (slot.state() != "FETCHING" || slot.total_bytes() == 0) {
+    return slot.state();
+  }
+  return slot.state() + " " + std::to_string(slot.done_bytes() * 100 / slot.total_bytes()) + " %";
+}
+
 void print_status(Console& console, const admin::GetStatusResponse& status) {
   const auto& sync = status.sync();
   console.line(fmt::format("skerryd {} since {}, ready after {:.1f} ms, {} resident",
@@ -93,11 +115,12 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
   console.line(fmt::format("clock       {}{}",
                            status.clock_state(),
                            status.clock_detail().empty() ? "" : ": " + status.clock_detail()));
+  console.line("link        " + link_text(status.link()));
   console.line("");
   Table table{{"slot", "state", "active", "previous", "why"}};
   for (const auto& slot : status.slots()) {
     table.add({slot.slot(),
-               slot.state(),
+               state_text(slot),
                model_text(slot.active()),
                model_text(slot.previous()),
                !slot.revocation().empty() ? slot.revocation()

@@ -118,6 +118,52 @@ TEST(Config, ReloadNamesWhatNeedsARestart) {
   EXPECT_THAT(needs_restart(*a, *b), testing::ElementsAre("listen.api_socket"));
 }
 
+TEST(Config, ReadsSourcesPeersAndTheLink) {
+  Result<Config> config = parse_config(R"(
+[sources]
+folders = ["/media/stick"]
+[[sources.url]]
+url = "https://cdn.example/blobs/"
+site = true
+authorization_file = "/etc/skerry/cdn.token"
+[[sources.url]]
+url = "https://[2001:db8::1]:8443"
+[peer]
+listen = "0.0.0.0:8845"
+gateways = ["10.0.0.7:8845"]
+[link]
+daily = "100MiB"
+quiet_hours = ["22:00-06:00"]
+metered_file = "/run/metered"
+)",
+                                       "t.toml");
+  ASSERT_TRUE(config) << config.error().message();
+  ASSERT_EQ(config->sources.urls.size(), 2U);
+  EXPECT_EQ(config->sources.urls[0].url, "https://cdn.example/blobs");
+  EXPECT_TRUE(config->sources.urls[0].site);
+  Result<Settings> settings = finalize(*config, Environment{});
+  ASSERT_TRUE(settings) << settings.error().message();
+  EXPECT_EQ(settings->peer_address().port, 8845);
+  ASSERT_EQ(settings->quiet_hours().size(), 1U);
+  EXPECT_EQ(settings->quiet_hours()[0], (QuietHours{22 * 60, 6 * 60}));
+}
+
+TEST(Config, RefusesSourcesThatCannotBe) {
+  for (const auto* text : {"[[sources.url]]\nurl = \"http://cdn.example\"",
+                           "[[sources.url]]\nsite = true",
+                           "[[sources.url]]\nurl = \"https://a\"\nkey_file = \"/k\"",
+                           "[sources]\nfolders = [\"relative\"]",
+                           "[peer]\ngateways = [\"no-port\"]",
+                           "[peer]\nlisten = \"no-port\"",
+                           "[link]\nquiet_hours = [\"22-6\"]",
+                           "[link]\nmetered_file = \"relative\""}) {
+    EXPECT_FALSE(parse_config(text, "t.toml")) << text;
+  }
+  Config many;
+  many.peer.gateways.assign(16, "10.0.0.7:8845");
+  EXPECT_FALSE(finalize(many, Environment{}));
+}
+
 TEST(HostPort, AcceptsNamesAndBracketedAddresses) {
   Result<HostPort> name = parse_host_port("fleet.example:8443");
   ASSERT_TRUE(name);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "skerry/agent/link_book.hpp"
 #include "skerry/common/file_system.hpp"
 #include "skerry/common/log.hpp"
 #include "skerry/common/result.hpp"
@@ -132,6 +133,54 @@ struct SyncConfig {
   std::chrono::milliseconds backoff_longest{std::chrono::minutes{5}};
 };
 
+// The link over which the controller and remote servers are reached; what comes from the site is
+// free.
+struct LinkConfig {
+  // Bytes of blobs per day and month; 0: no limit.
+  ByteSize daily{0};
+  ByteSize monthly{0};
+  // "HH:MM-HH:MM", UTC: then no blob comes over the link.
+  std::vector<std::string> quiet_hours;
+  // Every byte costs: at most `metered_daily` a day, and nothing is healed over it. Always, or
+  // while `metered_file` exists (a hook of the network's manager makes and removes it).
+  bool metered = false;
+  std::string metered_file;
+  ByteSize metered_daily{64ULL << 20U};
+};
+
+// A web server, CDN or object store that serves `<url>/sha256/ab/<hex>`: [[sources.url]].
+struct UrlSourceConfig {
+  std::string url;
+  // It stands on the site: its bytes are not those of the link.
+  bool site = false;
+  // PEM; empty: the system's certificates, no client certificate.
+  std::string ca_file;
+  std::string certificate_file;
+  std::string key_file;
+  // One line: the value of the Authorization header.
+  std::string authorization_file;
+  friend bool operator==(const UrlSourceConfig&, const UrlSourceConfig&) = default;
+};
+
+struct SourcesConfig {
+  // All at once, each for other chunks of a blob; else one after the other.
+  bool parallel = true;
+  // Ask over the link only what nobody on the site has.
+  bool prefer_site = true;
+  // Folders with a store's layout: a mounted stick, a share.
+  std::vector<std::string> folders;
+  std::vector<UrlSourceConfig> urls;
+};
+
+struct PeerConfig {
+  // "address:port" where other gateways of the site may ask for blobs; empty: serves nobody.
+  std::string listen;
+  ByteSize max_bytes_per_second{16ULL << 20U};
+  std::int64_t max_connections = 8;
+  // "host:port" of gateways that serve.
+  std::vector<std::string> gateways;
+};
+
 struct ActivationConfig {
   // "quality", "speed" or "size": the variant wanted where several fit.
   std::string goal = "quality";
@@ -178,6 +227,9 @@ struct Config {
   BundlesConfig bundles;
   ControllerConfig controller;
   SyncConfig sync;
+  LinkConfig link;
+  SourcesConfig sources;
+  PeerConfig peer;
   ActivationConfig activation;
   StorageConfig storage;
   TelemetryConfig telemetry;
@@ -226,6 +278,12 @@ class Settings {
   [[nodiscard]] const BundlesConfig& bundles() const { return config_.bundles; }
   [[nodiscard]] const ControllerConfig& controller() const { return config_.controller; }
   [[nodiscard]] const SyncConfig& sync() const { return config_.sync; }
+  [[nodiscard]] const LinkConfig& link() const { return config_.link; }
+  [[nodiscard]] const std::vector<QuietHours>& quiet_hours() const { return quiet_hours_; }
+  [[nodiscard]] const SourcesConfig& sources() const { return config_.sources; }
+  [[nodiscard]] const PeerConfig& peer() const { return config_.peer; }
+  // Only where peer.listen is set.
+  [[nodiscard]] const HostPort& peer_address() const { return peer_address_; }
   [[nodiscard]] const ActivationConfig& activation() const { return config_.activation; }
   [[nodiscard]] const StorageConfig& storage() const { return config_.storage; }
   [[nodiscard]] const TelemetryConfig& telemetry() const { return config_.telemetry; }
@@ -239,6 +297,8 @@ class Settings {
   std::filesystem::path worker_;
   std::filesystem::path plugin_dir_;
   HostPort http_address_;
+  HostPort peer_address_;
+  std::vector<QuietHours> quiet_hours_;
   LogLevel log_level_ = LogLevel::kInfo;
   bool journald_ = false;
 };

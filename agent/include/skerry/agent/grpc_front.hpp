@@ -9,6 +9,7 @@
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/device_time.hpp"
 #include "skerry/agent/inference.hpp"
+#include "skerry/agent/link_keeper.hpp"
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/outbox.hpp"
 #include "skerry/agent/security_targets.hpp"
@@ -25,6 +26,8 @@ struct StatusSources {
   std::function<DeviceTime::State()> clock;
   // Outlives the front.
   const SecurityTargets* security = nullptr;
+  std::function<LinkState()> link;
+  std::function<std::uint64_t()> served_to_peers;
 };
 
 class GrpcFront {

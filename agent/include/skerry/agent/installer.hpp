@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "skerry/agent/activation.hpp"
+#include "skerry/agent/blob_sources.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/delta_choice.hpp"
 #include "skerry/agent/device_time.hpp"
@@ -51,6 +52,8 @@ class Installer {
   // Whether the revocations, the counters and the dates let the request be activated now. A signed
   // permit that is needed for it is used up and noted in it. Blocks.
   Result<void> permit(registry::ActivationRequest& request);
+  // Where blobs come from besides the source of an offer, and how; it must outlive the installer.
+  void use_sources(const BlobSources& sources) { sources_ = &sources; }
 
   // Trusts `root` as the image repository's first root if nothing is trusted yet.
   Result<void> bootstrap_trust(std::string_view root);
@@ -72,8 +75,8 @@ class Installer {
                               ModelSource& source,
                               const registry::CancelFlag& cancel);
 
-  // Fetches what is missing, by deltas where they are worth it. What was verified stays for the
-  // next attempt.
+  // Fetches what is missing, from `source` and every other one that is configured, by deltas where
+  // they are worth it. What was verified stays for the next attempt.
   Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
                                         const std::string& variant,
                                         ModelSource& source,
@@ -138,6 +141,7 @@ class Installer {
   TransferRates rates_;
   DirectorClient director_;
   SecurityTargets* security_ = nullptr;
+  const BlobSources* sources_ = nullptr;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "skerry/agent/audit_writer.hpp"
+#include "skerry/agent/blob_sources.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/slot_manager.hpp"
@@ -24,6 +25,8 @@ class Maintenance {
     ModelHost& host;
     registry::Catalogue& catalogue;
     registry::BlobStore& store;
+    // Where a rotten blob may come from besides the controller.
+    const BlobSources& sources;
     // True while requests are answered: then a scrub of one's own accord waits.
     std::function<bool()> busy;
   };

@@ -5,6 +5,7 @@
 // source of metadata and blobs. Without a controller it does nothing; without a connection nothing
 // else stops. Control thread.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "skerry/agent/installer.hpp"
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/outbox.hpp"
+#include "skerry/agent/peer_server.hpp"
 #include "skerry/agent/slot_manager.hpp"
 #include "skerry/async/task.hpp"
 #include "skerry/security/audit_log.hpp"
@@ -33,6 +35,10 @@ class SyncClient {
   Task<void> run();
   // Lets go of the channel; call it when `run` has ended.
   Task<void> close();
+
+  // Told on the control thread when the gateway has a certificate, and whenever it has a new one.
+  using OnIdentity = std::function<void(const PeerIdentity&)>;
+  void on_identity(OnIdentity callback);
 
   // Queues for the controller; sent at once if it is connected.
   void report(const SlotView& view);

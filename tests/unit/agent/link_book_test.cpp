@@ -1,0 +1,125 @@
+#include "skerry/agent/link_book.hpp"
+
+#include <gtest/gtest.h>
+
+namespace skerry::agent {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+
+// 2026-11-23T00:00:00Z, a Monday.
+constexpr WallTime kMonday{std::chrono::milliseconds{1'795'392'000'000}};
+
+LinkTime known(WallTime wall, BootTime boot = {}) {
+  return {wall, boot};
+}
+LinkTime unknown(BootTime boot) {
+  return {std::nullopt, boot};
+}
+
+TEST(LinkBookTest, ADayEndsAtMidnightUtc) {
+  LinkRules rules;
+  rules.daily = 1000;
+  LinkBook book{{}, {}};
+  const auto evening = known(kMonday + hours{23});
+  book.advance(evening);
+  ASSERT_TRUE(book.may(rules, evening));
+  book.add(1000);
+  const auto refused = book.may(rules, evening);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Error::Code::kResourceExhausted);
+  EXPECT_NE(refused.error().message().find("2026-11-24T00:00:00"), std::string::npos)
+      << refused.error().message();
+  const auto morning = known(kMonday + hours{24});
+  book.advance(morning);
+  EXPECT_TRUE(book.may(rules, morning));
+  EXPECT_EQ(book.use().day_bytes, 0U);
+  EXPECT_EQ(book.use().month_bytes, 1000U);
+}
+
+TEST(LinkBookTest, AMonthEndsWithTheCalendar) {
+  LinkRules rules;
+  rules.monthly = 500;
+  LinkBook book{{}, {}};
+  const auto now = known(kMonday);
+  book.advance(now);
+  book.add(500);
+  EXPECT_NE(book.may(rules, now).error().message().find("2026-12-01T00:00:00"), std::string::npos);
+  const auto december = known(kMonday + 8 * hours{24});
+  book.advance(december);
+  EXPECT_TRUE(book.may(rules, december));
+}
+
+TEST(LinkBookTest, WithoutAClockADayIsTwentyFourHoursOfRunningTime) {
+  LinkRules rules;
+  rules.daily = 10;
+  BootTime boot{};
+  LinkBook book{{}, boot};
+  boot += hours{100};  // nothing came yet: no day has begun
+  book.advance(unknown(boot));
+  book.add(10);
+  boot += hours{23};
+  book.advance(unknown(boot));
+  EXPECT_FALSE(book.may(rules, unknown(boot)));
+  // A restart, and the boot clock begins anew: the day goes on where it was.
+  LinkBook again{book.use(), BootTime{}};
+  again.advance(unknown(BootTime{} + minutes{59}));
+  EXPECT_FALSE(again.may(rules, unknown(BootTime{} + minutes{59})));
+  again.advance(unknown(BootTime{} + minutes{60}));
+  EXPECT_TRUE(again.may(rules, unknown(BootTime{} + minutes{60})));
+}
+
+TEST(LinkBookTest, AClockThatIsVouchedForLaterKeepsWhatWasSpent) {
+  LinkRules rules;
+  rules.daily = 10;
+  LinkBook book{{}, {}};
+  book.advance(unknown({}));
+  book.add(10);
+  book.advance(known(kMonday));
+  EXPECT_FALSE(book.may(rules, known(kMonday)));
+  // Going back is no way to a new day; neither is losing the clock.
+  book.advance(known(kMonday - hours{48}));
+  EXPECT_FALSE(book.may(rules, known(kMonday - hours{48})));
+  book.advance(unknown(BootTime{} + hours{1}));
+  EXPECT_FALSE(book.may(rules, unknown(BootTime{} + hours{1})));
+  book.advance(known(kMonday + hours{24}));
+  EXPECT_TRUE(book.may(rules, known(kMonday + hours{24})));
+}
+
+TEST(LinkBookTest, QuietHoursGoOverMidnightAndNeedAClock) {
+  LinkRules rules;
+  rules.quiet = {*parse_quiet_hours("22:30-06:00")};
+  const LinkBook book{{}, {}};
+  EXPECT_TRUE(book.may(rules, known(kMonday + hours{22} + minutes{29})));
+  EXPECT_FALSE(book.may(rules, known(kMonday + hours{22} + minutes{30})));
+  const auto refused = book.may(rules, known(kMonday + hours{5} + minutes{59}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(), "the link is quiet until 06:00 UTC");
+  EXPECT_TRUE(book.may(rules, known(kMonday + hours{6})));
+  EXPECT_TRUE(book.may(rules, unknown({})));
+}
+
+TEST(LinkBookTest, RefusesHoursThatAreNone) {
+  for (const auto* text :
+       {"", "22-6", "24:00-06:00", "22:60-06:00", "22:00", "06:00-06:00", "6:00-7:00"}) {
+    EXPECT_FALSE(parse_quiet_hours(text)) << text;
+  }
+}
+
+TEST(LinkBookTest, WhatIsStoredComesBack) {
+  LinkBook book{{}, {}};
+  book.advance(known(kMonday));
+  book.add(123);
+  book.advance(known(kMonday + hours{1}, BootTime{} + hours{1}));
+  const auto use = LinkUse::from_json(book.use().to_json());
+  ASSERT_TRUE(use) << use.error().message();
+  EXPECT_EQ(*use, book.use());
+  EXPECT_EQ(use->day_ran, hours{1});
+  for (const auto* text : {"", "{}", "[]", R"({"version":2})"}) {
+    EXPECT_FALSE(LinkUse::from_json(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace skerry::agent
