@@ -81,6 +81,31 @@ Result<Certificate> Certificate::from_pem(std::string_view pem) {
   return X509Access::from_native(std::move(x509));
 }
 
+Result<std::vector<Certificate>> certificates_from_pem(std::string_view pem) {
+  constexpr std::size_t kMaxCertificates = 16;
+  if (pem.size() > kMaxPem) {
+    return bad_certificate("certificates of more than 64 KiB");
+  }
+  const BioPtr bio = read_bio(pem);
+  std::vector<Certificate> found;
+  while (X509Ptr x509{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    if (found.size() == kMaxCertificates) {
+      return bad_certificate("more than 16 certificates");
+    }
+    auto one = X509Access::from_native(std::move(x509));
+    if (!one) {
+      return one.error();
+    }
+    found.push_back(std::move(*one));
+  }
+  // The end of the text shows as "no start line"; anything else is damage.
+  if (found.empty() || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+    return openssl_error(Error::Code::kCertificateInvalid, "not certificates in PEM form");
+  }
+  ERR_clear_error();
+  return found;
+}
+
 Result<Certificate> Certificate::from_der(ByteView der) {
   if (der.size() > kMaxPem) {
     return bad_certificate("a certificate of more than 64 KiB");

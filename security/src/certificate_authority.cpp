@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kMaxChainPem = 64U << 10U;
 constexpr long kX509Version3 = 2;
 // A clock a few minutes behind the issuer's must not refuse a fresh certificate.
-constexpr std::chrono::minutes kBackdate{5};
+constexpr std::chrono::seconds kBackdate{std::chrono::minutes{5}};
 
 // Ed25519 signs the bytes themselves and takes no digest.
 const EVP_MD* digest_for(const PublicKey& key) {
@@ -112,15 +112,11 @@ struct CertificateRequest::Impl {
   CertificateNames names;
 };
 
-Result<CertificateRequest> CertificateRequest::from_pem(std::string_view pem) {
-  if (pem.size() > kMaxChainPem) {
-    return Error{Error::Code::kCertificateInvalid, "a certificate request of more than 64 KiB"};
-  }
-  const BioPtr bio = read_bio(pem);
-  const X509ReqPtr request{PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr)};
-  if (request == nullptr) {
-    return openssl_error(Error::Code::kCertificateInvalid, "not a certificate request in PEM form");
-  }
+struct RequestAccess {
+  static Result<CertificateRequest> from_native(const X509ReqPtr& request);
+};
+
+Result<CertificateRequest> RequestAccess::from_native(const X509ReqPtr& request) {
   EVP_PKEY* native = X509_REQ_get0_pubkey(request.get());
   if (native == nullptr) {
     return openssl_error(Error::Code::kCertificateInvalid, "a certificate request without a key");
@@ -146,7 +142,32 @@ Result<CertificateRequest> CertificateRequest::from_pem(std::string_view pem) {
   }
   names.dns_names = std::move(decoded.dns_names);
   names.ip_addresses = std::move(decoded.ip_addresses);
-  return CertificateRequest{std::make_shared<const Impl>(Impl{std::move(*key), std::move(names)})};
+  return CertificateRequest{std::make_shared<const CertificateRequest::Impl>(
+      CertificateRequest::Impl{std::move(*key), std::move(names)})};
+}
+
+Result<CertificateRequest> CertificateRequest::from_pem(std::string_view pem) {
+  if (pem.size() > kMaxChainPem) {
+    return Error{Error::Code::kCertificateInvalid, "a certificate request of more than 64 KiB"};
+  }
+  const BioPtr bio = read_bio(pem);
+  X509ReqPtr request{PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr)};
+  if (request == nullptr) {
+    return openssl_error(Error::Code::kCertificateInvalid, "not a certificate request in PEM form");
+  }
+  return RequestAccess::from_native(request);
+}
+
+Result<CertificateRequest> CertificateRequest::from_der(ByteView der) {
+  if (der.size() > kMaxChainPem) {
+    return Error{Error::Code::kCertificateInvalid, "a certificate request of more than 64 KiB"};
+  }
+  const unsigned char* cursor = der.data();
+  const X509ReqPtr request{d2i_X509_REQ(nullptr, &cursor, static_cast<long>(der.size()))};
+  if (request == nullptr || cursor != der.data() + der.size()) {
+    return openssl_error(Error::Code::kCertificateInvalid, "not a certificate request in DER form");
+  }
+  return RequestAccess::from_native(request);
 }
 
 const PublicKey& CertificateRequest::public_key() const {
@@ -157,12 +178,14 @@ const CertificateNames& CertificateRequest::names() const {
   return impl_->names;
 }
 
-Result<std::string> make_certificate_request(const Signer& key, const CertificateNames& names) {
+namespace {
+
+Result<X509ReqPtr> sign_request(const Signer& key, const CertificateNames& names) {
   auto* native = static_cast<EVP_PKEY*>(key.native());
   if (native == nullptr) {
     return no_native_key();
   }
-  const X509ReqPtr request{X509_REQ_new()};
+  X509ReqPtr request{X509_REQ_new()};
   if (request == nullptr || X509_REQ_set_pubkey(request.get(), native) != 1) {
     return openssl_error(Error::Code::kInternal, "making a certificate request");
   }
@@ -188,9 +211,34 @@ Result<std::string> make_certificate_request(const Signer& key, const Certificat
   if (X509_REQ_sign(request.get(), native, digest_for(key.public_key())) <= 0) {
     return openssl_error(Error::Code::kInternal, "signing a certificate request");
   }
+  return request;
+}
+
+}  // namespace
+
+Result<std::string> make_certificate_request(const Signer& key, const CertificateNames& names) {
+  const auto request = sign_request(key, names);
+  if (!request) {
+    return request.error();
+  }
   const BioPtr bio = write_bio();
-  PEM_write_bio_X509_REQ(bio.get(), request.get());
+  PEM_write_bio_X509_REQ(bio.get(), request->get());
   return bio_text(bio.get());
+}
+
+Result<Bytes> make_certificate_request_der(const Signer& key, const CertificateNames& names) {
+  const auto request = sign_request(key, names);
+  if (!request) {
+    return request.error();
+  }
+  unsigned char* data = nullptr;
+  const int size = i2d_X509_REQ(request->get(), &data);
+  if (size <= 0) {
+    return openssl_error(Error::Code::kInternal, "encoding a certificate request");
+  }
+  Bytes der(data, data + size);
+  OPENSSL_free(data);
+  return der;
 }
 
 Result<CertificateAuthority> CertificateAuthority::create(std::shared_ptr<const Signer> key,
@@ -208,7 +256,7 @@ Result<CertificateAuthority> CertificateAuthority::create(std::shared_ptr<const 
   if (X509_set_issuer_name(raw, X509_get_subject_name(raw)) != 1) {
     return openssl_error(Error::Code::kInternal, "setting the issuer");
   }
-  for (const auto& [nid, value] : {std::pair{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+  for (const auto& [nid, value] : {std::pair{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
                                    std::pair{NID_key_usage, "critical,keyCertSign,cRLSign"},
                                    std::pair{NID_subject_key_identifier, "hash"}}) {
     if (auto done = add_extension(raw, raw, nid, value); !done) {
@@ -247,7 +295,8 @@ Result<Certificate> CertificateAuthority::issue(const PublicKey& subject,
   }
   const WallTime to =
       std::min<WallTime>(grant.not_before + grant.lifetime, certificate_.not_after());
-  auto x509 = begin(subject, grant.names.common_name, grant.not_before - kBackdate, to);
+  const auto backdate = std::min(kBackdate, grant.lifetime / 10);
+  auto x509 = begin(subject, grant.names.common_name, grant.not_before - backdate, to);
   if (!x509) {
     return std::move(x509).error();
   }
@@ -270,6 +319,33 @@ Result<Certificate> CertificateAuthority::issue(const PublicKey& subject,
   if (sk_GENERAL_NAME_num(sans->get()) > 0 &&
       X509_add1_ext_i2d(raw, NID_subject_alt_name, sans->get(), 0, X509V3_ADD_APPEND) != 1) {
     return openssl_error(Error::Code::kInternal, "adding names to a certificate");
+  }
+  return finish(std::move(*x509), *key_);
+}
+
+Result<Certificate> CertificateAuthority::cross_sign(const Certificate& successor,
+                                                     WallTime now) const {
+  if (!successor.is_ca() || !successor.verify_signature(successor)) {
+    return Error{Error::Code::kInvalidArgument,
+                 "'" + successor.common_name() + "' is no authority of its own"};
+  }
+  const WallTime to = std::min(certificate_.not_after(), successor.not_after());
+  auto x509 = begin(successor.public_key(), successor.common_name(), now - kBackdate, to);
+  if (!x509) {
+    return std::move(x509).error();
+  }
+  X509* raw = x509->get();
+  X509* issuer = X509Access::native(certificate_);
+  if (X509_set_issuer_name(raw, X509_get_subject_name(issuer)) != 1) {
+    return openssl_error(Error::Code::kInternal, "setting the issuer");
+  }
+  for (const auto& [nid, value] : {std::pair{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+                                   std::pair{NID_key_usage, "critical,keyCertSign,cRLSign"},
+                                   std::pair{NID_subject_key_identifier, "hash"},
+                                   std::pair{NID_authority_key_identifier, "keyid"}}) {
+    if (auto done = add_extension(raw, issuer, nid, value); !done) {
+      return done.error();
+    }
   }
   return finish(std::move(*x509), *key_);
 }

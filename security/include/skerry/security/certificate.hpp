@@ -81,16 +81,22 @@ class Certificate {
   std::shared_ptr<const Impl> impl_;
 };
 
+// Every certificate of a PEM text of at most 64 KiB, in its order; kCertificateInvalid for none,
+// more than 16, or one that is broken.
+Result<std::vector<Certificate>> certificates_from_pem(std::string_view pem);
+
 class CertificateRequest {
  public:
   // Parses a PKCS#10 PEM of at most 64 KiB and checks its self-signature (proof of the key).
   static Result<CertificateRequest> from_pem(std::string_view pem);
+  static Result<CertificateRequest> from_der(ByteView der);
 
   [[nodiscard]] const PublicKey& public_key() const;
   // What the request asks for; the issuer decides what it grants.
   [[nodiscard]] const CertificateNames& names() const;
 
  private:
+  friend struct RequestAccess;
   struct Impl;
   explicit CertificateRequest(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const Impl> impl_;
@@ -98,6 +104,8 @@ class CertificateRequest {
 
 // A PKCS#10 request in PEM, signed by `key`. kUnimplemented for a key without an OpenSSL form.
 Result<std::string> make_certificate_request(const Signer& key, const CertificateNames& names);
+// The same in DER, as it travels.
+Result<Bytes> make_certificate_request_der(const Signer& key, const CertificateNames& names);
 
 struct CertificateGrant {
   CertificateNames names;
@@ -105,12 +113,15 @@ struct CertificateGrant {
   bool server = false;
   bool client = true;
   WallTime not_before{};
-  std::chrono::hours lifetime{400 * 24};
+  // From `not_before`. The certificate begins a little earlier (5 minutes, but at most a tenth of
+  // its life), for a peer whose clock is behind the issuer's.
+  std::chrono::seconds lifetime{std::chrono::hours{400 * 24}};
 };
 
 class CertificateAuthority {
  public:
-  // Makes a self-signed CA certificate (path length 0) valid from `now`.
+  // Makes a self-signed CA certificate valid from `now`. Its path length is 1: below it may stand
+  // the cross certificate of the authority that follows it.
   static Result<CertificateAuthority> create(std::shared_ptr<const Signer> key,
                                              std::string_view common_name,
                                              WallTime now,
@@ -124,6 +135,11 @@ class CertificateAuthority {
   // cut to the CA's own. kInvalidArgument for a bad name.
   [[nodiscard]] Result<Certificate> issue(const PublicKey& subject,
                                           const CertificateGrant& grant) const;
+  // Says of another authority (its self-signed certificate) that it may follow this one: its name
+  // and key, signed by this key, until the earlier of the two ends.
+  [[nodiscard]] Result<Certificate> cross_sign(const Certificate& successor, WallTime now) const;
+  // A signature by the authority's key over `statement`, in the form of `PublicKey::verify`.
+  [[nodiscard]] Result<Bytes> sign(ByteView statement) const { return key_->sign(statement); }
 
  private:
   CertificateAuthority(std::shared_ptr<const Signer> key, Certificate certificate)
