@@ -113,6 +113,11 @@ Result<admin::ImportBundleResponse> call_admin(Invocation& invocation,
   return call(invocation, &AdminStub::ImportBundle, request, kLong);
 }
 
+Result<admin::DecommissionResponse> call_admin(Invocation& invocation,
+                                               const admin::DecommissionRequest& request) {
+  return call(invocation, &AdminStub::Decommission, request);
+}
+
 Result<void> tail_audit(Invocation& invocation,
                         const admin::TailAuditRequest& request,
                         const std::function<void(const admin::AuditRecord&)>& each) {

@@ -32,6 +32,7 @@ Result<admin::VerifyAuditResponse> call_admin(Invocation&, const admin::VerifyAu
 Result<admin::CollectResponse> call_admin(Invocation&, const admin::CollectRequest&);
 Result<admin::ScrubResponse> call_admin(Invocation&, const admin::ScrubRequest&);
 Result<admin::ImportBundleResponse> call_admin(Invocation&, const admin::ImportBundleRequest&);
+Result<admin::DecommissionResponse> call_admin(Invocation&, const admin::DecommissionRequest&);
 
 // Calls `each` for every record until the log ends, or for ever with `follow`.
 Result<void> tail_audit(Invocation& invocation,

@@ -23,6 +23,7 @@ void add_keys_command(Command& app, Invocation& invocation);
 void add_repo_command(Command& app, Invocation& invocation);
 void add_model_command(Command& app, Invocation& invocation);
 void add_bundle_command(Command& app, Invocation& invocation);
+void add_decommission_command(Command& app, Invocation& invocation);
 void add_fleet_command(Command& app, Invocation& invocation);
 
 }  // namespace skerry::cli

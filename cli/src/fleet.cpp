@@ -82,8 +82,12 @@ FleetConnection::FleetConnection(FleetConnection&&) noexcept = default;
 FleetConnection& FleetConnection::operator=(FleetConnection&&) noexcept = default;
 FleetConnection::~FleetConnection() = default;
 
+Result<FleetProfile> fleet_profile(Invocation& invocation, const Fleet& options) {
+  return resolve_profile(invocation.fs, options.arguments, relevant_environment());
+}
+
 Result<FleetConnection> FleetConnection::open(Invocation& invocation, const Fleet& options) {
-  const auto profile = resolve_profile(invocation.fs, options.arguments, relevant_environment());
+  const auto profile = fleet_profile(invocation, options);
   if (!profile) {
     return profile.error();
   }
@@ -186,6 +190,38 @@ Result<fleet::Rollout> FleetConnection::abort(const fleet::RolloutActionRequest&
 Result<fleet::QueryTelemetryResponse> FleetConnection::call(
     const fleet::QueryTelemetryRequest& request) const {
   return unary(*impl_, &FleetStub::QueryTelemetry, request);
+}
+
+Result<fleet::ListAuthoritiesResponse> FleetConnection::call(
+    const fleet::ListAuthoritiesRequest& request) const {
+  return unary(*impl_, &FleetStub::ListAuthorities, request);
+}
+
+Result<fleet::ListAuthoritiesResponse> FleetConnection::call(
+    const fleet::RotateAuthorityRequest& request) const {
+  return unary(*impl_, &FleetStub::RotateAuthority, request);
+}
+
+Result<fleet::ListAuthoritiesResponse> FleetConnection::call(
+    const fleet::RetireAuthorityRequest& request) const {
+  return unary(*impl_, &FleetStub::RetireAuthority, request);
+}
+
+Result<fleet::RenewResponse> FleetConnection::call(const fleet::RenewRequest& request) const {
+  return unary(*impl_, &FleetStub::RenewOperator, request);
+}
+
+Result<fleet::Device> FleetConnection::revoke(const fleet::DeviceActionRequest& request) const {
+  return unary(*impl_, &FleetStub::RevokeDevice, request);
+}
+
+Result<fleet::Device> FleetConnection::reinstate(const fleet::DeviceActionRequest& request) const {
+  return unary(*impl_, &FleetStub::ReinstateDevice, request);
+}
+
+Result<fleet::Device> FleetConnection::decommission(
+    const fleet::DeviceActionRequest& request) const {
+  return unary(*impl_, &FleetStub::DecommissionDevice, request);
 }
 
 Result<fleet::PushBlobResponse> FleetConnection::push_blob(

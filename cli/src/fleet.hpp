@@ -48,6 +48,13 @@ class FleetConnection {
   Result<fleet::Rollout> resume(const fleet::RolloutActionRequest& request) const;
   Result<fleet::Rollout> abort(const fleet::RolloutActionRequest& request) const;
   Result<fleet::QueryTelemetryResponse> call(const fleet::QueryTelemetryRequest& request) const;
+  Result<fleet::ListAuthoritiesResponse> call(const fleet::ListAuthoritiesRequest& request) const;
+  Result<fleet::ListAuthoritiesResponse> call(const fleet::RotateAuthorityRequest& request) const;
+  Result<fleet::ListAuthoritiesResponse> call(const fleet::RetireAuthorityRequest& request) const;
+  Result<fleet::RenewResponse> call(const fleet::RenewRequest& request) const;
+  Result<fleet::Device> revoke(const fleet::DeviceActionRequest& request) const;
+  Result<fleet::Device> reinstate(const fleet::DeviceActionRequest& request) const;
+  Result<fleet::Device> decommission(const fleet::DeviceActionRequest& request) const;
 
   // Sends the header, then what `next` gives until it gives an empty piece; its failure cancels the
   // upload and is returned.
@@ -102,6 +109,14 @@ void add_fleet_publish(Command& app, Invocation& invocation, const std::shared_p
 void add_fleet_rollout(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 void add_fleet_telemetry(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 void add_fleet_audit(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+
+void add_fleet_ca(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_renew(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+// revoke, reinstate, decommission
+void add_fleet_standing(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+
+// Where the operator's certificate, key and authorities are, as the options and the profile say.
+Result<FleetProfile> fleet_profile(Invocation& invocation, const Fleet& options);
 
 // "SOAKING"
 std::string rollout_state(fleet::RolloutState state);

@@ -30,6 +30,7 @@ void add_commands(Command& app, Invocation& invocation) {
   add_keys_command(app, invocation);
   add_repo_command(app, invocation);
   // The fleet.
+  add_decommission_command(app, invocation);
   add_fleet_command(app, invocation);
 }
 

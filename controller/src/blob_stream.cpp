@@ -66,9 +66,12 @@ grpc::ByteBuffer frame_chunk(const std::shared_ptr<const MappedBlob>& blob,
   return {slices.data(), slices.size()};
 }
 
-void BlobWriter::begin(std::shared_ptr<const MappedBlob> blob, std::vector<BlobRange> ranges) {
+void BlobWriter::begin(std::shared_ptr<const MappedBlob> blob,
+                       std::vector<BlobRange> ranges,
+                       std::shared_ptr<const std::atomic<bool>> cut) {
   blob_ = std::move(blob);
   ranges_ = std::move(ranges);
+  cut_ = std::move(cut);
   next();
 }
 
@@ -81,6 +84,10 @@ void BlobWriter::OnWriteDone(bool ok) {
 }
 
 void BlobWriter::next() {
+  if (cut_ && cut_->load()) {
+    Finish(grpc::Status{grpc::StatusCode::PERMISSION_DENIED, "this device was revoked"});
+    return;
+  }
   if (index_ == ranges_.size()) {
     Finish(grpc::Status::OK);
     return;

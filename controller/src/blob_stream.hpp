@@ -3,6 +3,7 @@
 // GetBlob: ranges of a blob as BlobChunk messages that are framed by hand around slices of the
 // blob's mapping, so that the payload is not copied through protobuf on its way to the wire.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -35,8 +36,10 @@ grpc::ByteBuffer frame_chunk(const std::shared_ptr<const MappedBlob>& blob,
 class BlobWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   explicit BlobWriter(std::size_t message_size) : message_size_(message_size) {}
-  // One of these, once.
-  void begin(std::shared_ptr<const MappedBlob> blob, std::vector<BlobRange> ranges);
+  // One of these, once. Ends with PERMISSION_DENIED when `cut` is set.
+  void begin(std::shared_ptr<const MappedBlob> blob,
+             std::vector<BlobRange> ranges,
+             std::shared_ptr<const std::atomic<bool>> cut);
   void refuse(const grpc::Status& status) { Finish(status); }
 
   void OnWriteDone(bool ok) override;
@@ -47,6 +50,7 @@ class BlobWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
 
   std::shared_ptr<const MappedBlob> blob_;
   std::vector<BlobRange> ranges_;
+  std::shared_ptr<const std::atomic<bool>> cut_;
   std::size_t message_size_;
   std::size_t index_ = 0;
   std::uint64_t sent_ = 0;

@@ -1,17 +1,23 @@
 #include "skerry/controller/controller.hpp"
 
 #include <cerrno>
+#include <unistd.h>
 #include <utility>
 
 #include <boost/asio/thread_pool.hpp>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 
 #include "skerry/async/offload.hpp"
 #include "skerry/async/sleep.hpp"
+#include "skerry/common/unique_fd.hpp"
+#include "skerry/controller/backup.hpp"
 
 #include "device_service.hpp"
 #include "enrolment_service.hpp"
@@ -30,13 +36,31 @@ constexpr std::chrono::seconds kTick{1};
 constexpr int kTicksPerTouch = 30;
 constexpr int kTicksPerHousekeeping = 60;
 
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const ControllerIdentity& identity) {
-  // A certificate is asked for, and verified if there is one: enrolment has none yet. Every other
-  // service refuses calls without.
-  grpc::SslServerCredentialsOptions options{GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY};
-  options.pem_root_certs = identity.authority->certificate().pem();
-  options.pem_key_cert_pairs.push_back({identity.server_key_pem, identity.server_certificate_pem});
-  return grpc::SslServerCredentials(options);
+std::shared_ptr<grpc::ServerCredentials> server_credentials(const ControllerIdentity& identity,
+                                                            const std::string& key_path) {
+  // A certificate is asked for and its key proven, no more: enrolment has none yet, renewal takes
+  // one that has ended, and authorities change while the server runs. Every other call is decided
+  // by the guard. The chain is read again when its file changes; open connections go on.
+  namespace tls = grpc::experimental;
+  constexpr unsigned kRefreshSeconds = 1;
+  tls::TlsServerCredentialsOptions options{std::make_shared<tls::FileWatcherCertificateProvider>(
+      key_path, identity.server_certificate.string(), kRefreshSeconds)};
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
+  return tls::TlsServerCredentials(options);
+}
+
+// gRPC reads the server's key from a path; wherever the key lives, it is not written to disk for
+// that.
+Result<UniqueFd> key_in_memory(const std::string& pem) {
+  UniqueFd fd{::memfd_create("skerry-server-key", MFD_CLOEXEC)};
+  if (!fd) {
+    return errno_error(errno, "a memory file for the server's key");
+  }
+  if (::write(fd.get(), pem.data(), pem.size()) != static_cast<ssize_t>(pem.size())) {
+    return errno_error(errno, "a memory file for the server's key");
+  }
+  return fd;
 }
 
 Result<std::unique_ptr<security::PolicyStore>> open_policy(FileSystem& fs,
@@ -112,12 +136,19 @@ struct Controller::Impl {
   std::unique_ptr<FleetServiceImpl> fleet_service;
   std::unique_ptr<boost::asio::thread_pool> pool;
   std::unique_ptr<grpc::Server> server;
+  // What gRPC reads the server's key from.
+  UniqueFd server_key;
   int port = 0;
 };
 
 Result<void> Controller::Impl::open() {
   if (auto made = fs.create_directories(settings.state_directory(), 0700); !made) {
     return made.error().with_context("state.directory");
+  }
+  if (fs.exists(settings.state_directory() / kRestoreMark)) {
+    return Error{Error::Code::kFailedPrecondition,
+                 settings.state_directory().string() +
+                     " is a restore that was cut off: remove it and restore again"};
   }
   auto locked = lock_state(fs, settings);
   if (!locked) {
@@ -145,8 +176,13 @@ Result<void> Controller::Impl::open() {
     return opened_audit.error().with_context("the audit log");
   }
   audit = std::move(*opened_audit);
-  guard = std::make_unique<Guard>(
-      *policy, *audit, settings.identity().trust_domain, settings.identity().tenant, log);
+  guard = std::make_unique<Guard>(*policy,
+                                  *audit,
+                                  *identity.authorities,
+                                  clock,
+                                  settings.identity().trust_domain,
+                                  settings.identity().tenant,
+                                  log);
 
   auto opened_store = Store::open(settings.store().backend, settings.store().connection);
   if (!opened_store) {
@@ -167,7 +203,7 @@ Result<void> Controller::Impl::open() {
   trust = std::make_unique<TrustPublisher>(*store, identity.online_key, clock, settings.trust());
   director = std::make_unique<Director>(*store, identity.director_key, clock, settings.trust());
   enrolment = std::make_unique<Enrolment>(
-      *store, *identity.authority, clock, random, settings.identity(), settings.enrolment());
+      *store, *identity.authorities, clock, random, settings.identity(), settings.enrolment());
   gateway = std::make_unique<DeviceGateway>(*store, clock, log, settings.rollout().offline_after);
   rollouts = std::make_unique<RolloutEngine>(*store, *gateway, changes, *guard, clock, random, log);
   return {};
@@ -188,14 +224,23 @@ Result<void> Controller::Impl::listen() {
                                    changes,
                                    *guard,
                                    clock,
+                                   random,
+                                   fs,
                                    log,
                                    pool->get_executor()});
   enrolment_service = std::make_unique<EnrolmentServiceImpl>(*context);
   device_service = std::make_unique<DeviceServiceImpl>(*context);
   fleet_service = std::make_unique<FleetServiceImpl>(*context);
 
+  auto key = key_in_memory(identity.server_key_pem);
+  if (!key) {
+    return key.error();
+  }
+  server_key = std::move(*key);
+  const auto credentials =
+      server_credentials(identity, "/proc/self/fd/" + std::to_string(server_key.get()));
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(settings.server().listen, server_credentials(identity), &port);
+  builder.AddListeningPort(settings.server().listen, credentials, &port);
   builder.SetMaxReceiveMessageSize(kMaxMessage);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kFrameSize);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookahead);
@@ -229,6 +274,13 @@ void Controller::Impl::tick(int count) {
     }
   }
   if (count % kTicksPerHousekeeping == 0) {
+    const auto certificates = refresh_certificates(
+        fs, clock.wall_now(), settings, *identity.authorities, identity.server_key->public_key());
+    if (!certificates) {
+      log.error("certificates.refresh_failed", certificates.error());
+    } else if (certificates->changed) {
+      log.info("certificates.server_renewed", {{"file", certificates->path.string()}});
+    }
     if (auto dropped = store->drop_telemetry(now - settings.telemetry().retention.count());
         !dropped) {
       log.error("telemetry.retention_failed", dropped.error());

@@ -4,6 +4,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "device_standing.hpp"
+
 namespace skerry::controller {
 
 namespace asio = boost::asio;
@@ -20,18 +22,22 @@ DeviceConnection* DeviceConnection::start(ServiceContext& context,
 }
 
 void DeviceConnection::open() {
-  const auto device = device_of(context_, call_);
+  const auto device = identify_device(context_, call_);
   if (device) {
-    const auto root = context_.director.root_version(device->tenant_id);
+    const auto root = context_.director.root_version(device->device.tenant_id);
     if (!root) {
       context_.log.error("director.root_unreadable", root.error());
     }
     session_.emplace(context_.store,
                      context_.clock,
                      context_.log,
-                     device->device_id,
-                     device->tenant_id,
-                     root && *root > 0);
+                     device->device.device_id,
+                     device->device.tenant_id,
+                     root && *root > 0,
+                     CloneGuard{&context_.random,
+                                device->caller.issued.time_since_epoch().count(),
+                                context_.settings.identity().on_clone == "quarantine"});
+    principal_ = device->caller.principal;
   } else {
     context_.log.warning("device.refused", device.error());
   }
@@ -152,6 +158,13 @@ void DeviceConnection::on_message() {
     close(outcome.error());
     return;
   }
+  if (!outcome->clone_finding.empty()) {
+    report_clone(outcome->clone_finding);
+  }
+  if (outcome->refusal) {
+    close(*outcome->refusal);
+    return;
+  }
   for (auto& reply : outcome->replies) {
     send(std::move(reply));
   }
@@ -161,6 +174,12 @@ void DeviceConnection::on_message() {
     if (auto passed = context_.director.pass_version(id, session_->director_version()); !passed) {
       context_.log.error("director.version_not_kept", passed.error());
     }
+    const auto& trusted = incoming_.hello().trust_sha256();
+    const auto& authorities = *context_.identity.authorities;
+    if (!trusted.empty() && trusted != Digest::of(authorities.bundle_pem()).raw()) {
+      send(trust_message(authorities));
+    }
+    send_order();
     context_.gateway.attach(id, shared_from_this());
     context_.gateway.push_desired({id});
   }
@@ -177,9 +196,59 @@ void DeviceConnection::on_message() {
     context_.gateway.detach(session_->device_id(), this);
     return;
   }
+  if (outcome->decommissioned) {
+    record_decommission();
+  }
   if (outcome->reports_changed || outcome->greeted) {
     context_.rollouts.poke();
   }
+}
+
+void DeviceConnection::report_clone(const std::string& finding) {
+  const auto& id = session_->device_id();
+  context_.log.error("device.clone_suspected", {{"device", id}, {"finding", finding}});
+  security::AuditEvent event;
+  event.audit_class = security::AuditClass::kAuthentication;
+  event.action = "device.clone_suspected";
+  event.actor = principal_;
+  event.authn_method = "mtls";
+  event.outcome = security::AuditOutcome::kFailure;
+  event.reason = finding;
+  event.details = Json::Object{{"device", id}, {"policy", context_.settings.identity().on_clone}};
+  context_.guard.record(event);
+}
+
+// An operator ended this device: it gets the order with every hello until it has obeyed.
+void DeviceConnection::send_order() {
+  const auto life = context_.store.life(session_->device_id());
+  if (!life) {
+    context_.log.error("device.order_not_read", life.error());
+    return;
+  }
+  if (life->ordered_ms == 0 || life->decommissioned_ms != 0) {
+    return;
+  }
+  auto message = decommission_message(*context_.identity.authorities, *life);
+  if (!message) {
+    context_.log.error("device.order_not_signed", message.error());
+    return;
+  }
+  send(std::move(*message));
+}
+
+void DeviceConnection::record_decommission() {
+  const auto& id = session_->device_id();
+  context_.log.info("device.decommissioned", {{"device", id}});
+  security::AuditEvent event;
+  event.audit_class = security::AuditClass::kAdministration;
+  event.action = "device.decommissioned";
+  event.actor = principal_;
+  event.authn_method = "mtls";
+  event.details = Json::Object{{"device", id}};
+  context_.guard.record(event);
+  // Whatever still comes with this certificate is not the device any more.
+  context_.gateway.close(
+      id, Error{Error::Code::kPermissionDenied, id + " was decommissioned: its record is closed"});
 }
 
 void DeviceConnection::finish(const grpc::Status& status) {

@@ -46,6 +46,9 @@ class DeviceConnection final
   void on_message();
   // On the pool, side by side: signs and sends, unless something newer went out meanwhile.
   void direct(const std::vector<DesiredSlotRecord>& slots);
+  void report_clone(const std::string& finding);
+  void send_order();
+  void record_decommission();
   // With the lock held.
   void finish(const grpc::Status& status);
 
@@ -53,6 +56,7 @@ class DeviceConnection final
   // Valid until OnDone.
   grpc::CallbackServerContext& call_;
   std::optional<DeviceSession> session_;
+  security::Principal principal_;
   std::shared_ptr<DeviceConnection> self_;
   fleet::v1::DeviceMessage incoming_;
   std::mutex mutex_;

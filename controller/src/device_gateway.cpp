@@ -4,6 +4,13 @@
 
 namespace skerry::controller {
 
+fleet::v1::ControllerMessage trust_message(const Authorities& authorities) {
+  fleet::v1::ControllerMessage message;
+  message.mutable_trust()->set_anchors_pem(authorities.bundle_pem());
+  message.mutable_trust()->set_cross_certificates_pem(authorities.cross_pem());
+  return message;
+}
+
 DeviceGateway::DeviceGateway(Store& store,
                              const Clock& clock,
                              Log log,
@@ -111,6 +118,49 @@ void DeviceGateway::announce_metadata() {
     message.mutable_metadata_changed();
     link->send(std::move(message));
   }
+}
+
+void DeviceGateway::announce_authorities(const Authorities& authorities) {
+  for (const auto& link : all()) {
+    link->send(trust_message(authorities));
+  }
+}
+
+void DeviceGateway::close(const std::string& device_id, const Error& reason) {
+  if (const auto link = find(device_id)) {
+    link->close(reason);
+  }
+}
+
+void DeviceGateway::send(const std::string& device_id, fleet::v1::ControllerMessage message) {
+  if (const auto link = find(device_id)) {
+    link->send(std::move(message));
+  }
+}
+
+void DeviceGateway::cut(const std::string& device_id, const Error& reason) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (const auto found = cuts_.find(device_id); found != cuts_.end()) {
+      if (const auto flag = found->second.lock()) {
+        flag->store(true);
+      }
+      // Transfers after a reinstatement get a flag of their own.
+      cuts_.erase(found);
+    }
+  }
+  close(device_id, reason);
+}
+
+std::shared_ptr<const std::atomic<bool>> DeviceGateway::cut_flag(const std::string& device_id) {
+  const std::lock_guard lock{mutex_};
+  auto& held = cuts_[device_id];
+  auto flag = held.lock();
+  if (!flag) {
+    flag = std::make_shared<std::atomic<bool>>(false);
+    held = flag;
+  }
+  return flag;
 }
 
 void DeviceGateway::close_all(const Error& reason) {

@@ -3,6 +3,7 @@
 // Which devices are connected, and the way to them. Sessions attach and detach; the rollout engine
 // and the publisher push through it. Thread-safe; pushing reads the store.
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "skerry/common/clock.hpp"
 #include "skerry/common/error.hpp"
 #include "skerry/common/log.hpp"
+#include "skerry/controller/authorities.hpp"
 #include "skerry/controller/store.hpp"
 #include "skerry/fleet/v1/device.pb.h"
 
@@ -28,6 +30,8 @@ class DeviceLink {
   // Ends the connection with this error.
   virtual void close(const Error& reason) = 0;
 };
+
+fleet::v1::ControllerMessage trust_message(const Authorities& authorities);
 
 class DeviceGateway {
  public:
@@ -48,6 +52,16 @@ class DeviceGateway {
   void push_desired(const std::vector<std::string>& device_ids);
   // Tells every connected device that there is newer trust metadata.
   void announce_metadata();
+  // Tells every connected device which authorities to trust from now on.
+  void announce_authorities(const Authorities& authorities);
+  // Sends to one device, if it is connected.
+  void send(const std::string& device_id, fleet::v1::ControllerMessage message);
+  // Ends the connection of one device, if it has one.
+  void close(const std::string& device_id, const Error& reason);
+  // The same, and the blobs that are being sent to it.
+  void cut(const std::string& device_id, const Error& reason);
+  // Set once the device was cut; a transfer asks before each message.
+  [[nodiscard]] std::shared_ptr<const std::atomic<bool>> cut_flag(const std::string& device_id);
   void close_all(const Error& reason);
 
  private:
@@ -62,6 +76,8 @@ class DeviceGateway {
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<DeviceLink>, std::less<>> links_;
   std::map<std::string, BootTime, std::less<>> left_;
+  // Alive while a transfer holds them.
+  std::map<std::string, std::weak_ptr<std::atomic<bool>>, std::less<>> cuts_;
 };
 
 }  // namespace skerry::controller

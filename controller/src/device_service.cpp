@@ -6,6 +6,7 @@
 
 #include "blob_stream.hpp"
 #include "device_connection.hpp"
+#include "device_standing.hpp"
 
 namespace skerry::controller {
 namespace {
@@ -16,6 +17,7 @@ constexpr std::uint32_t kDeltaRetryMs = 1000;
 struct WantedRanges {
   std::shared_ptr<const MappedBlob> blob;
   std::vector<BlobRange> ranges;
+  std::shared_ptr<const std::atomic<bool>> cut;
 };
 
 Result<WantedRanges> open_blob(ServiceContext& context,
@@ -46,13 +48,27 @@ Result<WantedRanges> open_blob(ServiceContext& context,
   if (!ranges) {
     return ranges.error();
   }
-  return WantedRanges{std::move(*blob), std::move(*ranges)};
+  return WantedRanges{
+      std::move(*blob), std::move(*ranges), context.gateway.cut_flag(device->device_id)};
+}
+
+security::AuditEvent renewal_event(const Caller& caller, const Error* error) {
+  security::AuditEvent event;
+  event.audit_class = security::AuditClass::kAuthentication;
+  event.action = "device.renew";
+  event.actor = caller.principal;
+  event.authn_method = "mtls";
+  event.outcome =
+      error == nullptr ? security::AuditOutcome::kSuccess : security::AuditOutcome::kDenied;
+  event.reason = error == nullptr ? "" : error->to_string();
+  event.details = Json::Object{{"device", caller.name}, {"certificate", caller.certificate}};
+  return event;
 }
 
 }  // namespace
 
-Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContextBase& call) {
-  const auto caller = context.guard.caller(call, security::SpiffeId::Kind::kDevice);
+Result<DeviceCaller> identify_device(ServiceContext& context, const grpc::ServerContextBase& call) {
+  auto caller = context.guard.caller(call, security::SpiffeId::Kind::kDevice);
   if (!caller) {
     return caller.error();
   }
@@ -65,9 +81,48 @@ Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContex
                  caller->name + " is not enrolled at this controller: enrol it again"};
   }
   if ((**device).revoked) {
-    return Error{Error::Code::kPermissionDenied, caller->name + " was revoked by an operator"};
+    const auto life = context.store.life(caller->name);
+    return Error{Error::Code::kPermissionDenied,
+                 caller->name + " is " +
+                     (life ? std::string{standing_of(*life).word} : std::string{"revoked"}) +
+                     ": an operator can reinstate it (skerry fleet reinstate)"};
   }
-  return std::move(**device);
+  return DeviceCaller{std::move(**device), std::move(*caller)};
+}
+
+Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContextBase& call) {
+  auto identified = identify_device(context, call);
+  if (!identified) {
+    return identified.error();
+  }
+  return std::move(identified->device);
+}
+
+grpc::ServerUnaryReactor* DeviceServiceImpl::Renew(grpc::CallbackServerContext* call,
+                                                   const fleet::v1::RenewRequest* request,
+                                                   fleet::v1::RenewResponse* response) {
+  return answer(context_, call, response, [this, call, request] { return renew(*call, *request); });
+}
+
+Result<fleet::v1::RenewResponse> DeviceServiceImpl::renew(const grpc::ServerContextBase& call,
+                                                          const fleet::v1::RenewRequest& request) {
+  const auto caller =
+      context_.guard.caller(call, security::SpiffeId::Kind::kDevice, Authorities::Use::kRenewal);
+  if (!caller) {
+    return caller.error();
+  }
+  auto renewed = context_.enrolment.renew(caller->name, caller->issued, request.csr_der());
+  context_.guard.record(renewal_event(*caller, renewed ? nullptr : &renewed.error()));
+  if (!renewed) {
+    context_.log.warning("device.renewal_refused", renewed.error().with_context(caller->name));
+    return renewed.error();
+  }
+  context_.log.info("device.renewed", {{"device", caller->name}});
+  fleet::v1::RenewResponse response;
+  response.set_certificate_chain_pem(std::move(renewed->certificate_chain_pem));
+  response.mutable_trust()->set_anchors_pem(std::move(renewed->trust_bundle_pem));
+  response.mutable_trust()->set_cross_certificates_pem(std::move(renewed->cross_pem));
+  return response;
 }
 
 DirectedDevice directed_device(const DeviceRecord& device) {
@@ -156,7 +211,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* DeviceServiceImpl::GetBlob(
   boost::asio::post(context_.pool, [this, call, writer, raw = *request] {
     auto wanted = open_blob(context_, *call, raw);
     if (wanted) {
-      writer->begin(std::move(wanted->blob), std::move(wanted->ranges));
+      writer->begin(std::move(wanted->blob), std::move(wanted->ranges), std::move(wanted->cut));
     } else {
       writer->refuse(to_status(wanted.error()));
     }

@@ -11,8 +11,9 @@ namespace skerry::controller {
 using DeviceServiceBase = fleet::v1::DeviceService::WithCallbackMethod_Connect<
     fleet::v1::DeviceService::WithCallbackMethod_GetMetadata<
         fleet::v1::DeviceService::WithCallbackMethod_FindDelta<
-            fleet::v1::DeviceService::WithRawCallbackMethod_GetBlob<
-                fleet::v1::DeviceService::Service>>>>;
+            fleet::v1::DeviceService::WithCallbackMethod_Renew<
+                fleet::v1::DeviceService::WithRawCallbackMethod_GetBlob<
+                    fleet::v1::DeviceService::Service>>>>>;
 
 class DeviceServiceImpl final : public DeviceServiceBase {
  public:
@@ -26,10 +27,16 @@ class DeviceServiceImpl final : public DeviceServiceBase {
   grpc::ServerUnaryReactor* FindDelta(grpc::CallbackServerContext* call,
                                       const fleet::v1::FindDeltaRequest* request,
                                       fleet::v1::FindDeltaResponse* response) override;
+  grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* call,
+                                  const fleet::v1::RenewRequest* request,
+                                  fleet::v1::RenewResponse* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* GetBlob(grpc::CallbackServerContext* call,
                                                       const grpc::ByteBuffer* request) override;
 
  private:
+  Result<fleet::v1::RenewResponse> renew(const grpc::ServerContextBase& call,
+                                         const fleet::v1::RenewRequest& request);
+
   ServiceContext& context_;
 };
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "skerry/common/bytes.hpp"
 #include "skerry/common/id.hpp"
+
+#include "nonce_chain.hpp"
 
 namespace skerry::controller {
 namespace {
@@ -57,6 +60,9 @@ Result<TelemetryChunkRecord> to_chunk(const pb::TelemetryChunk& chunk, std::int6
 }
 
 constexpr std::string_view kAuditConsistency = "audit_consistency";
+constexpr std::string_view kSyncNonce = "sync_nonce";
+constexpr std::size_t kNonceBytes = 16;
+constexpr std::size_t kMaxNonce = 64;
 
 bool known_stream(std::string_view stream) {
   return stream == "telemetry" || stream == "audit" || stream == "events";
@@ -82,12 +88,14 @@ DeviceSession::DeviceSession(Store& store,
                              Log log,
                              std::string device_id,
                              std::string tenant_id,
-                             bool directs)
+                             bool directs,
+                             CloneGuard guard)
     : store_(store),
       clock_(clock),
       log_(std::move(log)),
       device_id_(std::move(device_id)),
       tenant_id_(std::move(tenant_id)),
+      guard_(guard),
       directs_(directs) {}
 
 Result<DeviceSession::Outcome> DeviceSession::on_message(const pb::DeviceMessage& message) {
@@ -106,6 +114,10 @@ Result<DeviceSession::Outcome> DeviceSession::on_message(const pb::DeviceMessage
       return on_outbox(message.outbox());
     case pb::DeviceMessage::kAuditProof:
       return on_audit_proof(message.audit_proof());
+    case pb::DeviceMessage::kNonceStored:
+      return on_nonce_stored(message.nonce_stored());
+    case pb::DeviceMessage::kDecommission:
+      return on_decommission(message.decommission());
     case pb::DeviceMessage::kHeartbeat: {
       Outcome outcome;
       outcome.replies.emplace_back().mutable_heartbeat()->set_wall_time_unix_ms(
@@ -133,6 +145,14 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   if (auto seen = store_.device_seen(device_id_, now, *protocol, hello.info().SerializeAsString());
       !seen) {
     return seen.error();
+  }
+  Outcome outcome;
+  const auto nonce = check_copy(hello, outcome);
+  if (!nonce) {
+    return nonce.error();
+  }
+  if (outcome.refusal) {
+    return outcome;
   }
   const auto has = [&](std::string_view capability) {
     return std::find(hello.capabilities().begin(), hello.capabilities().end(), capability) !=
@@ -172,11 +192,14 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   if (!marks) {
     return marks.error();
   }
-  Outcome outcome;
   auto* answer = outcome.replies.emplace_back().mutable_hello();
   answer->add_capabilities(std::string{kAuditConsistency});
   if (directs_) {
     answer->add_capabilities(std::string{Director::kRepository});
+  }
+  if (!nonce->empty()) {
+    answer->add_capabilities(std::string{kSyncNonce});
+    answer->set_sync_nonce(*nonce);
   }
   answer->set_protocol_version(kProtocolVersion);
   answer->set_min_protocol_version(kMinProtocolVersion);
@@ -192,6 +215,92 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   }
   protocol_ = *protocol;
   outcome.greeted = true;
+  return outcome;
+}
+
+Result<std::string> DeviceSession::check_copy(const pb::Hello& hello, Outcome& outcome) {
+  if (guard_.random == nullptr) {
+    return std::string{};
+  }
+  if (hello.sync_nonce().size() > kMaxNonce) {
+    return Error{Error::Code::kTooLarge, "a sync nonce has at most 64 bytes"};
+  }
+  const bool knows =
+      std::find(hello.capabilities().begin(), hello.capabilities().end(), kSyncNonce) !=
+      hello.capabilities().end();
+  const std::string shown = to_hex(as_bytes(hello.sync_nonce()));
+  const std::string fresh = guard_.random->hex(kNonceBytes);
+  const auto now = clock_.wall_now().time_since_epoch().count();
+  const auto life = store_.change_life(device_id_, [&](DeviceLifeRecord& record) {
+    const bool told_to = record.nonce_reset;
+    std::string finding = finding_of(take_nonce(record, knows, shown, fresh));
+    if (finding.empty() && guard_.certificate_ms < record.confirmed_ms && !told_to) {
+      finding =
+          "it uses a certificate that was already replaced by a newer one: an old copy of its "
+          "disk";
+    }
+    record.confirmed_ms =
+        told_to ? guard_.certificate_ms : std::max(record.confirmed_ms, guard_.certificate_ms);
+    if (!finding.empty()) {
+      record.clone_flag = finding;
+      record.clone_ms = record.clone_ms == 0 ? now : record.clone_ms;
+      ++record.clone_count;
+      if (guard_.quarantine && record.revoked_ms == 0) {
+        record.revoked_ms = now;
+        record.quarantined = true;
+        record.revoked_by = "controller";
+        record.revoke_reason = finding;
+      }
+    }
+    outcome.clone_finding = std::move(finding);
+    return Result<void>{};
+  });
+  if (!life) {
+    return life.error();
+  }
+  if (!outcome.clone_finding.empty() && guard_.quarantine) {
+    outcome.refusal = Error{
+        Error::Code::kPermissionDenied,
+        device_id_ + " is in quarantine until an operator reinstates it: " + outcome.clone_finding};
+  }
+  if (!knows) {
+    return std::string{};
+  }
+  const auto raw = from_hex(fresh);
+  return std::string{as_text(*raw)};
+}
+
+Result<DeviceSession::Outcome> DeviceSession::on_nonce_stored(const pb::NonceStored& stored) {
+  const std::string nonce = to_hex(as_bytes(std::string_view{stored.nonce()}.substr(0, kMaxNonce)));
+  const auto life = store_.change_life(device_id_, [&](DeviceLifeRecord& record) {
+    if (!confirm_nonce(record, nonce)) {
+      log_.warning("device.nonce_overtaken", {{"device", device_id_}});
+    }
+    return Result<void>{};
+  });
+  if (!life) {
+    return life.error();
+  }
+  return Outcome{};
+}
+
+Result<DeviceSession::Outcome> DeviceSession::on_decommission(
+    const pb::DecommissionReceipt& receipt) {
+  Outcome outcome;
+  const auto now = clock_.wall_now().time_since_epoch().count();
+  const auto life = store_.change_life(device_id_, [&](DeviceLifeRecord& record) -> Result<void> {
+    // Without an order it was ended by somebody at the device itself.
+    if (!record.order_id.empty() && record.order_id != receipt.order_id()) {
+      return Error{Error::Code::kFailedPrecondition, "a receipt for another order to decommission"};
+    }
+    record.order_id = receipt.order_id().substr(0, 128);
+    record.decommissioned_ms = now;
+    return {};
+  });
+  if (!life) {
+    return life.error();
+  }
+  outcome.decommissioned = true;
   return outcome;
 }
 

@@ -12,6 +12,7 @@
 
 #include "skerry/common/clock.hpp"
 #include "skerry/common/log.hpp"
+#include "skerry/common/random.hpp"
 #include "skerry/common/result.hpp"
 #include "skerry/controller/store.hpp"
 #include "skerry/fleet/v1/device.pb.h"
@@ -40,6 +41,15 @@ struct SessionLimits {
   static constexpr int kSeriesPerChunk = 4096;
 };
 
+// How a session guards against copies of a device. Without `random` it hands out no nonces.
+struct CloneGuard {
+  Random* random = nullptr;
+  // When the device's certificate begins.
+  std::int64_t certificate_ms = 0;
+  // Refuse a device that is suspected to exist twice, until an operator has looked.
+  bool quarantine = false;
+};
+
 class DeviceSession {
  public:
   // `directs`: there is a director repository, which the hello says.
@@ -48,7 +58,8 @@ class DeviceSession {
                 Log log,
                 std::string device_id,
                 std::string tenant_id,
-                bool directs = false);
+                bool directs = false,
+                CloneGuard guard = {});
 
   struct Outcome {
     std::vector<fleet::v1::ControllerMessage> replies;
@@ -57,6 +68,12 @@ class DeviceSession {
     bool greeted = false;
     // A report changed what rollouts should look at.
     bool reports_changed = false;
+    // Why the device is suspected to exist twice, if this message showed it; already in its record.
+    std::string clone_finding;
+    // End the stream with this, after the finding was dealt with.
+    std::optional<Error> refusal;
+    // The device is on its way to delete everything; already in its record.
+    bool decommissioned = false;
   };
   // An error ends the stream with it.
   Result<Outcome> on_message(const fleet::v1::DeviceMessage& message);
@@ -77,6 +94,10 @@ class DeviceSession {
   Result<Outcome> on_outbox(const fleet::v1::OutboxBatch& batch);
   Result<OutboxEntry> to_entry(const fleet::v1::OutboxRecord& record) const;
   Result<SlotReportRecord> to_report(const fleet::v1::SlotReport& report) const;
+  // Notes which certificate and nonce the device shows; a suspicion goes to `outcome`.
+  Result<std::string> check_copy(const fleet::v1::Hello& hello, Outcome& outcome);
+  Result<Outcome> on_nonce_stored(const fleet::v1::NonceStored& stored);
+  Result<Outcome> on_decommission(const fleet::v1::DecommissionReceipt& receipt);
   Result<Outcome> on_audit_proof(const fleet::v1::AuditProof& proof);
   // Keeps the checkpoint, refuses it, or asks the device for a proof through `outcome`.
   Result<void> witness(const fleet::v1::AuditCheckpoint& checkpoint,
@@ -89,6 +110,7 @@ class DeviceSession {
   Log log_;
   std::string device_id_;
   std::string tenant_id_;
+  CloneGuard guard_;
   std::uint32_t protocol_ = 0;
   // The device can prove that its audit log only grew.
   bool proves_growth_ = false;

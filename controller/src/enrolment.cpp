@@ -30,26 +30,36 @@ std::string hash_of(std::string_view secret) {
   return Digest::of(secret).hex();
 }
 
-// The request parser takes PEM; the wire carries DER.
-std::string pem_of(std::string_view der) {
-  const std::string body = to_base64(as_bytes(der));
-  std::string pem = "-----BEGIN CERTIFICATE REQUEST-----\n";
-  for (std::size_t at = 0; at < body.size(); at += 64) {
-    pem += body.substr(at, 64) + "\n";
-  }
-  return pem + "-----END CERTIFICATE REQUEST-----\n";
+Error no_such_device(const std::string& device_id) {
+  return Error{Error::Code::kNotEnrolled,
+               device_id + " is not enrolled at this controller: enrol it again"};
+}
+
+CertificateRecord device_certificate(const std::string& device_id,
+                                     const std::string& tenant_id,
+                                     const security::Certificate& certificate,
+                                     WallTime now) {
+  CertificateRecord record;
+  record.fingerprint = certificate.fingerprint().hex();
+  record.serial = certificate.serial_hex();
+  record.kind = "device";
+  record.subject = device_id;
+  record.tenant_id = tenant_id;
+  record.issued_ms = to_ms(now);
+  record.not_after_ms = to_ms(certificate.not_after());
+  return record;
 }
 
 }  // namespace
 
 Enrolment::Enrolment(Store& store,
-                     const security::CertificateAuthority& authority,
+                     const Authorities& authorities,
                      const Clock& clock,
                      Random& random,
                      IdentityConfig identity,
                      EnrolmentConfig config)
     : store_(store),
-      authority_(authority),
+      authorities_(authorities),
       clock_(clock),
       random_(random),
       identity_(std::move(identity)),
@@ -138,31 +148,33 @@ Result<EnrolledDevice> Enrolment::enroll(std::string_view token,
                  "an enrolment request has at most 16 KiB of certificate request and 16 KiB of "
                  "device description"};
   }
-  const auto request = security::CertificateRequest::from_pem(pem_of(csr_der));
+  const auto request = security::CertificateRequest::from_der(as_bytes(csr_der));
   if (!request) {
     return request.error().with_context("the certificate request");
   }
   const WallTime now = clock_.wall_now();
+  const auto id = id_for(request->public_key());
+  if (!id) {
+    return id.error();
+  }
+  const auto known = store_.find_device(*id);
+  if (!known) {
+    return known.error();
+  }
+  if (*known && (**known).revoked) {
+    return refused(*id + " was revoked: an operator must reinstate it (skerry fleet reinstate " +
+                   *id + "), or the device must make a new key");
+  }
   EnrolledDevice out;
-  out.device_id = device_id_of(request->public_key());
+  out.device_id = *id;
   out.tenant_id = granted->tenant_id;
   out.site_id = granted->site_id;
-
-  // What the request asks for is ignored: the controller decides who the device is.
-  security::CertificateGrant grant;
-  grant.names.common_name = out.device_id;
-  grant.names.spiffe_id =
-      security::SpiffeId{identity_.trust_domain, security::SpiffeId::Kind::kDevice, out.device_id}
-          .to_string();
-  // A gateway whose clock is a little behind must not find its new certificate in the future.
-  grant.not_before = now - std::chrono::minutes{5};
-  grant.lifetime = std::chrono::duration_cast<std::chrono::hours>(identity_.device_certificate);
-  const auto certificate = authority_.issue(request->public_key(), grant);
+  const auto certificate = certify(out.device_id, request->public_key(), now);
   if (!certificate) {
-    return certificate.error().with_context("issuing the certificate of " + out.device_id);
+    return certificate.error();
   }
   out.certificate_chain_pem = certificate->pem();
-  out.trust_bundle_pem = authority_.certificate().pem();
+  out.trust_bundle_pem = authorities_.bundle_pem();
 
   DeviceRecord device;
   device.device_id = out.device_id;
@@ -173,17 +185,108 @@ Result<EnrolledDevice> Enrolment::enroll(std::string_view token,
   device.enrolled_ms = to_ms(now);
   device.certificate_expires_ms = to_ms(certificate->not_after());
   device.certificate_fingerprint = certificate->fingerprint().hex();
-  CertificateRecord record;
-  record.fingerprint = device.certificate_fingerprint;
-  record.serial = certificate->serial_hex();
-  record.kind = "device";
-  record.subject = out.device_id;
-  record.tenant_id = out.tenant_id;
-  record.issued_ms = to_ms(now);
-  record.not_after_ms = device.certificate_expires_ms;
+  const auto record = device_certificate(out.device_id, out.tenant_id, *certificate, now);
   if (auto enrolled = store_.enrol(granted->token_id, device, record); !enrolled) {
     return enrolled.error();
   }
+  // A token is an operator's word that this device begins anew: older nonces and certificates of it
+  // say nothing.
+  const auto begun = store_.change_life(out.device_id, [&](DeviceLifeRecord& life) {
+    life.key_spki = request->public_key().spki_digest().hex();
+    life.confirmed_ms = 0;
+    life.nonce_reset = true;
+    return Result<void>{};
+  });
+  if (!begun) {
+    return begun.error();
+  }
+  return out;
+}
+
+Result<std::string> Enrolment::id_for(const security::PublicKey& key) {
+  auto known = store_.device_with_key(key.spki_digest().hex());
+  if (!known) {
+    return known.error();
+  }
+  return *known ? **known : device_id_of(key);
+}
+
+Result<security::Certificate> Enrolment::certify(const std::string& device_id,
+                                                 const security::PublicKey& key,
+                                                 WallTime now) const {
+  // What the request asks for is ignored: the controller decides who the device is.
+  security::CertificateGrant grant;
+  grant.names.common_name = device_id;
+  grant.names.spiffe_id =
+      security::SpiffeId{identity_.trust_domain, security::SpiffeId::Kind::kDevice, device_id}
+          .to_string();
+  grant.not_before = now;
+  grant.lifetime = std::chrono::duration_cast<std::chrono::seconds>(identity_.device_certificate);
+  auto certificate = authorities_.issue(key, grant);
+  if (!certificate) {
+    return certificate.error().with_context("issuing the certificate of " + device_id);
+  }
+  return certificate;
+}
+
+Result<EnrolledDevice> Enrolment::renew(const std::string& device_id,
+                                        WallTime issued,
+                                        std::string_view csr_der) {
+  const auto found = store_.find_device(device_id);
+  if (!found) {
+    return found.error();
+  }
+  if (!*found) {
+    return no_such_device(device_id);
+  }
+  const DeviceRecord& device = **found;
+  if (device.revoked) {
+    return Error{Error::Code::kPermissionDenied,
+                 device_id + " was revoked by an operator: its certificate is not renewed"};
+  }
+  const auto life = store_.life(device_id);
+  if (!life) {
+    return life.error();
+  }
+  if (to_ms(issued) < life->confirmed_ms) {
+    return Error{Error::Code::kPermissionDenied,
+                 "a newer certificate of " + device_id +
+                     " was already in use: this one is an old copy and is not renewed"};
+  }
+  if (csr_der.size() > kMaxRequest) {
+    return Error{Error::Code::kTooLarge, "a certificate request has at most 16 KiB"};
+  }
+  const auto request = security::CertificateRequest::from_der(as_bytes(csr_der));
+  if (!request) {
+    return request.error().with_context("the certificate request");
+  }
+  const auto holder = store_.device_with_key(request->public_key().spki_digest().hex());
+  if (!holder) {
+    return holder.error();
+  }
+  if (*holder && **holder != device_id) {
+    return Error{Error::Code::kPermissionDenied, "the key of this request is another device's"};
+  }
+  const WallTime now = clock_.wall_now();
+  const auto certificate = certify(device_id, request->public_key(), now);
+  if (!certificate) {
+    return certificate.error();
+  }
+  const auto record = device_certificate(device_id, device.tenant_id, *certificate, now);
+  if (auto renewed = store_.renew(device_id,
+                                  request->public_key().spki_digest().hex(),
+                                  to_ms(certificate->not_before()),
+                                  record);
+      !renewed) {
+    return renewed.error();
+  }
+  EnrolledDevice out;
+  out.device_id = device_id;
+  out.tenant_id = device.tenant_id;
+  out.site_id = device.site_id;
+  out.certificate_chain_pem = certificate->pem();
+  out.trust_bundle_pem = authorities_.bundle_pem();
+  out.cross_pem = authorities_.cross_pem();
   return out;
 }
 

@@ -2,6 +2,8 @@
 
 // FleetService: what operators call. Thin: identify, decide, audit, do, answer.
 
+#include <functional>
+
 #include "skerry/fleet/v1/operator.grpc.pb.h"
 
 #include "service_context.hpp"
@@ -31,6 +33,13 @@ class FleetServiceImpl final : public fleet::v1::FleetService::CallbackService {
   SKERRY_UNARY(ResumeRollout, RolloutActionRequest, Rollout);
   SKERRY_UNARY(AbortRollout, RolloutActionRequest, Rollout);
   SKERRY_UNARY(QueryTelemetry, QueryTelemetryRequest, QueryTelemetryResponse);
+  SKERRY_UNARY(RevokeDevice, DeviceActionRequest, Device);
+  SKERRY_UNARY(ReinstateDevice, DeviceActionRequest, Device);
+  SKERRY_UNARY(DecommissionDevice, DeviceActionRequest, Device);
+  SKERRY_UNARY(ListAuthorities, ListAuthoritiesRequest, ListAuthoritiesResponse);
+  SKERRY_UNARY(RotateAuthority, RotateAuthorityRequest, ListAuthoritiesResponse);
+  SKERRY_UNARY(RetireAuthority, RetireAuthorityRequest, ListAuthoritiesResponse);
+  SKERRY_UNARY(RenewOperator, RenewRequest, RenewResponse);
 #undef SKERRY_UNARY
 
   grpc::ServerReadReactor<fleet::v1::PushBlobRequest>* PushBlob(
@@ -46,6 +55,12 @@ class FleetServiceImpl final : public fleet::v1::FleetService::CallbackService {
   Result<Caller> reader(const grpc::ServerContextBase& call,
                         security::Verb verb,
                         std::string_view action);
+  Result<fleet::v1::Device> act_on_device(
+      const grpc::ServerContextBase& call,
+      const fleet::v1::DeviceActionRequest& request,
+      std::string_view action,
+      const std::function<Result<void>(DeviceLifeRecord&, const Caller&)>& change,
+      const std::function<void(const DeviceLifeRecord&)>& then);
   grpc::ServerUnaryReactor* act_on_rollout(grpc::CallbackServerContext* call,
                                            const fleet::v1::RolloutActionRequest* request,
                                            fleet::v1::Rollout* response,

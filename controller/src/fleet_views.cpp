@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "device_standing.hpp"
+
 namespace skerry::controller {
 namespace {
 
@@ -83,6 +85,18 @@ Result<pb::Device> device_view(ServiceContext& context, const DeviceRecord& devi
     }
     out.mutable_audit()->set_verifier_key((**witness).verifier_key);
     out.set_audit_flag((**witness).flag);
+  }
+  const auto life = context.store.life(device.device_id);
+  if (!life) {
+    return life.error();
+  }
+  const Standing standing = standing_of(*life);
+  out.set_standing(std::string{standing.word});
+  out.set_standing_reason(standing.reason);
+  out.set_standing_unix_ms(to_unsigned(standing.since_ms));
+  if (!life->clone_flag.empty()) {
+    out.set_clone_flag(life->clone_flag + " (seen " + std::to_string(life->clone_count) +
+                       (life->clone_count == 1 ? " time)" : " times)"));
   }
   return out;
 }

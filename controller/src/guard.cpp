@@ -21,17 +21,47 @@ std::string next_correlation() {
 
 Guard::Guard(security::PolicyStore& policy,
              security::AuditLog& audit,
+             const Authorities& authorities,
+             const Clock& clock,
              std::string trust_domain,
              std::string tenant,
              Log log)
     : policy_(policy),
       audit_(audit),
+      authorities_(authorities),
+      clock_(clock),
       trust_domain_(std::move(trust_domain)),
       tenant_(std::move(tenant)),
       log_(std::move(log)) {}
 
+Result<void> Guard::verify(const security::Certificate& certificate,
+                           const std::string& fingerprint,
+                           Authorities::Use use) const {
+  const WallTime now = clock_.wall_now();
+  const std::uint64_t epoch = authorities_.epoch();
+  {
+    const std::lock_guard lock{seen_mutex_};
+    if (seen_epoch_ == epoch && seen_.contains(fingerprint) && now >= certificate.not_before() &&
+        now <= certificate.not_after()) {
+      return {};
+    }
+  }
+  auto verified = authorities_.verify(certificate, now, use);
+  if (!verified || use != Authorities::Use::kCall) {
+    return verified;
+  }
+  const std::lock_guard lock{seen_mutex_};
+  if (seen_epoch_ != epoch || seen_.size() >= kMaxSeen) {
+    seen_.clear();
+    seen_epoch_ = epoch;
+  }
+  seen_.insert(fingerprint);
+  return {};
+}
+
 Result<Caller> Guard::caller(const grpc::ServerContextBase& context,
-                             security::SpiffeId::Kind kind) const {
+                             security::SpiffeId::Kind kind,
+                             Authorities::Use use) const {
   const std::string wanted{security::to_string(kind)};
   const auto auth = context.auth_context();
   const auto pems = auth ? auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME)
@@ -45,6 +75,10 @@ Result<Caller> Guard::caller(const grpc::ServerContextBase& context,
   if (!certificate) {
     return certificate.error().with_context("the client certificate");
   }
+  std::string fingerprint = certificate->fingerprint().hex();
+  if (auto verified = verify(*certificate, fingerprint, use); !verified) {
+    return verified.error();
+  }
   const auto identity = certificate->identity();
   if (!identity) {
     return identity.error().with_context("the client certificate");
@@ -56,7 +90,8 @@ Result<Caller> Guard::caller(const grpc::ServerContextBase& context,
   }
   return Caller{security::Principal::spiffe(identity->to_string(), TenantId{tenant_}),
                 identity->name,
-                certificate->fingerprint().hex()};
+                std::move(fingerprint),
+                certificate->not_before()};
 }
 
 Result<security::Decision> Guard::authorise(const Caller& caller,
@@ -78,7 +113,8 @@ Result<security::Decision> Guard::authorise(const Caller& caller,
 Result<security::AuditEvent> Guard::begin(const Caller& caller,
                                           security::Verb verb,
                                           std::string_view action,
-                                          const security::AuditObject& object) {
+                                          const security::AuditObject& object,
+                                          Json details) {
   auto decision = authorise(caller, verb, action);
   if (!decision) {
     return decision.error();
@@ -89,6 +125,7 @@ Result<security::AuditEvent> Guard::begin(const Caller& caller,
                                              next_correlation());
   intent.authn_method = kAuthnMethod;
   intent.object = object;
+  intent.details = std::move(details);
   intent.decision = std::move(*decision);
   if (auto recorded = audit_.append(intent); !recorded) {
     return recorded.error().with_context("nothing was done, because the audit log refused it");

@@ -1,6 +1,7 @@
 #include "identity.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace skerry::controller {
@@ -9,7 +10,6 @@ namespace {
 using security::KeyAlgorithm;
 
 constexpr std::size_t kMaxPem = 64U << 10U;
-constexpr std::chrono::hours kCaLifetime{10 * 365 * 24};
 constexpr std::chrono::hours kServerLifetime{400 * 24};
 constexpr std::chrono::hours kOperatorLifetime{400 * 24};
 
@@ -25,41 +25,6 @@ Result<std::shared_ptr<const security::Signer>> open_key(FileSystem& fs,
     return signer.error().with_context("the key " + uri);
   }
   return std::shared_ptr<const security::Signer>{std::move(*signer)};
-}
-
-Result<std::unique_ptr<security::CertificateAuthority>> open_authority(FileSystem& fs,
-                                                                       const Clock& clock,
-                                                                       const Settings& settings,
-                                                                       bool& created) {
-  const auto key = open_key(fs, settings.identity().ca_key, KeyAlgorithm::kEcdsaP256);
-  if (!key) {
-    return key.error();
-  }
-  const auto path = settings.state_directory() / "certificates" / "ca.crt";
-  if (fs.exists(path)) {
-    const auto pem = read_file(fs, path, kMaxPem);
-    if (!pem) {
-      return pem.error();
-    }
-    auto loaded = security::CertificateAuthority::load(*key, *pem);
-    if (!loaded) {
-      return loaded.error().with_context(path.string());
-    }
-    return std::make_unique<security::CertificateAuthority>(std::move(*loaded));
-  }
-  auto made = security::CertificateAuthority::create(
-      *key,
-      "Skerry fleet CA (" + settings.identity().trust_domain + ")",
-      clock.wall_now(),
-      kCaLifetime);
-  if (!made) {
-    return made.error().with_context("making the certificate authority");
-  }
-  if (auto kept = write_file_atomic(fs, path, made->certificate().pem(), 0600); !kept) {
-    return kept.error();
-  }
-  created = true;
-  return std::make_unique<security::CertificateAuthority>(std::move(*made));
 }
 
 bool is_address(const std::string& name) {
@@ -83,7 +48,7 @@ security::CertificateNames server_names(const Settings& settings) {
 
 bool still_fits(const security::Certificate& certificate,
                 const security::PublicKey& key,
-                const security::CertificateAuthority& authority,
+                const Authorities& authorities,
                 const security::CertificateNames& names,
                 WallTime now) {
   const auto same = [](std::vector<std::string> a, std::vector<std::string> b) {
@@ -92,53 +57,36 @@ bool still_fits(const security::Certificate& certificate,
     return a == b;
   };
   return certificate.public_key() == key && !certificate.renewal_due(now) &&
-         certificate.verify(authority.certificate(), now) &&
+         now <= certificate.not_after() && authorities.is_server_issuer_of(certificate) &&
          same(certificate.dns_names(), names.dns_names) &&
          certificate.ip_addresses().size() == names.ip_addresses.size();
 }
 
-Result<security::Certificate> open_server_certificate(
-    FileSystem& fs,
-    const Clock& clock,
-    const Settings& settings,
-    const security::CertificateAuthority& authority,
-    const security::PublicKey& key) {
-  const auto names = server_names(settings);
-  const auto path = settings.state_directory() / "certificates" / "server.crt";
-  const WallTime now = clock.wall_now();
-  if (const auto pem = read_file(fs, path, kMaxPem)) {
-    if (auto loaded = security::Certificate::from_pem(*pem);
-        loaded && still_fits(*loaded, key, authority, names, now)) {
-      return loaded;
-    }
-  }
-  security::CertificateGrant grant;
-  grant.names = names;
-  grant.server = true;
-  grant.client = false;
-  grant.not_before = now - std::chrono::minutes{5};
-  grant.lifetime = kServerLifetime;
-  auto issued = authority.issue(key, grant);
-  if (!issued) {
-    return issued.error().with_context("issuing the server certificate (server.names)");
-  }
-  if (auto kept = write_file_atomic(fs, path, issued->pem(), 0600); !kept) {
-    return kept.error();
-  }
-  return issued;
-}
-
-// The first operator's way in. Made once; further operators get certificates of their own.
-Result<void> write_operator_bundle(FileSystem& fs,
-                                   const Clock& clock,
-                                   const Settings& settings,
-                                   const security::CertificateAuthority& authority) {
+// The first operator's way in. Made once, renewed with the same key while that lies here, and kept
+// in step with the authorities; further operators get certificates of their own.
+Result<void> refresh_operator_bundle(FileSystem& fs,
+                                     WallTime now,
+                                     const Settings& settings,
+                                     const Authorities& authorities) {
   const auto directory = settings.state_directory() / "operator";
-  if (fs.exists(directory / "operator.crt")) {
-    return {};
-  }
+  const auto file = directory / "operator.crt";
   if (auto made = fs.create_directories(directory, 0700); !made) {
     return made;
+  }
+  const std::string bundle = authorities.bundle_pem();
+  if (const auto held = read_file(fs, directory / "ca.crt", kMaxPem); !held || *held != bundle) {
+    if (auto kept = write_file_atomic(fs, directory / "ca.crt", bundle, 0600); !kept) {
+      return kept;
+    }
+  }
+  if (fs.exists(file)) {
+    const auto pem = read_file(fs, file, kMaxPem);
+    const auto held = pem ? security::Certificate::from_pem(*pem) : pem.error();
+    const bool good =
+        held && !held->renewal_due(now) && authorities.verify(*held, now, Authorities::Use::kCall);
+    if (good || !fs.exists(directory / "operator.key")) {
+      return {};
+    }
   }
   const auto uri = security::KeyUri::parse("file:" + (directory / "operator.key").string());
   if (!uri) {
@@ -154,20 +102,61 @@ Result<void> write_operator_bundle(FileSystem& fs,
       security::SpiffeId{
           settings.identity().trust_domain, security::SpiffeId::Kind::kOperator, "admin"}
           .to_string();
-  grant.not_before = clock.wall_now() - std::chrono::minutes{5};
+  grant.not_before = now;
   grant.lifetime = kOperatorLifetime;
-  const auto certificate = authority.issue((*key)->public_key(), grant);
+  const auto certificate = authorities.issue((*key)->public_key(), grant);
   if (!certificate) {
     return certificate.error();
   }
-  if (auto kept = write_file_atomic(fs, directory / "ca.crt", authority.certificate().pem(), 0600);
-      !kept) {
-    return kept;
-  }
-  return write_file_atomic(fs, directory / "operator.crt", certificate->pem(), 0600);
+  return write_file_atomic(fs, file, certificate->pem(), 0600);
 }
 
 }  // namespace
+
+Result<ServerCertificate> refresh_certificates(FileSystem& fs,
+                                               WallTime now,
+                                               const Settings& settings,
+                                               const Authorities& authorities,
+                                               const security::PublicKey& server_key) {
+  if (auto bundle = refresh_operator_bundle(fs, now, settings, authorities); !bundle) {
+    return bundle.error().with_context("the first operator's certificate");
+  }
+  const auto names = server_names(settings);
+  ServerCertificate out;
+  out.path = settings.state_directory() / "certificates" / "server.crt";
+  const std::string cross = authorities.cross_pem();
+  std::optional<security::Certificate> certificate;
+  const auto held = read_file(fs, out.path, kMaxPem);
+  if (held) {
+    if (auto loaded = security::Certificate::from_pem(*held);
+        loaded && still_fits(*loaded, server_key, authorities, names, now)) {
+      certificate = std::move(*loaded);
+    }
+  }
+  if (!certificate) {
+    security::CertificateGrant grant;
+    grant.names = names;
+    grant.server = true;
+    grant.client = false;
+    grant.not_before = now;
+    grant.lifetime = kServerLifetime;
+    auto issued = authorities.issue_server(server_key, grant);
+    if (!issued) {
+      return issued.error().with_context("issuing the server certificate (server.names)");
+    }
+    certificate = std::move(*issued);
+  }
+  out.spki = certificate->spki_digest().hex();
+  // Leaf first; the cross certificates lead devices that missed a rotation to what they know.
+  const std::string chain = certificate->pem() + cross;
+  if (!held || *held != chain) {
+    if (auto kept = write_file_atomic(fs, out.path, chain, 0600); !kept) {
+      return kept.error();
+    }
+    out.changed = true;
+  }
+  return out;
+}
 
 Result<ControllerIdentity> open_identity(FileSystem& fs,
                                          const Clock& clock,
@@ -178,23 +167,25 @@ Result<ControllerIdentity> open_identity(FileSystem& fs,
     }
   }
   ControllerIdentity identity;
-  auto authority = open_authority(fs, clock, settings, identity.first_start);
-  if (!authority) {
-    return authority.error();
+  auto authorities = Authorities::open(fs, clock, settings);
+  if (!authorities) {
+    return authorities.error();
   }
-  identity.authority = std::move(*authority);
+  identity.authorities = std::move(*authorities);
+  identity.first_start = identity.authorities->first_start();
 
-  const auto server_key = open_key(fs, settings.identity().server_key, KeyAlgorithm::kEcdsaP256);
+  auto server_key = open_key(fs, settings.identity().server_key, KeyAlgorithm::kEcdsaP256);
   if (!server_key) {
     return server_key.error();
   }
-  auto certificate = open_server_certificate(
-      fs, clock, settings, *identity.authority, (*server_key)->public_key());
+  identity.server_key = std::move(*server_key);
+  const auto certificate = refresh_certificates(
+      fs, clock.wall_now(), settings, *identity.authorities, identity.server_key->public_key());
   if (!certificate) {
     return certificate.error();
   }
-  identity.server_certificate_pem = certificate->pem();
-  identity.server_spki = certificate->spki_digest().hex();
+  identity.server_certificate = certificate->path;
+  identity.server_spki = certificate->spki;
   const auto uri = security::KeyUri::parse(settings.identity().server_key);
   if (!uri) {
     return uri.error();
@@ -220,9 +211,6 @@ Result<ControllerIdentity> open_identity(FileSystem& fs,
     return audit.error();
   }
   identity.audit_key = std::move(*audit);
-  if (auto bundle = write_operator_bundle(fs, clock, settings, *identity.authority); !bundle) {
-    return bundle.error().with_context("the first operator's certificate");
-  }
   return identity;
 }
 

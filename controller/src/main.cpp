@@ -19,6 +19,7 @@
 
 #include "skerry/async/run_until_first_exit.hpp"
 #include "skerry/async/sleep.hpp"
+#include "skerry/controller/backup.hpp"
 #include "skerry/controller/controller.hpp"
 
 namespace skerry::controller {
@@ -29,6 +30,9 @@ namespace asio = boost::asio;
 struct Options {
   std::string config;
   bool check = false;
+  std::string backup_to;
+  std::string restore_from;
+  std::string verify;
 };
 
 Result<Settings> read_settings(FileSystem& fs, const std::string& path) {
@@ -85,6 +89,39 @@ Task<void> feed_watchdog() {
     }
     co_await async::sleep_for(pause);
   }
+}
+
+int say(std::string_view what, const Result<BackupReport>& report) {
+  if (!report) {
+    std::fprintf(stderr, "skerry-controller: %s\n", report.error().to_string().c_str());
+    return 1;
+  }
+  std::printf("%.*s: %zu files, %llu bytes, taken %s\n",
+              static_cast<int>(what.size()),
+              what.data(),
+              report->files,
+              static_cast<unsigned long long>(report->bytes),
+              to_rfc3339(report->taken).c_str());
+  return 0;
+}
+
+// backup, restore, verify-backup: no server is started.
+int keep_copies(const Options& options) {
+  ::umask(0077);
+  SystemFileSystem fs;
+  SystemClock clock;
+  if (!options.verify.empty()) {
+    return say("intact", check_backup(fs, options.verify));
+  }
+  const auto settings = read_settings(fs, options.config);
+  if (!settings) {
+    std::fprintf(stderr, "skerry-controller: %s\n", settings.error().message().c_str());
+    return 2;
+  }
+  if (!options.backup_to.empty()) {
+    return say("saved", make_backup(fs, clock, *settings, options.backup_to));
+  }
+  return say("restored", restore_backup(fs, *settings, options.restore_from));
 }
 
 int serve(const Options& options) {
@@ -152,11 +189,20 @@ int main(int argc, char** argv) {
   app.add_option("-c,--config", options.config, "TOML configuration file")
       ->check(CLI::ExistingFile);
   app.add_flag("--check-config", options.check, "check the configuration and exit");
+  app.require_subcommand(0, 1);
+  auto* backup = app.add_subcommand(
+      "backup", "copy keys, database, blobs and logs; the controller may be running");
+  backup->add_option("folder", options.backup_to, "where to; new or empty")->required();
+  auto* restore = app.add_subcommand("restore", "put a backup into an empty state directory");
+  restore->add_option("folder", options.restore_from, "the backup")->required();
+  auto* verify = app.add_subcommand("verify-backup", "read a backup and compare every digest");
+  verify->add_option("folder", options.verify, "the backup")->required();
   app.set_version_flag("--version", "skerry-controller 0.1.0");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return skerry::controller::serve(options);
+  return app.get_subcommands().empty() ? skerry::controller::serve(options)
+                                       : skerry::controller::keep_copies(options);
 }

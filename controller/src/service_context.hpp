@@ -42,6 +42,8 @@ struct ServiceContext {
   ChangeHub& changes;
   Guard& guard;
   const Clock& clock;
+  Random& random;
+  FileSystem& fs;
   Log log;
   boost::asio::any_io_executor pool;
 };
@@ -65,7 +67,13 @@ grpc::ServerUnaryReactor* answer(ServiceContext& context,
   return reactor;
 }
 
+struct DeviceCaller {
+  DeviceRecord device;
+  Caller caller;
+};
+
 // A client whose certificate is that of an enrolled device that was not revoked.
+Result<DeviceCaller> identify_device(ServiceContext& context, const grpc::ServerContextBase& call);
 Result<DeviceRecord> device_of(ServiceContext& context, const grpc::ServerContextBase& call);
 // The device as the director sees it.
 DirectedDevice directed_device(const DeviceRecord& device);

@@ -65,6 +65,7 @@ Result<Config> read_config(TomlReader reader) {
   identity.read("director_key", config.identity.director_key);
   identity.read("audit_key", config.identity.audit_key);
   identity.read("device_certificate", config.identity.device_certificate);
+  identity.read("on_clone", config.identity.on_clone);
 
   auto enrolment = reader.table("enrolment");
   enrolment.read("token_ttl", config.enrolment.token_ttl);
@@ -133,6 +134,10 @@ Result<void> check_identity(const IdentityConfig& identity) {
     return invalid_setting("identity.trust_domain is \"" + domain +
                            "\"; use lower-case letters, digits, '.', '-' and '_'");
   }
+  if (identity.on_clone != "alert" && identity.on_clone != "quarantine") {
+    return invalid_setting("identity.on_clone is \"" + identity.on_clone +
+                           "\"; use \"alert\" or \"quarantine\"");
+  }
   for (const auto& [name, key] : {std::pair{&identity.tenant, "identity.tenant"},
                                   std::pair{&identity.site, "identity.site"}}) {
     if (const auto named = check_name(*name, key); !named) {
@@ -145,7 +150,7 @@ Result<void> check_identity(const IdentityConfig& identity) {
 Result<void> check_times(const Config& config) {
   constexpr auto kDay = std::chrono::milliseconds{24h};
   if (auto r = check_range(
-          "identity.device_certificate", config.identity.device_certificate, 1h, kDay * 3650);
+          "identity.device_certificate", config.identity.device_certificate, 10s, kDay * 3650);
       !r) {
     return r;
   }

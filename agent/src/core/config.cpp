@@ -130,6 +130,7 @@ void read_controller(TomlTable table, ControllerConfig& controller) {
       !controller.spki_pin.starts_with("sha256:")) {
     table.fail("spki_pin", "must be \"sha256:<64 hexadecimal characters>\"");
   }
+  read_choice(table, "renewal_key", controller.renewal_key, {"new", "same"});
 }
 
 void read_sync(TomlTable table, SyncConfig& sync) {
@@ -138,6 +139,7 @@ void read_sync(TomlTable table, SyncConfig& sync) {
   read_duration(table, "heartbeat", sync.heartbeat, std::chrono::milliseconds{100});
   read_duration(table, "backoff_first", sync.backoff_first, std::chrono::milliseconds{10});
   read_duration(table, "backoff_longest", sync.backoff_longest, std::chrono::milliseconds{10});
+  read_duration(table, "renewal_spread", sync.renewal_spread, std::chrono::milliseconds{1});
 }
 
 void read_link(TomlTable table, LinkConfig& link) {

@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "skerry/async/offload.hpp"
+#include "skerry/common/bytes.hpp"
+
+#include "decommission.hpp"
 
 namespace skerry::agent {
 
@@ -139,6 +142,47 @@ Task<Result<bool>> Administration::revoke_token(Caller caller, std::string name)
                                              name,
                                              std::move(work));
   co_return found;
+}
+
+Task<Result<std::string>> Administration::decommission(Caller caller,
+                                                       std::string confirm,
+                                                       std::string reason) {
+  const std::string id = parts_.device_id();
+  const std::string name = core_.settings->device().name;
+  if (confirm.empty() || (confirm != id && confirm != name)) {
+    co_return Error(Error::Code::kInvalidArgument,
+                    "this gateway is \"" + name + "\"" + (id.empty() ? "" : ", " + id) +
+                        ", not \"" + confirm.substr(0, 80) + "\": nothing was done");
+  }
+  if (reason.size() > 256 || !is_utf8(reason)) {
+    co_return Error(Error::Code::kInvalidArgument, "the reason has at most 256 bytes of UTF-8");
+  }
+  const std::string order = "local-" + core_.random.hex(8);
+  std::function<Result<std::string>()> work =
+      [this, order, reason, by = caller.principal.to_string()]() -> Result<std::string> {
+    Decommission record;
+    record.order_id = order;
+    record.reason = reason;
+    record.by = by;
+    record.at = core_.clock.wall_now();
+    if (Result<void> begun = begin_decommission(core_.fs, core_.settings->state_dir(), record);
+        !begun) {
+      return begun.error();
+    }
+    return order;
+  };
+  Result<std::string> begun = co_await change<std::string>(std::move(caller),
+                                                           Verb::kAdminShutdown,
+                                                           AuditClass::kAdministration,
+                                                           "device.decommission",
+                                                           order,
+                                                           std::move(work));
+  if (begun) {
+    core_.log.warning("device.decommission", {{"by", "administrator"}, {"order", order}});
+    // After the answer: the daemon drains its calls before it ends.
+    parts_.end(order);
+  }
+  co_return begun;
 }
 
 Task<Result<bool>> Administration::forgive(Caller caller, std::string digest) {

@@ -23,6 +23,7 @@
 #include "skerry/async/run_until_first_exit.hpp"
 #include "skerry/async/sleep.hpp"
 
+#include "decommission.hpp"
 #include "memory_trim.hpp"
 #include "notify.hpp"
 #include "peering.hpp"
@@ -188,6 +189,27 @@ runtime::SupervisorOptions supervisor_options(const Settings& settings) {
   return options;
 }
 
+// Deletes what is left of a decommissioned gateway; a success for systemd, which shall not start it
+// again.
+Result<void> end_life(FileSystem& fs, const std::filesystem::path& root, const Log& log) {
+  if (life_stage(fs, root) == LifeStage::kEnding) {
+    // Nobody else may be at work here.
+    Result<StateDir> dir = StateDir::open(fs, root);
+    if (!dir) {
+      return dir.error();
+    }
+    if (Result<void> done = finish_decommission(fs, root); !done) {
+      return done.error().with_context("decommissioning; it goes on at the next start");
+    }
+  }
+  log.warning("daemon.decommissioned",
+              {{"state_dir", root.string()},
+               {"hint", "remove decommissioned.json to set this gateway up anew"}});
+  notify_ready();
+  notify_stopping();
+  return {};
+}
+
 // The parts, in dependency order: each refers only to those above it.
 class Daemon {
  public:
@@ -233,18 +255,21 @@ class Daemon {
                                      *state.catalogue,
                                      *state.store,
                                      [this] { return device_names(); }}),
-        administration_(core,
-                        Administration::Parts{access_,
-                                              audit_,
-                                              slots_,
-                                              host_,
-                                              maintenance_,
-                                              bundles_,
-                                              *state.catalogue,
-                                              *state.store,
-                                              *state.tokens,
-                                              *state.dir / "audit",
-                                              state.audit_key->public_key()}),
+        administration_(
+            core,
+            Administration::Parts{access_,
+                                  audit_,
+                                  slots_,
+                                  host_,
+                                  maintenance_,
+                                  bundles_,
+                                  *state.catalogue,
+                                  *state.store,
+                                  *state.tokens,
+                                  *state.dir / "audit",
+                                  state.audit_key->public_key(),
+                                  [this] { return sync_.state().device_id; },
+                                  [this](const std::string& order) { sync_.end(order); }}),
         sync_(core, installer_, slots_, *state.outbox, *state.audit, host_),
         telemetry_(core, metrics_, *state.outbox, [this] { return gauges(); }),
         grpc_(core, inference_, access_, host_, administration_, status_sources()),
@@ -552,27 +577,37 @@ Result<void> run_daemon(const std::filesystem::path& config,
             log,
             std::make_shared<const Settings>(std::move(settings)),
             tasks};
-  Result<StoredState> state = open_state(core);
-  if (!state) {
-    return state.error();
+  const std::filesystem::path root = core.settings->state_dir();
+  if (life_stage(fs, root) != LifeStage::kAlive) {
+    return end_life(fs, root, log);
   }
-  Daemon daemon{core, *state, config, environment, began};
-  std::exception_ptr thrown;
-  asio::co_spawn(io, daemon.run(), [&thrown](const std::exception_ptr& error) { thrown = error; });
-  io.run();
-  if (transfer) {
-    transfer->join();
-  }
-  disk.join();
-  if (thrown) {
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const std::exception& error) {
-      return Error{Error::Code::kInternal, error.what()};
+  {
+    Result<StoredState> state = open_state(core);
+    if (!state) {
+      return state.error();
+    }
+    Daemon daemon{core, *state, config, environment, began};
+    std::exception_ptr thrown;
+    asio::co_spawn(
+        io, daemon.run(), [&thrown](const std::exception_ptr& error) { thrown = error; });
+    io.run();
+    if (transfer) {
+      transfer->join();
+    }
+    disk.join();
+    if (thrown) {
+      try {
+        std::rethrow_exception(thrown);
+      } catch (const std::exception& error) {
+        return Error{Error::Code::kInternal, error.what()};
+      }
+    }
+    if (daemon.failure()) {
+      return *daemon.failure();
     }
   }
-  if (daemon.failure()) {
-    return *daemon.failure();
+  if (life_stage(fs, root) == LifeStage::kEnding) {
+    return end_life(fs, root, log);
   }
   return {};
 }

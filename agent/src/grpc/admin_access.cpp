@@ -208,4 +208,22 @@ grpc::ServerUnaryReactor* AdminGrpc::RevokeToken(grpc::CallbackServerContext* co
                    });
 }
 
+grpc::ServerUnaryReactor* AdminGrpc::Decommission(grpc::CallbackServerContext* context,
+                                                  const admin_pb::DecommissionRequest* request,
+                                                  admin_pb::DecommissionResponse* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "admin.decommission",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<std::string> order = co_await administration_.decommission(
+                         std::move(caller), request->confirm(), request->reason());
+                     if (!order) {
+                       co_return to_status(order.error());
+                     }
+                     response->set_order_id(*order);
+                     co_return grpc::Status::OK;
+                   });
+}
+
 }  // namespace skerry::agent

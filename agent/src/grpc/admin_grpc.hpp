@@ -73,6 +73,10 @@ class AdminGrpc final : public skerry::admin::v1::AdminService::CallbackService 
       grpc::CallbackServerContext* context,
       const skerry::admin::v1::ImportBundleRequest* request,
       skerry::admin::v1::ImportBundleResponse* response) override;
+  grpc::ServerUnaryReactor* Decommission(
+      grpc::CallbackServerContext* context,
+      const skerry::admin::v1::DecommissionRequest* request,
+      skerry::admin::v1::DecommissionResponse* response) override;
 
  private:
   Task<grpc::Status> fill_slots(

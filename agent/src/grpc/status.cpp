@@ -66,6 +66,12 @@ Error from_status(const grpc::Status& status) {
   using Code = Error::Code;
   using grpc::StatusCode;
   const auto code = [&status] {
+    // The controller sends the name of its own code along.
+    for (const Code one : all_error_codes()) {
+      if (status.error_details() == to_string(one)) {
+        return one;
+      }
+    }
     switch (status.error_code()) {
       case StatusCode::INVALID_ARGUMENT:
         return Code::kInvalidArgument;

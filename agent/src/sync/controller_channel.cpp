@@ -6,6 +6,7 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -90,13 +91,19 @@ class PinVerifier final : public grpc::experimental::ExternalCertificateVerifier
 
 std::shared_ptr<grpc::Channel> make_device_channel(const ControllerConfig& controller,
                                                    const DeviceIdentity& identity,
-                                                   const std::string& key_pem) {
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = identity.trust_bundle_pem;
-  options.pem_private_key = key_pem;
-  options.pem_cert_chain = identity.certificate_chain_pem;
+                                                   const std::string& key_pem,
+                                                   std::shared_ptr<const ServerTrust> trust) {
+  namespace tls = grpc::experimental;
+  tls::TlsChannelCredentialsOptions options;
+  const std::vector<tls::IdentityKeyCertPair> own{{key_pem, identity.certificate_chain_pem}};
+  options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(own));
+  options.watch_identity_key_cert_pairs();
+  // The chain is the verifier's, the host name stays gRPC's.
+  options.set_verify_server_certs(false);
+  options.set_check_call_host(true);
+  options.set_certificate_verifier(make_server_verifier(std::move(trust)));
   return grpc::CreateCustomChannel(
-      controller.address, grpc::SslCredentials(options), arguments(controller));
+      controller.address, tls::TlsCredentials(options), arguments(controller));
 }
 
 Result<std::shared_ptr<grpc::Channel>> make_enrolment_channel(const ControllerConfig& controller,

@@ -16,13 +16,15 @@
 #include "skerry/fleet/v1/device.grpc.pb.h"
 
 #include "identity.hpp"
+#include "server_trust.hpp"
 
 namespace skerry::agent::sync {
 
-// mTLS with the device's certificate.
+// mTLS with the device's certificate, to a server that `trust` accepts.
 std::shared_ptr<grpc::Channel> make_device_channel(const ControllerConfig& controller,
                                                    const DeviceIdentity& identity,
-                                                   const std::string& key_pem);
+                                                   const std::string& key_pem,
+                                                   std::shared_ptr<const ServerTrust> trust);
 
 // For enrolment: the server is known by `ca_pem`, or by the pin of a key in its chain.
 Result<std::shared_ptr<grpc::Channel>> make_enrolment_channel(const ControllerConfig& controller,

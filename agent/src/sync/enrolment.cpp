@@ -30,27 +30,6 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-// The bytes between the lines of a PEM text.
-Result<std::string> der_of(std::string_view pem) {
-  std::string base64;
-  bool inside = false;
-  while (!pem.empty()) {
-    const std::size_t end = std::min(pem.find('\n'), pem.size());
-    const std::string_view line = pem.substr(0, end);
-    pem.remove_prefix(std::min(end + 1, pem.size()));
-    if (line.starts_with("-----")) {
-      inside = line.starts_with("-----BEGIN");
-    } else if (inside) {
-      base64 += trimmed(std::string{line});
-    }
-  }
-  Result<Bytes> der = from_base64(base64);
-  if (!der) {
-    return der.error();
-  }
-  return std::string{as_text(*der)};
-}
-
 Result<Prepared> prepare(FileSystem& fs,
                          const ControllerConfig& controller,
                          const std::string& name,
@@ -79,15 +58,11 @@ Result<Prepared> prepare(FileSystem& fs,
   }
   security::CertificateNames names;
   names.common_name = name;
-  Result<std::string> csr = security::make_certificate_request(key, names);
+  Result<Bytes> csr = security::make_certificate_request_der(key, names);
   if (!csr) {
     return csr.error().with_context("certificate request");
   }
-  Result<std::string> der = der_of(*csr);
-  if (!der) {
-    return der.error();
-  }
-  prepared.csr_der = *std::move(der);
+  prepared.csr_der = std::string{as_text(*csr)};
   return prepared;
 }
 

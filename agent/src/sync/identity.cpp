@@ -48,12 +48,55 @@ Result<std::optional<DeviceIdentity>> load_identity(FileSystem& fs,
     }
     *out = *std::move(value);
   }
+  if (json->find("key_file") != nullptr) {
+    Result<std::string> name = json->get_string("key_file");
+    if (!name || name->empty() || name->find('/') != std::string::npos) {
+      return Error{Error::Code::kParse, file.string() + ": key_file is no file name"};
+    }
+    identity.key_file = *std::move(name);
+  }
   Result<WallTime> expires = expiry_of(identity.certificate_chain_pem);
   if (!expires) {
     return expires.error().with_context(file.string());
   }
   identity.expires = *expires;
   return std::optional<DeviceIdentity>{std::move(identity)};
+}
+
+Result<Credentials> load_credentials(FileSystem& fs, const std::filesystem::path& state_dir) {
+  Credentials out;
+  Result<std::optional<DeviceIdentity>> loaded = load_identity(fs, state_dir / "identity.json");
+  if (!loaded) {
+    return loaded.error();
+  }
+  out.identity = *std::move(loaded);
+  const std::string file = out.identity ? out.identity->key_file : "device.pem";
+  Result<security::KeyUri> uri =
+      security::KeyUri::parse("file:" + (state_dir / "keys" / file).string());
+  if (!uri) {
+    return uri.error();
+  }
+  Result<std::unique_ptr<security::Signer>> signer =
+      out.identity ? security::make_signer(fs, *uri)
+                   : security::open_or_create_key(fs, *uri, security::KeyAlgorithm::kEcdsaP256);
+  if (!signer) {
+    return Error{Error::Code::kKeyInvalid, "device key: " + signer.error().message()};
+  }
+  out.key = *std::move(signer);
+  if (out.identity) {
+    Result<security::Certificate> leaf =
+        security::Certificate::from_pem(out.identity->certificate_chain_pem);
+    if (!leaf || leaf->spki_digest() != out.key->public_key().spki_digest()) {
+      return Error{Error::Code::kKeyInvalid,
+                   "keys/" + file + " is not the key of the certificate in identity.json"};
+    }
+  }
+  Result<std::string> pem = security::private_key_pem(fs, *uri);
+  if (!pem) {
+    return pem.error().with_context("device key");
+  }
+  out.key_pem = *std::move(pem);
+  return out;
 }
 
 Result<DeviceIdentity> store_identity(FileSystem& fs,
@@ -89,6 +132,7 @@ Result<DeviceIdentity> store_identity(FileSystem& fs,
   object.emplace("site_id", Json{identity.site_id});
   object.emplace("certificate_chain_pem", Json{identity.certificate_chain_pem});
   object.emplace("trust_bundle_pem", Json{identity.trust_bundle_pem});
+  object.emplace("key_file", Json{identity.key_file});
   if (Result<void> written =
           write_file_atomic(fs, file, Json{std::move(object)}.dump_pretty(), 0600);
       !written) {

@@ -43,6 +43,11 @@ fleet_pb::DeviceMessage Session::hello(
   if (audit) {
     *hello.mutable_audit() = *audit;
   }
+  hello.add_capabilities("trust_bundle");
+  hello.set_trust_sha256(identity_.trust_sha256);
+  hello.add_capabilities("sync_nonce");
+  hello.set_sync_nonce(identity_.nonce);
+  hello.add_capabilities("decommission");
   hello.set_tenant_id(identity_.tenant_id);
   hello.set_site_id(identity_.site_id);
   return message;
@@ -76,6 +81,19 @@ Result<Session::Effects> Session::on_message(const fleet_pb::ControllerMessage& 
       effects.prove->old_size = message.audit_proof().old_size();
       effects.prove->new_size = message.audit_proof().new_size();
       return effects;
+    case Case::kTrust:
+      if (message.trust().ByteSizeLong() > kMaxTrust) {
+        return Error{Error::Code::kTooLarge, "a trust bundle above 128 KiB"};
+      }
+      effects.trust = message.trust();
+      return effects;
+    case Case::kDecommission:
+      if (message.decommission().ByteSizeLong() > kMaxTrust ||
+          message.decommission().signatures_size() > kMaxSignatures) {
+        return Error{Error::Code::kTooLarge, "an order to decommission beyond its limits"};
+      }
+      effects.decommission = message.decommission();
+      return effects;
     case Case::kMetadataChanged:
       effects.refresh_trust = true;
       return effects;
@@ -95,12 +113,18 @@ Result<Session::Effects> Session::on_hello(const fleet_pb::ControllerHello& hell
                      ", the controller " + range_of(hello.min_protocol_version(), theirs) +
                      "; update " + (we_are_old ? "skerryd" : "the controller")};
   }
+  if (hello.sync_nonce().size() > kMaxNonce) {
+    return Error{Error::Code::kTooLarge, "a sync nonce above 64 bytes"};
+  }
   protocol_ = common;
   established_ = true;
   Effects effects;
   effects.established = true;
   effects.acknowledged = to_map(hello.acknowledged());
   effects.wall_ms = hello.wall_time_unix_ms();
+  if (!hello.sync_nonce().empty()) {
+    effects.nonce = hello.sync_nonce();
+  }
   return effects;
 }
 

@@ -28,6 +28,10 @@ struct Identity {
   fleet::v1::DeviceInfo info;
   // What of the director's metadata has been verified.
   DirectorClient::Versions director;
+  // SHA-256 of the authorities that are trusted.
+  std::string trust_sha256;
+  // What the controller's last hello gave; empty at first.
+  std::string nonce;
 };
 
 class Session {
@@ -61,6 +65,12 @@ class Session {
       std::uint64_t new_size = 0;
     };
     std::optional<AuditGrowth> prove;
+    // Other authorities to trust.
+    std::optional<fleet::v1::TrustBundle> trust;
+    // To be stored durably and shown next time.
+    std::optional<std::string> nonce;
+    // The end of this gateway; not verified yet.
+    std::optional<fleet::v1::DecommissionOrder> decommission;
     // The controller's clock, for the time floor.
     std::uint64_t wall_ms = 0;
   };
@@ -82,6 +92,9 @@ class Session {
   // Of the director, with its new roots.
   static constexpr int kMaxFiles = 256;
   static constexpr std::size_t kMaxFileBytes = 4U << 20U;
+  static constexpr std::size_t kMaxTrust = 128U << 10U;
+  static constexpr std::size_t kMaxNonce = 64;
+  static constexpr int kMaxSignatures = 8;
 
  private:
   Result<Effects> on_hello(const fleet::v1::ControllerHello& hello);

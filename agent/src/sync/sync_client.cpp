@@ -8,6 +8,7 @@
 #include "skerry/async/sleep.hpp"
 #include "skerry/security/certificate.hpp"
 
+#include "../grpc/status.hpp"
 #include "sync_client_impl.hpp"
 
 namespace skerry::agent {
@@ -69,7 +70,11 @@ SyncClient::SyncClient(Core& core,
   impl_->state.controller = core.settings->controller().address;
 }
 
-SyncClient::~SyncClient() = default;
+SyncClient::~SyncClient() {
+  if (impl_->trust) {
+    impl_->trust->close();
+  }
+}
 
 void SyncClient::on_identity(OnIdentity callback) {
   impl_->on_identity = std::move(callback);
@@ -80,7 +85,20 @@ const SyncState& SyncClient::state() const {
 }
 
 Task<void> SyncClient::run() {
-  return impl_->run();
+  std::vector<Task<void>> parts;
+  parts.push_back(impl_->run());
+  parts.push_back(impl_->wait_for_end());
+  co_await async::run_until_first_exit(std::move(parts));
+}
+
+void SyncClient::end(const std::string& order_id) {
+  impl_->ending = order_id;
+  if (impl_->live) {
+    fleet_pb::DeviceMessage message;
+    message.mutable_decommission()->set_order_id(order_id);
+    impl_->live->write(std::move(message));
+  }
+  impl_->end_signal.notify();
 }
 
 Task<void> SyncClient::close() {
@@ -112,9 +130,19 @@ Task<void> SyncClient::Impl::run() {
     if (done) {
       done = co_await connect();
     }
+    if (!done && channel && done.error().code() == Error::Code::kCertificateInvalid) {
+      // The controller's word, not this clock's.
+      const std::string why = done.error().message();
+      done = co_await renew_certificate(why);
+      if (done) {
+        continue;
+      }
+    }
     if (!done) {
       const bool refused = done.error().code() == Error::Code::kEnrolmentRefused ||
                            done.error().code() == Error::Code::kProtocolMismatch ||
+                           done.error().code() == Error::Code::kPermissionDenied ||
+                           done.error().code() == Error::Code::kUnauthenticated ||
                            done.error().code() == Error::Code::kNotEnrolled;
       // Said once: it is tried again for months if need be.
       const bool known = state.last_error == done.error().to_string();
@@ -137,36 +165,17 @@ Task<Result<void>> SyncClient::Impl::ensure_enrolled() {
     co_return Result<void>();
   }
   struct Opened {
-    std::optional<sync::DeviceIdentity> identity;
-    std::shared_ptr<const security::Signer> key;
-    std::string key_pem;
+    sync::Credentials credentials;
     registry::DeviceProfile profile;
   };
   auto open = [this]() -> Result<Opened> {
     Opened opened;
-    const std::filesystem::path root = core.settings->state_dir();
-    Result<security::KeyUri> uri =
-        security::KeyUri::parse("file:" + (root / "keys/device.pem").string());
-    if (!uri) {
-      return uri.error();
+    Result<sync::Credentials> credentials =
+        sync::load_credentials(core.fs, core.settings->state_dir());
+    if (!credentials) {
+      return credentials.error();
     }
-    Result<std::unique_ptr<security::Signer>> signer =
-        security::open_or_create_key(core.fs, *uri, security::KeyAlgorithm::kEcdsaP256);
-    if (!signer) {
-      return signer.error().with_context("device key");
-    }
-    opened.key = *std::move(signer);
-    Result<std::string> pem = security::private_key_pem(core.fs, *uri);
-    if (!pem) {
-      return pem.error().with_context("device key");
-    }
-    opened.key_pem = *std::move(pem);
-    Result<std::optional<sync::DeviceIdentity>> loaded =
-        sync::load_identity(core.fs, root / "identity.json");
-    if (!loaded) {
-      return loaded.error();
-    }
-    opened.identity = *std::move(loaded);
+    opened.credentials = *std::move(credentials);
     Result<registry::DeviceProfile> profile = installer.profile();
     if (!profile) {
       return profile.error();
@@ -178,32 +187,27 @@ Task<Result<void>> SyncClient::Impl::ensure_enrolled() {
   if (!opened) {
     co_return opened.error();
   }
-  key = opened->key;
-  key_pem = opened->key_pem;
-  if (!opened->identity) {
+  sync::Credentials& credentials = opened->credentials;
+  if (!credentials.identity) {
     set_state("enrolling");
     fleet_pb::DeviceInfo info = device_info(*core.settings, opened->profile);
     auto pin = [this](const std::string& root) { return installer.director().pin(root); };
     Result<sync::DeviceIdentity> enrolled =
-        co_await sync::enrol(core, key, std::move(info), std::move(pin));
+        co_await sync::enrol(core, credentials.key, std::move(info), std::move(pin));
     if (!enrolled) {
       co_return enrolled.error();
     }
-    opened->identity = *std::move(enrolled);
+    credentials.identity = *std::move(enrolled);
     core.log.info("sync.enrolled",
-                  {{"device_id", opened->identity->device_id},
-                   {"tenant", opened->identity->tenant_id},
-                   {"certificate_expires", to_rfc3339(opened->identity->expires)}});
+                  {{"device_id", credentials.identity->device_id},
+                   {"tenant", credentials.identity->tenant_id},
+                   {"certificate_expires", to_rfc3339(credentials.identity->expires)}});
   }
-  identity = std::move(opened->identity);
-  state.enrolled = true;
-  state.device_id = identity->device_id;
-  state.certificate_expires = identity->expires;
-  channel = sync::make_device_channel(core.settings->controller(), *identity, key_pem);
-  source = std::make_shared<sync::ControllerSource>(channel);
-  tell_identity();
-  backoff.reset();
-  co_return Result<void>();
+  Result<void> adopted = adopt(std::move(credentials));
+  if (adopted) {
+    backoff.reset();
+  }
+  co_return adopted;
 }
 
 // For what else speaks as this gateway.
@@ -238,6 +242,12 @@ Task<Result<void>> SyncClient::Impl::connect() {
   } else {
     core.log.error("director.unreadable", director.error());
   }
+  Result<std::string> nonce = co_await shown_nonce();
+  if (!nonce) {
+    co_return nonce.error();
+  }
+  hello.nonce = *std::move(nonce);
+  hello.trust_sha256 = trust->anchors().digest().raw();
   auto profile = [this] { return installer.profile(); };
   Result<registry::DeviceProfile> machine = co_await async::offload(core.disk, std::move(profile));
   if (machine) {
@@ -257,12 +267,19 @@ Task<Result<void>> SyncClient::Impl::connect() {
   loops.push_back(read_loop(stream, session));
   loops.push_back(write_loop(stream, session));
   loops.push_back(hello_timeout(session));
+  loops.push_back(renewal_loop(session));
   co_await async::run_until_first_exit(std::move(loops));
   stream->cancel();
   grpc::Status status = co_await stream->finish();
   live.reset();
+  if (std::exchange(reconnect, false)) {
+    co_return Result<void>();
+  }
   if (session_error) {
     co_return *session_error;
+  }
+  if (!status.error_details().empty()) {
+    co_return from_status(status);
   }
   if (!session->established() && status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
     co_return Error(Error::Code::kProtocolMismatch, status.error_message());

@@ -16,6 +16,8 @@
 
 #include "controller_channel.hpp"
 #include "enrolment.hpp"
+#include "renewal.hpp"
+#include "server_trust.hpp"
 #include "session.hpp"
 
 namespace skerry::agent {
@@ -36,7 +38,30 @@ struct SyncClient::Impl {
         host(h),
         strand(boost::asio::make_strand(c.disk)),
         backoff(limits_of(*c.settings), c.random),
+        renewal_backoff({std::chrono::seconds(1), std::chrono::hours(6)}, c.random),
+        identity_free(c.control),
+        end_signal(c.control),
         poke(c.control) {}
+
+  // Holds the right to change the identity while it lives.
+  class IdentityChange {
+   public:
+    explicit IdentityChange(Impl& owner) : owner_(owner) { owner_.changing_identity = true; }
+    ~IdentityChange() {
+      owner_.changing_identity = false;
+      owner_.identity_free.notify();
+    }
+    IdentityChange(const IdentityChange&) = delete;
+    IdentityChange& operator=(const IdentityChange&) = delete;
+
+   private:
+    Impl& owner_;
+  };
+  Task<void> wait_for_identity() {
+    while (changing_identity) {
+      co_await identity_free.wait();
+    }
+  }
 
   static async::Backoff::Limits limits_of(const Settings& settings) {
     async::Backoff::Limits limits;
@@ -49,6 +74,24 @@ struct SyncClient::Impl {
   Task<Result<void>> ensure_enrolled();
   void tell_identity();
   Task<Result<void>> connect();
+  // Takes an identity into use: the next connection is made with it.
+  Result<void> adopt(sync::Credentials credentials);
+  // Waits for its time, renews, and ends, so that the connection is made anew.
+  Task<void> renewal_loop(std::shared_ptr<sync::Session> session);
+  // At half of the certificate's life, or soon after a newer authority was announced.
+  std::chrono::milliseconds until_next_renewal();
+  Task<Result<void>> renew_certificate(std::string why);
+  // From the disk each time: what a cut-off connection stored is known too.
+  Task<Result<std::string>> shown_nonce();
+  Task<void> keep_nonce(std::string nonce, std::shared_ptr<Stream> stream);
+  Task<void> obey(fleet::v1::DecommissionOrder order);
+  // Returns when this gateway has come to its end, as far as the controller can be told.
+  Task<void> wait_for_end();
+  Task<void> adopt_trust(fleet::v1::TrustBundle bundle);
+  Task<Result<void>> record(security::AuditEvent event);
+  // The same where nothing waits for it; failures are logged.
+  Task<void> note(security::AuditEvent event);
+  Task<void> forget_former_keys();
   Task<void> read_loop(std::shared_ptr<Stream> stream, std::shared_ptr<sync::Session> session);
   Task<void> write_loop(std::shared_ptr<Stream> stream, std::shared_ptr<sync::Session> session);
   Task<void> hello_timeout(std::shared_ptr<sync::Session> session);
@@ -73,13 +116,27 @@ struct SyncClient::Impl {
   ModelHost& host;
   boost::asio::any_io_executor strand;
   async::Backoff backoff;
+  // Failed renewals are repeated at a pace of their own.
+  async::Backoff renewal_backoff;
+  // One change of identity.json at a time.
+  bool changing_identity = false;
+  Notifier identity_free;
+  // When to follow a newer authority.
+  std::optional<BootTime> follow_at;
+  // The order under which this gateway ends; empty: none.
+  std::string ending;
+  Notifier end_signal;
+  // The stream was ended here, to make it anew.
+  bool reconnect = false;
   Notifier poke;
 
   SyncClient::OnIdentity on_identity;
   SyncState state;
   std::optional<sync::DeviceIdentity> identity;
+  std::optional<security::Certificate> certificate;
   std::shared_ptr<const security::Signer> key;
   std::string key_pem;
+  std::shared_ptr<sync::ServerTrust> trust;
   std::shared_ptr<grpc::Channel> channel;
   std::shared_ptr<sync::ControllerSource> source;
   std::shared_ptr<Stream> live;

@@ -58,6 +58,17 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
       stream->write(std::move(message));
     }
     slots.set_source(source);
+    core.tasks.spawn("sync.forget_keys", forget_former_keys());
+  }
+  if (effects.nonce) {
+    // Before anything else of this connection is stored at the controller's side.
+    co_await keep_nonce(*std::move(effects.nonce), stream);
+  }
+  if (effects.decommission) {
+    co_await obey(*std::move(effects.decommission));
+  }
+  if (effects.trust) {
+    co_await adopt_trust(*std::move(effects.trust));
   }
   if (effects.desired) {
     co_await desire(effects);

@@ -57,6 +57,17 @@ Result<int> run_fleet_devices(Invocation& invocation, const FleetDevicesOptions&
   }
   invocation.console.print(table.text());
   for (const auto& device : response.devices()) {
+    if (device.standing() != "active") {
+      invocation.console.line(printable(fmt::format("{}: {} since {}{}{}",
+                                                    device.device_id(),
+                                                    device.standing(),
+                                                    human_time(device.standing_unix_ms()),
+                                                    device.standing_reason().empty() ? "" : ": ",
+                                                    device.standing_reason())));
+    }
+    if (!device.clone_flag().empty()) {
+      invocation.console.line(printable(device.device_id() + ": " + device.clone_flag()));
+    }
     for (const auto& slot : device.slots()) {
       if (!slot.reason().empty()) {
         invocation.console.line(

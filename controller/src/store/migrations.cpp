@@ -84,7 +84,16 @@ const std::vector<Migration>& migrations() {
              role TEXT NOT NULL, version BIGINT NOT NULL, content TEXT NOT NULL,
              at_ms BIGINT NOT NULL, PRIMARY KEY (tenant_id, repository, name)))"}},
       {"director versions",
-       {"CREATE TABLE director_floors (device_id TEXT PRIMARY KEY, floor BIGINT NOT NULL)"}}};
+       {"CREATE TABLE director_floors (device_id TEXT PRIMARY KEY, floor BIGINT NOT NULL)"}},
+      {"the life of a device after its enrolment",
+       {R"(CREATE TABLE device_life (
+             device_id TEXT PRIMARY KEY, key_spki TEXT NOT NULL, confirmed_ms BIGINT NOT NULL,
+             nonce TEXT NOT NULL, previous_nonce TEXT NOT NULL, nonce_reset BIGINT NOT NULL,
+             clone_flag TEXT NOT NULL, clone_ms BIGINT NOT NULL, clone_count BIGINT NOT NULL,
+             revoked_ms BIGINT NOT NULL, quarantined BIGINT NOT NULL, revoked_by TEXT NOT NULL,
+             revoke_reason TEXT NOT NULL, order_id TEXT NOT NULL, ordered_ms BIGINT NOT NULL,
+             decommissioned_ms BIGINT NOT NULL))",
+        "CREATE INDEX device_life_by_key ON device_life (key_spki)"}}};
   return kAll;
 }
 

@@ -33,6 +33,8 @@ Result<DeviceRecord> read_device(const soci::row& row) {
   return device;
 }
 
+}  // namespace
+
 void insert_certificate(soci::session& sql, const CertificateRecord& certificate) {
   const long long issued = certificate.issued_ms;
   const long long not_after = certificate.not_after_ms;
@@ -43,6 +45,8 @@ void insert_certificate(soci::session& sql, const CertificateRecord& certificate
       soci::use(issued), soci::use(not_after);
 }
 
+namespace {
+
 // The key is the identity: the same key enrolling again renews its certificate.
 void upsert_device(soci::session& sql, const DeviceRecord& device) {
   const std::string info = pack(device.info);
@@ -52,7 +56,7 @@ void upsert_device(soci::session& sql, const DeviceRecord& device) {
   const long long expires = device.certificate_expires_ms;
   soci::statement update =
       (sql.prepare << "UPDATE devices SET tenant_id = :t, site_id = :s, note = :n, info = :i, "
-                      "certificate_expires_ms = :x, certificate_fingerprint = :f, revoked = 0 "
+                      "certificate_expires_ms = :x, certificate_fingerprint = :f "
                       "WHERE device_id = :d",
        soci::use(device.tenant_id),
        soci::use(device.site_id),

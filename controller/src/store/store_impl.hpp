@@ -54,6 +54,8 @@ Result<void> migrate(soci::session& session);
 // How many migrations this program knows.
 std::int64_t latest_schema() noexcept;
 
+void insert_certificate(soci::session& sql, const CertificateRecord& certificate);
+
 inline std::string pack(std::string_view bytes) {
   return to_base64(as_bytes(bytes));
 }

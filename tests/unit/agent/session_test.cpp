@@ -182,5 +182,43 @@ TEST(SyncSession, IgnoresAMessageOfAKindItDoesNotKnow) {
   EXPECT_TRUE(session.on_message(pb::ControllerMessage{}));
 }
 
+TEST(SyncSession, ShowsItsNonceAndTakesTheNextOne) {
+  Identity identity;
+  identity.nonce = "n-1";
+  identity.trust_sha256 = std::string(32, 't');
+  Session session{std::move(identity)};
+  const pb::DeviceMessage first = session.hello(1, {}, std::nullopt);
+  EXPECT_EQ(first.hello().sync_nonce(), "n-1");
+  EXPECT_EQ(first.hello().trust_sha256().size(), 32U);
+  pb::ControllerMessage answer = hello(1, 1);
+  answer.mutable_hello()->set_sync_nonce("n-2");
+  Result<Session::Effects> effects = session.on_message(answer);
+  ASSERT_TRUE(effects);
+  EXPECT_EQ(effects->nonce, "n-2");
+  // A controller that knows no nonces.
+  Session other = make_session();
+  EXPECT_FALSE(other.on_message(hello(1, 1))->nonce);
+}
+
+TEST(SyncSession, PassesAuthoritiesAndOrdersOnWithinLimits) {
+  Session session = established();
+  pb::ControllerMessage message;
+  message.mutable_trust()->set_anchors_pem("pem");
+  EXPECT_EQ(session.on_message(message)->trust->anchors_pem(), "pem");
+  message.mutable_trust()->set_anchors_pem(std::string(200'000, 'x'));
+  EXPECT_EQ(session.on_message(message).error().code(), Error::Code::kTooLarge);
+  message.mutable_decommission()->set_order_id("o-1");
+  EXPECT_EQ(session.on_message(message)->decommission->order_id(), "o-1");
+  for (int i = 0; i < 9; ++i) {
+    message.mutable_decommission()->add_signatures("s");
+  }
+  EXPECT_EQ(session.on_message(message).error().code(), Error::Code::kTooLarge);
+  Session early = make_session();
+  EXPECT_FALSE(early.on_message(message));
+  pb::ControllerMessage greeting = hello(1, 1);
+  greeting.mutable_hello()->set_sync_nonce(std::string(65, 'n'));
+  EXPECT_FALSE(early.on_message(greeting));
+}
+
 }  // namespace
 }  // namespace skerry::agent::sync

@@ -14,12 +14,14 @@ class EnrolmentTest : public ::testing::Test {
  protected:
   void SetUp() override {
     store_ = std::move(*Store::open("sqlite3", (dir_.path() / "controller.db").string()));
-    std::shared_ptr<const security::Signer> key =
-        std::move(*security::make_memory_signer(KeyAlgorithm::kEcdsaP256));
-    authority_ = std::make_unique<security::CertificateAuthority>(std::move(
-        *security::CertificateAuthority::create(key, "test CA", clock_.wall_now(), 87'600h)));
+    Config config;
+    config.state_directory = dir_.path();
+    ASSERT_TRUE(fs_.create_directories(dir_.path() / "certificates", 0700));
+    ASSERT_TRUE(fs_.create_directories(dir_.path() / "keys", 0700));
+    authorities_ =
+        std::move(*Authorities::open(fs_, clock_, *Settings::finalize(std::move(config))));
     enrolment_ = std::make_unique<Enrolment>(
-        *store_, *authority_, clock_, random_, IdentityConfig{}, EnrolmentConfig{});
+        *store_, *authorities_, clock_, random_, IdentityConfig{}, EnrolmentConfig{});
     device_key_ = std::move(*security::make_memory_signer(KeyAlgorithm::kEcdsaP256));
   }
 
@@ -61,7 +63,8 @@ class EnrolmentTest : public ::testing::Test {
   FakeClock clock_{WallTime{1'700'000'000'000ms}};
   FakeRandom random_{7};
   std::unique_ptr<Store> store_;
-  std::unique_ptr<security::CertificateAuthority> authority_;
+  SystemFileSystem fs_;
+  std::unique_ptr<Authorities> authorities_;
   std::unique_ptr<Enrolment> enrolment_;
   std::unique_ptr<security::Signer> device_key_;
 };
@@ -129,6 +132,88 @@ TEST_F(EnrolmentTest, ARequestThatDoesNotProveItsKeyKeepsTheTokenUsable) {
   EXPECT_FALSE(enrolment_->enroll(secret, "not DER at all", ""));
   EXPECT_FALSE(enrolment_->enroll(secret, std::string(20'000, 'x'), ""));
   EXPECT_TRUE(enrolment_->enroll(secret, der(*device_key_), ""));
+}
+
+class RenewalTest : public EnrolmentTest {
+ protected:
+  void SetUp() override {
+    EnrolmentTest::SetUp();
+    const auto enrolled = enrolment_->enroll(token(), der(*device_key_), "");
+    ASSERT_TRUE(enrolled) << enrolled.error().to_string();
+    id_ = enrolled->device_id;
+    first_ = security::Certificate::from_pem(enrolled->certificate_chain_pem)->not_before();
+  }
+  Error refused_renewal(WallTime issued) {
+    const auto renewed = enrolment_->renew(id_, issued, der(*next_key_));
+    EXPECT_FALSE(renewed);
+    return renewed ? Error{Error::Code::kInternal, "accepted"} : renewed.error();
+  }
+  void seen_with(WallTime issued) {
+    ASSERT_TRUE(store_->change_life(id_, [&](DeviceLifeRecord& life) {
+      life.confirmed_ms = issued.time_since_epoch().count();
+      return Result<void>{};
+    }));
+  }
+
+  std::string id_;
+  WallTime first_{};
+  std::unique_ptr<security::Signer> next_key_ =
+      std::move(*security::make_memory_signer(KeyAlgorithm::kEcdsaP256));
+};
+
+TEST_F(RenewalTest, GivesTheSameDeviceACertificateForItsNextKey) {
+  clock_.advance(24h * 200);
+  const auto renewed = enrolment_->renew(id_, first_, der(*next_key_));
+  ASSERT_TRUE(renewed) << renewed.error().to_string();
+  EXPECT_EQ(renewed->device_id, id_);
+  const auto certificate = security::Certificate::from_pem(renewed->certificate_chain_pem);
+  ASSERT_TRUE(certificate);
+  EXPECT_EQ(certificate->identity()->name, id_);
+  EXPECT_TRUE(certificate->public_key() == next_key_->public_key());
+  EXPECT_EQ((**store_->find_device(id_)).certificate_fingerprint, certificate->fingerprint().hex());
+  // Its new key is the device's now: enrolling with it again is still the same device.
+  const auto again = enrolment_->enroll(token(), der(*next_key_), "");
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(again->device_id, id_);
+}
+
+TEST_F(RenewalTest, MayBeRepeatedUntilTheNewCertificateWasSeen) {
+  clock_.advance(24h * 200);
+  const auto renewed = enrolment_->renew(id_, first_, der(*next_key_));
+  ASSERT_TRUE(renewed);
+  // The answer was lost.
+  ASSERT_TRUE(enrolment_->renew(id_, first_, der(*next_key_)));
+  const auto second = security::Certificate::from_pem(renewed->certificate_chain_pem)->not_before();
+  seen_with(second);
+  EXPECT_EQ(refused_renewal(first_).code(), Error::Code::kPermissionDenied);
+  EXPECT_TRUE(enrolment_->renew(id_, second, der(*next_key_)));
+}
+
+TEST_F(RenewalTest, AShorterConfiguredLifeDoesNotMakeTheNextOneOlder) {
+  seen_with(first_ + 10min);
+  const auto renewed = enrolment_->renew(id_, first_ + 10min, der(*next_key_));
+  ASSERT_TRUE(renewed);
+  const auto begins = security::Certificate::from_pem(renewed->certificate_chain_pem)->not_before();
+  EXPECT_LT(begins, first_ + 10min);
+  EXPECT_TRUE(enrolment_->renew(id_, begins, der(*next_key_)));
+}
+
+TEST_F(RenewalTest, IsRefusedForRevokedUnknownAndUnprovenOnes) {
+  EXPECT_FALSE(enrolment_->renew(id_, first_, "not DER"));
+  EXPECT_FALSE(enrolment_->renew(id_, first_, std::string(20'000, 'x')));
+  EXPECT_EQ(enrolment_->renew("dev-x", first_, der(*next_key_)).error().code(),
+            Error::Code::kNotEnrolled);
+  // The key of another device.
+  const auto other = security::make_memory_signer(KeyAlgorithm::kEcdsaP256);
+  ASSERT_TRUE(enrolment_->enroll(token(), der(**other), ""));
+  EXPECT_FALSE(enrolment_->renew(id_, first_, der(**other)));
+  ASSERT_TRUE(store_->change_life(id_, [](DeviceLifeRecord& life) {
+    life.revoked_ms = 1;
+    return Result<void>{};
+  }));
+  EXPECT_EQ(refused_renewal(first_).code(), Error::Code::kPermissionDenied);
+  // A token does not bring it back either.
+  EXPECT_NE(refusal(token()).message().find("was revoked"), std::string::npos);
 }
 
 TEST_F(EnrolmentTest, TheSecretIsNotInTheStore) {

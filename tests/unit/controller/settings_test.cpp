@@ -54,7 +54,7 @@ TEST(ControllerSettings, TheFullExampleHoldsEveryOptionWithItsDefault) {
     enabled += line + "\n";
     at = end + 1;
   }
-  EXPECT_EQ(options, 27U);
+  EXPECT_EQ(options, 28U);
   const auto settings = settings_of(enabled);
   ASSERT_TRUE(settings) << settings.error().to_string();
   const auto defaults = settings_of("");

@@ -116,10 +116,10 @@ class StoreTest : public ::testing::Test {
 };
 
 TEST_F(StoreTest, MigratesAnEmptyFileAndKeepsTheDataOnReopening) {
-  EXPECT_EQ(*store_->schema_version(), 5);
+  EXPECT_EQ(*store_->schema_version(), 6);
   add_device("gw-1");
   reopen();
-  EXPECT_EQ(*store_->schema_version(), 5);
+  EXPECT_EQ(*store_->schema_version(), 6);
   const auto found = store_->find_device("gw-1");
   ASSERT_TRUE(found && *found);
   EXPECT_EQ((**found).info, device("gw-1").info);

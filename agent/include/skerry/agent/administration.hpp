@@ -47,6 +47,10 @@ class Administration {
     security::TokenStore& tokens;
     std::filesystem::path audit_dir;
     security::PublicKey audit_key;
+    // The id that the controller gave; empty before enrolment.
+    std::function<std::string()> device_id;
+    // Ends the daemon, which then deletes everything.
+    std::function<void(const std::string& order_id)> end;
   };
   Administration(Core& core, Parts parts) : core_(core), parts_(std::move(parts)) {}
 
@@ -75,6 +79,10 @@ class Administration {
   Task<Result<Collected>> collect(Caller caller, bool dry_run);
   // Each finding is a record of its own beside intent and outcome.
   Task<Result<registry::ScrubReport>> scrub(Caller caller, registry::ScrubOptions options);
+
+  // Ends this gateway: keys and data are deleted when the daemon has stopped, which is what
+  // follows. `confirm` is its id or its name. Returns the order's id.
+  Task<Result<std::string>> decommission(Caller caller, std::string confirm, std::string reason);
 
   [[nodiscard]] Parts& parts() { return parts_; }
 

@@ -120,6 +120,8 @@ struct ControllerConfig {
   std::string token_file;
   std::string ca_file;
   std::string spki_pin;
+  // "new" or "same": whether each renewal of the certificate also makes a new key.
+  std::string renewal_key = "new";
 };
 
 struct SyncConfig {
@@ -131,6 +133,8 @@ struct SyncConfig {
   std::chrono::milliseconds heartbeat{std::chrono::seconds{30}};
   std::chrono::milliseconds backoff_first{std::chrono::seconds{1}};
   std::chrono::milliseconds backoff_longest{std::chrono::minutes{5}};
+  // After a change of the certificate authority, within this time, drawn at random.
+  std::chrono::milliseconds renewal_spread{std::chrono::hours{1}};
 };
 
 // The link over which the controller and remote servers are reached; what comes from the site is

@@ -31,8 +31,12 @@ class SyncClient {
              ModelHost& host);
   ~SyncClient();
 
-  // Enrols, connects, and connects again with full jitter, until cancelled.
+  // Enrols, connects, and connects again with full jitter, until cancelled. Returns only when this
+  // gateway was ordered to end, by the controller or by `end`; begin_decommission was called
+  // before.
   Task<void> run();
+  // Tells the controller, if it is connected, and makes `run` return.
+  void end(const std::string& order_id);
   // Lets go of the channel; call it when `run` has ended.
   Task<void> close();
 

@@ -27,6 +27,38 @@ struct DeviceRecord {
   bool revoked = false;
 };
 
+// What becomes of a device after it enrolled. All zero and empty for an ordinary one.
+struct DeviceLifeRecord {
+  std::string device_id;
+  // SHA-256 of the present key's SubjectPublicKeyInfo, hexadecimal; empty: the first key.
+  std::string key_spki;
+  // When the newest certificate begins that the device was seen with. Older ones are void.
+  std::int64_t confirmed_ms = 0;
+
+  // The nonce that the next hello should show and the one before it, hexadecimal (nonce_chain.hpp).
+  std::string nonce;
+  std::string previous_nonce;
+  // Take whatever the next hello shows: after a restore, or when an operator says that all is well.
+  bool nonce_reset = false;
+  // Why the device is suspected to exist twice, when it was first seen and how often since.
+  std::string clone_flag;
+  std::int64_t clone_ms = 0;
+  std::int64_t clone_count = 0;
+
+  std::int64_t revoked_ms = 0;
+  // Set by the controller itself (`identity.on_clone`), not by an operator.
+  bool quarantined = false;
+  std::string revoked_by;
+  std::string revoke_reason;
+
+  // The order to delete everything: when it was given, and when the device said that it obeys.
+  std::string order_id;
+  std::int64_t ordered_ms = 0;
+  std::int64_t decommissioned_ms = 0;
+
+  friend bool operator==(const DeviceLifeRecord&, const DeviceLifeRecord&) = default;
+};
+
 struct CertificateRecord {
   // SHA-256 of the DER form, hexadecimal.
   std::string fingerprint;

@@ -42,6 +42,8 @@ struct IdentityConfig {
   std::string director_key;
   std::string audit_key;
   std::chrono::milliseconds device_certificate{std::chrono::hours{400 * 24}};
+  // "alert" or "quarantine": what becomes of a device that seems to exist twice.
+  std::string on_clone = "alert";
 };
 
 struct EnrolmentConfig {

@@ -8,6 +8,7 @@
 // method says.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,6 +42,12 @@ class Store {
                      const DeviceRecord& device,
                      const CertificateRecord& certificate);
   Result<void> add_certificate(const CertificateRecord& certificate);
+  // Another certificate for a device, for the key of `key_spki`, that begins at `begins_ms`: it is
+  // never taken for older than one seen before. kNotFound also for a revoked device.
+  Result<void> renew(const std::string& device_id,
+                     const std::string& key_spki,
+                     std::int64_t begins_ms,
+                     const CertificateRecord& certificate);
 
   // Devices. An empty tenant or site matches all.
   Result<std::vector<DeviceRecord>> devices(const std::string& tenant, const std::string& site);
@@ -50,6 +57,16 @@ class Store {
                            std::int64_t now_ms,
                            std::int64_t protocol_version,
                            const std::string& info);
+  // Reads, lets `change` work on it (from the zero record if there is none), and stores it, in one
+  // transaction; an error of `change` leaves everything as it was. A device with `revoked_ms` or
+  // `decommissioned_ms` counts as revoked. Returns what was stored.
+  Result<DeviceLifeRecord> change_life(
+      const std::string& device_id, const std::function<Result<void>(DeviceLifeRecord&)>& change);
+  Result<DeviceLifeRecord> life(const std::string& device_id);
+  // The device whose present key this is (SHA-256 of its SubjectPublicKeyInfo, hexadecimal).
+  Result<std::optional<std::string>> device_with_key(const std::string& key_spki);
+  // The next nonce of every device is taken as it comes: this store is older than they are.
+  Result<void> reset_nonces();
   Result<void> touch_devices(const std::vector<std::string>& device_ids, std::int64_t now_ms);
 
   // Desired state and reports.
