@@ -24,9 +24,11 @@ skerry::agent::Environment environment() {
   found.program_dir = std::filesystem::read_symlink("/proc/self/exe", ec).parent_path();
   std::string host(HOST_NAME_MAX + 1, '\0');
   if (::gethostname(host.data(), host.size()) == 0) {
-    found.host_name = host.c_str();
+    host.resize(host.find('\0'));
+    found.host_name = std::move(host);
   }
-  // journald sets it for services whose standard error it reads.
+  // journald sets it for services whose standard error it reads. No thread has begun yet.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
   found.under_journald = std::getenv("JOURNAL_STREAM") != nullptr;
   return found;
 }
@@ -80,7 +82,7 @@ int main(int argc, char** argv) {
   const skerry::BootTime began = skerry::SystemClock{}.boot_now();
   ::mallopt(M_ARENA_MAX, kArenas);
   // A peer that closed its end is an error of that write, not the end of the daemon.
-  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // NOLINT(concurrency-mt-unsafe): no thread has begun
   std::filesystem::path config = "/etc/skerry/skerryd.toml";
   bool check = false;
   const std::vector<std::string> arguments(argv + 1, argv + argc);

@@ -52,7 +52,7 @@ std::string take_certificate(std::string_view& pem) {
   if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) {
     return {};
   }
-  const std::string one{pem.substr(begin, end + kEnd.size() - begin)};
+  std::string one{pem.substr(begin, end + kEnd.size() - begin)};
   pem.remove_prefix(end + kEnd.size());
   return one;
 }
@@ -253,6 +253,7 @@ Result<void> ControllerSource::read(const registry::BlobRange& range,
       break;
     }
     std::vector<ByteView> pieces;
+    pieces.reserve(slices.size());
     for (const grpc::Slice& slice : slices) {
       pieces.emplace_back(slice.begin(), slice.size());
     }
