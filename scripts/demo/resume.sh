@@ -1,9 +1,10 @@
 # shellcheck shell=bash disable=SC2154
-# kill -9 in the middle of a download (slowed down so that there is a middle): verified chunks are not fetched again.
+# kill -9 in the middle of a download (slowed down, and not as a delta, so that there is a middle): verified chunks are not
+# fetched again.
 
 step "kill -9 in mid-download"
 stop large TERM
-write_gateway large 1GiB 'max_bytes_per_second = "256KiB"'
+write_gateway large 1GiB $'max_bytes_per_second = "256KiB"\ndelta = "never"'
 start large "$bin/skerryd" --config "$work/large/skerryd.toml"
 within 20 "large is back" sync_is large connected
 # Weights that no gateway holds: another quantization of the same model, and the float one.

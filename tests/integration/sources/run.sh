@@ -38,14 +38,18 @@ device_of() {
   gateway "$1" status --json | json "d['sync']['device_id']"
 }
 
-# offer VERSION GATEWAY…: a rollout to these gateways alone.
+start_rollout() {
+  fleet rollout start "$@" --json >/dev/null 2>&1
+}
+
+# offer VERSION GATEWAY…: a rollout to these gateways alone, as soon as the one before has ended.
 offer() {
   local version=$1 names=()
   shift
   for name in "$@"; do
     names+=(--device "$(device_of "$name")")
   done
-  fleet rollout start "models/acme/big/$version" --slot default "${names[@]}" --json >/dev/null
+  within 30 "a rollout of $version starts" start_rollout "models/acme/big/$version" --slot default "${names[@]}"
 }
 
 runs() { # GATEWAY VERSION
