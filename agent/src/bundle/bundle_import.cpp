@@ -153,12 +153,10 @@ BundleImport::SlotOutcome BundleImport::offer(const registry::VerifiedBundle::Mo
 Task<Result<BundleImport::Outcome>> BundleImport::run(Caller caller,
                                                       std::filesystem::path folder,
                                                       bool check_only) {
-  security::Resource resource;
+  const security::Resource resource;
+  const std::string action = check_only ? "bundle.check" : "bundle.import";
   Result<security::Decision> decision =
-      co_await parts_.access.authorise(caller,
-                                       security::Verb::kAdminSlotsWrite,
-                                       resource,
-                                       check_only ? "bundle.check" : "bundle.import");
+      co_await parts_.access.authorise(caller, security::Verb::kAdminSlotsWrite, resource, action);
   if (!decision) {
     co_return decision.error();
   }

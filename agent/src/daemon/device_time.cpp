@@ -74,13 +74,14 @@ bool DeviceTime::vouch(WallTime controller) {
     // A controller whose clock is behind what was signed is no witness.
     return false;
   }
-  // Within a boot time goes on: whoever holds the controller's certificate cannot make it stand still.
+  // Within a boot time goes on: whoever holds the controller's certificate cannot make it stand
+  // still.
   const BootTime now = clock_.boot_now();
   WallTime believed = controller;
   if (vouched_) {
-    believed = std::max(believed,
-                        vouched_->time + std::chrono::duration_cast<std::chrono::milliseconds>(
-                                             now - vouched_->at));
+    believed = std::max(
+        believed,
+        vouched_->time + std::chrono::duration_cast<std::chrono::milliseconds>(now - vouched_->at));
   }
   vouched_ = Vouched{believed, now};
   floor_.raise(believed, TimeQuality::kAttested);

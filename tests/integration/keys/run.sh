@@ -39,6 +39,7 @@ done
 pids+=("$(cat swtpm.pid)")
 export TPM2OPENSSL_TCTI=swtpm:port=$port
 
+# shellcheck disable=SC2016 # The backquotes are Markdown's.
 sed -n '/^```sh$/,/^```$/{/^```/!p}' "$document" >commands.sh
 bash -euxo pipefail commands.sh >commands.log 2>&1 || {
   tail -n 30 commands.log

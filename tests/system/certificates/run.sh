@@ -182,7 +182,7 @@ pid=${pids[one]}
 fleet decommission "$id" --reason "sold" --yes >/dev/null
 within 30 "the gateway ends" eval '! kill -0 '"$pid"' 2>/dev/null'
 unset "pids[one]"
-left=$(ls "$work/one/state" | sort | tr '\n' ' ')
+left=$(find "$work/one/state" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' ')
 [ "$left" = "decommissioned.json skerryd.lock " ] || fail "keys and data are deleted; left: $left"
 [ "$(fleet devices --json "$id" | json "d['devices'][0]['standing']")" = decommissioned ] || fail "the record says so"
 timeout 20 "$bin/skerryd" --config "$work/one/skerryd.toml" >>"$work/one.log" 2>&1 || fail "it does not start again"

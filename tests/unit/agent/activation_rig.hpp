@@ -169,8 +169,8 @@ class Publisher {
     target.hashes["sha256"] = Digest::of(bytes).hex();
     target.custom = Json{Json::Object{}};
     put(Bytes{bytes.begin(), bytes.end()});
-    auto added = repository_->add_target(
-        path, target, {}, clock_.wall_now(), security::tuf::RoleName{role});
+    auto added =
+        repository_->add_target(path, target, {}, clock_.wall_now(), security::tuf::RoleName{role});
     EXPECT_TRUE(added) << added.error().to_string();
     publish_staged();
   }

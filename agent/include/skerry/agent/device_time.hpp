@@ -27,8 +27,8 @@ class DeviceTime {
   [[nodiscard]] security::TrustedTime now() const;
 
   // The controller's time, just received over an authenticated channel. A time before the one that
-  // it vouched for earlier in this boot, carried on, is taken as that one. True if the floor should be
-  // persisted (it moved by an hour or more since it last was).
+  // it vouched for earlier in this boot, carried on, is taken as that one. True if the floor should
+  // be persisted (it moved by an hour or more since it last was).
   bool vouch(WallTime controller);
   // When verified metadata was issued. Far jumps are believed only with a vouched clock. True if
   // the floor moved.

@@ -74,7 +74,8 @@ class BlobVault {
   [[nodiscard]] Result<std::shared_ptr<const MappedBlob>> map(const Digest& digest) const;
   // kNotFound.
   [[nodiscard]] Result<std::unique_ptr<File>> open_file(const Digest& digest) const;
-  // Takes over a file of the same file system that its maker hashed: durable and visible on success.
+  // Takes over a file of the same file system that its maker hashed: durable and visible on
+  // success.
   Result<void> adopt(const std::filesystem::path& file, const Digest& digest);
   // Whoever has it mapped keeps it. kNotFound.
   Result<void> remove(const Digest& digest);
