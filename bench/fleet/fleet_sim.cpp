@@ -360,8 +360,9 @@ Result<std::unique_ptr<SimDevice>> SimDevice::enrol(const std::string& address,
   }
   std::unique_ptr<SimDevice> device{new SimDevice};
   device->id_ = response.device_id();
-  device->channel_ =
-      connect_tls(address, response.trust_bundle_pem(), response.certificate_chain_pem(), *key_pem);
+  device->credentials_ = {response.trust_bundle_pem(), response.certificate_chain_pem(), *key_pem};
+  device->channel_ = connect_tls(
+      address, device->credentials_.ca, device->credentials_.certificate, device->credentials_.key);
   device->stub_ = pb::DeviceService::NewStub(device->channel_);
   return device;
 }

@@ -102,7 +102,15 @@ class SimDevice final
                                                   const std::string& token);
   ~SimDevice() override;
 
+  // PEM: what another process needs to be this device.
+  struct Credentials {
+    std::string ca;
+    std::string certificate;
+    std::string key;
+  };
+
   [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const Credentials& credentials() const { return credentials_; }
   [[nodiscard]] fleet::v1::DeviceService::Stub& stub() { return *stub_; }
   [[nodiscard]] std::shared_ptr<grpc::Channel> channel() { return channel_; }
 
@@ -121,6 +129,7 @@ class SimDevice final
   void OnDone(const grpc::Status& status) override;
 
   std::string id_;
+  Credentials credentials_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<fleet::v1::DeviceService::Stub> stub_;
   std::unique_ptr<grpc::ClientContext> context_;
