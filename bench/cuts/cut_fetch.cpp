@@ -99,13 +99,13 @@ Result<void> fetch_until_done(const std::filesystem::path& folder) {
   if (!wanted) {
     return wanted.error();
   }
-  agent::ControllerConfig config;
-  std::ifstream{folder / "address"} >> config.address;
-  agent::sync::DeviceIdentity identity;
-  identity.trust_bundle_pem = sim::read_text(folder / "ca.pem");
-  identity.certificate_chain_pem = sim::read_text(folder / "device.pem");
+  std::string address;
+  std::ifstream{folder / "address"} >> address;
   agent::sync::ControllerSource controller{
-      agent::sync::make_device_channel(config, identity, sim::read_text(folder / "device.key"))};
+      sim::connect_tls(address,
+                       sim::read_text(folder / "ca.pem"),
+                       sim::read_text(folder / "device.pem"),
+                       sim::read_text(folder / "device.key"))};
   CountedSource source{controller.blobs(), wanted->digest, **counters};
 
   SystemFileSystem fs;
