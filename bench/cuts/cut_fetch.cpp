@@ -101,11 +101,10 @@ Result<void> fetch_until_done(const std::filesystem::path& folder) {
   }
   std::string address;
   std::ifstream{folder / "address"} >> address;
-  agent::sync::ControllerSource controller{
-      sim::connect_tls(address,
-                       sim::read_text(folder / "ca.pem"),
-                       sim::read_text(folder / "device.pem"),
-                       sim::read_text(folder / "device.key"))};
+  agent::sync::ControllerSource controller{sim::connect_tls(address,
+                                                            sim::read_text(folder / "ca.pem"),
+                                                            sim::read_text(folder / "device.pem"),
+                                                            sim::read_text(folder / "device.key"))};
   CountedSource source{controller.blobs(), wanted->digest, **counters};
 
   SystemFileSystem fs;
