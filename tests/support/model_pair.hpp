@@ -44,7 +44,7 @@ inline std::uint16_t half_of(std::int32_t value) {
   while ((value >> exponent) >= 2048) {
     ++exponent;
   }
-  while (exponent > -10 && (value << 1 << (-exponent)) < 2048 && exponent <= 0) {
+  while (exponent > -10 && exponent <= 0 && (value << 1 << -exponent) < 2048) {
     --exponent;
   }
   const std::int32_t mantissa = exponent >= 0 ? value >> exponent : value << -exponent;
