@@ -23,6 +23,8 @@ constexpr std::array kVerbs{
     VerbName{Verb::kAdminStatus, "admin.status"},
     VerbName{Verb::kAdminRegistryRead, "admin.registry.read"},
     VerbName{Verb::kAdminRegistryWrite, "admin.registry.write"},
+    VerbName{Verb::kAdminModelsImport, "admin.models.import"},
+    VerbName{Verb::kAdminModelsVouch, "admin.models.vouch"},
     VerbName{Verb::kAdminSlotsRead, "admin.slots.read"},
     VerbName{Verb::kAdminSlotsWrite, "admin.slots.write"},
     VerbName{Verb::kAdminPolicyRead, "admin.policy.read"},

@@ -229,6 +229,20 @@ void read_storage(TomlTable table, StorageConfig& storage) {
   table.read("scrub_rate", storage.scrub_rate);
 }
 
+void read_imports(TomlTable table, ImportConfig& imports) {
+  table.read("signer_keys", imports.signer_keys);
+  table.read("signer_anchors", imports.signer_anchors);
+  table.read("signer_subjects", imports.signer_subjects);
+  for (const auto& [key, files] : {std::pair{"signer_keys", &imports.signer_keys},
+                                   std::pair{"signer_anchors", &imports.signer_anchors}}) {
+    for (const std::string& file : *files) {
+      if (file.empty() || file.front() != '/') {
+        table.fail(key, "must be absolute paths");
+      }
+    }
+  }
+}
+
 void read_policy_target(TomlTable& policy, std::string& target) {
   constexpr std::string_view kPrefix = "security/policy/";
   policy.read("target", target);
@@ -285,6 +299,7 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   read_peer(root.table("peer"), config.peer);
   read_activation(root.table("activation"), config.activation);
   read_storage(root.table("storage"), config.storage);
+  read_imports(root.table("import"), config.imports);
   read_telemetry(root.table("telemetry"), config.telemetry);
   if (Result<void> done = reader.finish(); !done) {
     return done.error();

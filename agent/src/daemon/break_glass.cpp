@@ -30,6 +30,8 @@ bool is_administration(Verb verb) {
     case Verb::kAdminStatus:
     case Verb::kAdminRegistryRead:
     case Verb::kAdminRegistryWrite:
+    case Verb::kAdminModelsImport:
+    case Verb::kAdminModelsVouch:
     case Verb::kAdminSlotsRead:
     case Verb::kAdminSlotsWrite:
     case Verb::kAdminPolicyRead:

@@ -211,6 +211,16 @@ struct StorageConfig {
   ByteSize scrub_rate{16ULL << 20U};
 };
 
+// Whose signature is enough for an imported model to run here (OpenSSF Model Signing).
+struct ImportConfig {
+  // Public keys, PEM or DER.
+  std::vector<std::string> signer_keys;
+  // Certificates that a signer's chain may end at, PEM.
+  std::vector<std::string> signer_anchors;
+  // Subjects of the leaf below those anchors, as `skerry model verify` prints them; empty: any.
+  std::vector<std::string> signer_subjects;
+};
+
 struct TelemetryConfig {
   std::chrono::milliseconds interval{std::chrono::seconds{60}};
   // The outbox on disk; older telemetry is dropped, with a gap record, beyond it.
@@ -236,6 +246,7 @@ struct Config {
   PeerConfig peer;
   ActivationConfig activation;
   StorageConfig storage;
+  ImportConfig imports;
   TelemetryConfig telemetry;
   // What errors call the file.
   std::string source;
@@ -290,6 +301,7 @@ class Settings {
   [[nodiscard]] const HostPort& peer_address() const { return peer_address_; }
   [[nodiscard]] const ActivationConfig& activation() const { return config_.activation; }
   [[nodiscard]] const StorageConfig& storage() const { return config_.storage; }
+  [[nodiscard]] const ImportConfig& imports() const { return config_.imports; }
   [[nodiscard]] const TelemetryConfig& telemetry() const { return config_.telemetry; }
 
  private:

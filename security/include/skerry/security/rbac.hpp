@@ -29,6 +29,8 @@ enum class Verb {
   kAdminStatus,
   kAdminRegistryRead,
   kAdminRegistryWrite,
+  kAdminModelsImport,
+  kAdminModelsVouch,
   kAdminSlotsRead,
   kAdminSlotsWrite,
   kAdminPolicyRead,
