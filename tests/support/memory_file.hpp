@@ -25,7 +25,9 @@ class MemoryFile final : public File {
     }
     const std::size_t count =
         std::min(out.size(), bytes_.size() - static_cast<std::size_t>(offset));
-    std::memcpy(out.data(), bytes_.data() + offset, count);
+    if (count > 0) {  // An empty span may have no address, which memcpy must not be given.
+      std::memcpy(out.data(), bytes_.data() + offset, count);
+    }
     return count;
   }
   Result<void> write_at(std::uint64_t, ByteView) override { return read_only(); }

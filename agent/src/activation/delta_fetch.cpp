@@ -51,6 +51,34 @@ class AppliedSource final : public registry::BlobSource {
   Digest target_;
 };
 
+// Whether a delta from `blob`, weights of another version or variant, to `wanted` can pay.
+bool worth_a_delta(const WantedBlob& blob, const WantedBlob& wanted) {
+  return blob.digest != wanted.digest && blob.size >= kSmallestForDelta &&
+         blob.size / 4 <= wanted.size && wanted.size / 4 <= blob.size;
+}
+
+// The weights of `variants` in the format of `like` that a delta to `wanted` could start from:
+// those of the variant of the same name, and the others.
+void collect_weights(const std::vector<registry::Variant>& variants,
+                     const registry::Variant& like,
+                     const WantedBlob& wanted,
+                     std::vector<WantedBlob>& same,
+                     std::vector<WantedBlob>& others) {
+  for (const auto& candidate : variants) {
+    if (candidate.format != like.format) {
+      continue;
+    }
+    auto& list = candidate.name == like.name ? same : others;
+    for (const auto& file : candidate.files) {
+      const auto blob = WantedBlob::from(file);
+      if (file.role == registry::FileRole::kWeights && worth_a_delta(blob, wanted) &&
+          std::find(list.begin(), list.end(), blob) == list.end()) {
+        list.push_back(blob);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void DeltaFetch::pause(std::chrono::milliseconds time) const {
@@ -73,34 +101,25 @@ Result<std::vector<WantedBlob>> DeltaFetch::held_for(const registry::Manifest& m
   std::vector<WantedBlob> same;
   std::vector<WantedBlob> others;
   for (const auto& entry : *known) {
-    if (!(entry.manifest.model == manifest.model)) {
-      continue;
-    }
-    for (const auto& candidate : entry.manifest.variants) {
-      if (candidate.format != variant.format) {
-        continue;
-      }
-      for (const auto& file : candidate.files) {
-        const auto blob = WantedBlob::from(file);
-        if (file.role != registry::FileRole::kWeights || blob.digest == wanted.digest ||
-            blob.size < kSmallestForDelta || blob.size / 4 > wanted.size ||
-            wanted.size / 4 > blob.size) {
-          continue;
-        }
-        auto here = store_.holds(blob);
-        if (!here) {
-          return here.error();
-        }
-        auto& list = candidate.name == variant.name ? same : others;
-        if (*here && std::find(list.begin(), list.end(), blob) == list.end()) {
-          list.push_back(blob);
-        }
-      }
+    if (entry.manifest.model == manifest.model) {
+      collect_weights(entry.manifest.variants, variant, wanted, same, others);
     }
   }
   same.insert(same.end(), others.begin(), others.end());
-  same.resize(std::min(same.size(), kMaxHeldOffered));
-  return same;
+  std::vector<WantedBlob> held;
+  for (const auto& blob : same) {
+    auto here = store_.holds(blob);
+    if (!here) {
+      return here.error();
+    }
+    if (*here) {
+      held.push_back(blob);
+    }
+    if (held.size() == kMaxHeldOffered) {
+      break;
+    }
+  }
+  return held;
 }
 
 Result<DeltaOffer> DeltaFetch::ask(const WantedBlob& wanted, std::span<const WantedBlob> held) {

@@ -182,6 +182,18 @@ Result<Preflight> Installer::ask_leave(registry::VerifiedManifest manifest,
       std::make_shared<const registry::VerifiedManifest>(std::move(manifest)), slot, failed);
 }
 
+Result<std::optional<std::string>> Installer::why_barred(const registry::VerifiedManifest& manifest,
+                                                         const std::string& variant) {
+  Result<std::optional<std::string>> bad = catalogue_.bad_reason(manifest.digest, variant);
+  if (!bad || *bad || security_ == nullptr) {
+    return bad;
+  }
+  if (Result<void> allowed = security_->may_return(manifest, variant); !allowed) {
+    return std::optional{allowed.error().message()};
+  }
+  return std::optional<std::string>{};
+}
+
 Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
                                     const std::string& slot,
                                     const std::vector<std::string>& failed) {
@@ -196,17 +208,13 @@ Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedMani
   context.known_bad.insert(failed.begin(), failed.end());
   std::string bad_ones;
   for (const registry::Variant& variant : manifest->manifest.variants) {
-    Result<std::optional<std::string>> bad = catalogue_.bad_reason(manifest->digest, variant.name);
-    if (bad && *bad) {
-      context.known_bad.insert(variant.name);
-      bad_ones += (bad_ones.empty() ? "" : "; ") + variant.name + ": " + **bad;
+    Result<std::optional<std::string>> barred = why_barred(*manifest, variant.name);
+    if (!barred) {
+      return barred.error();
     }
-    if (security_ != nullptr) {
-      if (Result<void> allowed = security_->may_return(*manifest, variant.name); !allowed) {
-        context.known_bad.insert(variant.name);
-        bad_ones +=
-            (bad_ones.empty() ? "" : "; ") + variant.name + ": " + allowed.error().message();
-      }
+    if (*barred) {
+      context.known_bad.insert(variant.name);
+      bad_ones += (bad_ones.empty() ? "" : "; ") + variant.name + ": " + **barred;
     }
     for (const registry::ManifestFile& file : manifest->manifest.files_for(variant)) {
       if (store_.holds(registry::WantedBlob::from(file)).value_or(false)) {

@@ -302,7 +302,7 @@ void SecurityTargets::refuse(Kind& kind, const Error& error) {
     details.emplace("in_force", held->version);
   }
   event.details = Json{std::move(details)};
-  if (auto recorded = audit_.record_now(std::move(event)); !recorded) {
+  if (auto recorded = audit_.record_now(event); !recorded) {
     core_.log.error("audit.denial_not_recorded", recorded.error());
   }
 }

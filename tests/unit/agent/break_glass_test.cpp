@@ -80,8 +80,6 @@ class GlassNode {
     return all;
   }
 
-  std::unique_ptr<BreakGlass> glass;
-
  private:
   template <class T>
   static Task<void> store(Task<Result<T>> task, std::optional<Result<T>>& out) {
@@ -96,6 +94,9 @@ class GlassNode {
   Core core_;
   std::unique_ptr<security::AuditLog> log_;
   std::unique_ptr<AuditWriter> writer_;
+
+ public:
+  std::unique_ptr<BreakGlass> glass;  // Holds a timer of io_: it goes first.
 };
 
 class BreakGlassTest : public ::testing::Test {

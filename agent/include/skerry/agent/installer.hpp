@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -129,6 +130,9 @@ class Installer {
                               const activation::Offer& offer,
                               const std::string& slot,
                               const std::vector<std::string>& failed);
+  // Why `variant` may not run here whatever it needs: known bad, or held back by the security role.
+  Result<std::optional<std::string>> why_barred(const registry::VerifiedManifest& manifest,
+                                                const std::string& variant);
   Result<Preflight> choose(std::shared_ptr<const registry::VerifiedManifest> manifest,
                            const std::string& slot,
                            const std::vector<std::string>& failed);
