@@ -122,13 +122,14 @@ Task<Result<security::Decision>> Access::authorise(Caller caller,
                                                    security::Resource resource,
                                                    std::string action) {
   security::Decision decision = decide(caller.principal, verb, resource);
-  if (decision.allowed && decision.role == BreakGlass::kRole) {
+  if (decision.allowed) {
+    if (decision.role != BreakGlass::kRole) {
+      co_return decision;
+    }
     Result<void> used = co_await break_glass_.use(std::move(caller), std::move(action), decision);
     if (!used) {
       co_return used.error();
     }
-  }
-  if (decision.allowed) {
     co_return decision;
   }
   metrics_.count_denied();

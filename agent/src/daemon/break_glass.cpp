@@ -121,8 +121,8 @@ Task<Result<void>> BreakGlass::refuse(Caller caller, std::string why) {
   decision.verb = Verb::kAdminPolicyWrite;
   decision.principal = caller.principal.to_string();
   decision.reason = why;
-  AuditEvent event = AuditEvent::denied(
-      caller.principal, caller.authn_method, "break_glass.begin", std::move(decision));
+  AuditEvent event =
+      AuditEvent::denied(caller.principal, caller.authn_method, "break_glass.begin", decision);
   core_.log.warning("break_glass.refused",
                     {{"principal", caller.principal.to_string()}, {"reason", why}});
   Result<void> recorded = co_await audit_.record_durable(std::move(event));
