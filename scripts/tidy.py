@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """clang-tidy 14 over `changed` or `all` C++ files; the static analyzer, four fifths of the time, over the changed ones only.
 
-build/release compiles in batches, so the commands come from a configuration of its own, file by file (build/tidy, never
-built), with the generated sources of build/release. They are GCC's: what clang does not know (precompiled headers,
-ccache) is taken out first.
+The commands come from a configuration of its own (build/tidy, never built), with the generated sources of build/release:
+`changed` goes file by file, `all` by the batches that the release build compiles, which reads the headers once for eight
+files. They are GCC's: what clang does not know (precompiled headers, ccache) is taken out first.
 
 A file found clean is remembered in build/tidy/clean under a digest of everything of ours that it was checked with: itself,
 the project's headers it reaches, its command, .clang-tidy and the tool's version. System headers are not part of it.
@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+TIDY = ROOT / "build/tidy"
 MODULES = ("common/", "async/", "security/", "registry/", "runtime/", "agent/", "controller/", "cli/")
 
 
@@ -45,8 +46,10 @@ def clean(entry):
             skip = False
         elif word == "-include" and "cmake_pch" in words[i + 1]:
             skip = True
-        elif word not in ("-Winvalid-pch", "-fpch-preprocess", "-Werror", "-fstack-clash-protection"):
+        elif word == entry["file"]:
             kept.append(word)
+        elif word not in ("-Winvalid-pch", "-fpch-preprocess", "-Werror", "-fstack-clash-protection"):
+            kept.append(word.replace(str(TIDY), str(ROOT / "build/release")))
     return {"directory": entry["directory"], "file": entry["file"], "arguments": kept}
 
 
@@ -87,30 +90,33 @@ def main():
     if not (ROOT / "build/release/proto/gen").exists():
         print("clang-tidy needs the generated sources: run 'make build'")
         return 1
-    folder = ROOT / "build/tidy"
-    configured = subprocess.run(["cmake", "--preset", "release", "-B", folder, "-DSKERRY_UNITY=OFF"],
+    batches = scope == "all"
+    configured = subprocess.run(["cmake", "--preset", "release", "-B", TIDY, f"-DSKERRY_UNITY={'ON' if batches else 'OFF'}"],
                                 cwd=ROOT, capture_output=True, text=True)
     if configured.returncode != 0:
         print(configured.stderr)
         return 1
-    database = folder / "compile_commands.json"
-    text = database.read_text().replace(str(folder), str(ROOT / "build/release"))
-    entries = [clean(entry) for entry in json.loads(text)]
+    database = TIDY / "compile_commands.json"
+    entries = [clean(entry) for entry in json.loads(database.read_text())]
     database.write_text(json.dumps(entries))
-    known = {os.path.relpath(entry["file"], ROOT): entry for entry in entries}
-    wanted = set(known) if scope == "all" else known.keys() & changed_files()
-    wanted = sorted(name for name in wanted if name.startswith(MODULES) and (ROOT / name).exists())
+    # A batch lies in the build folder of its module.
+    known = {os.path.relpath(entry["file"], ROOT).removeprefix("build/tidy/"): entry for entry in entries}
+    wanted = known.keys() if batches else known.keys() & changed_files()
+    wanted = sorted(name for name in wanted if name.startswith(MODULES) and os.path.exists(known[name]["file"]))
     version = subprocess.run(["clang-tidy-14", "--version"], capture_output=True, text=True).stdout
-    checks = ["--checks=-clang-analyzer-*"] if scope == "all" else []
-    salt = [version, (ROOT / ".clang-tidy").read_text(), checks]
-    remembered = folder / "clean"
+    options = []
+    if batches:
+        options = ["--checks=-clang-analyzer-*,-bugprone-suspicious-include",
+                   f"--header-filter=.*/({'|'.join(module.rstrip('/') for module in MODULES)})/.*\\.(hpp|cpp)$"]
+    salt = [version, (ROOT / ".clang-tidy").read_text(), options]
+    remembered = TIDY / "clean"
     remembered.mkdir(exist_ok=True)
 
     def tidy(name):
         mark = remembered / fingerprint(known[name], salt)
         if mark.exists():
             return 0, ""
-        run = subprocess.run(["clang-tidy-14", "--quiet", *checks, "-p", str(folder), str(ROOT / name)],
+        run = subprocess.run(["clang-tidy-14", "--quiet", *options, "-p", str(TIDY), known[name]["file"]],
                              capture_output=True, text=True, cwd=ROOT)
         # What the analyzer says of a system header's own lines is about the library, not about us.
         ours = [line for line in run.stdout.splitlines() if re.match(r"/.*: (error|warning): ", line) and not line.startswith("/usr/")]
@@ -126,7 +132,7 @@ def main():
                 failed += 1
                 print(output)
     if failed:
-        print(f"clang-tidy: {failed} of {len(wanted)} files")
+        print(f"clang-tidy: {failed} of {len(wanted)} {'batches' if batches else 'files'}")
     return 1 if failed else 0
 
 

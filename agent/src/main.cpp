@@ -80,7 +80,7 @@ int run(const std::filesystem::path& file, bool check, skerry::BootTime began) {
 
 int main(int argc, char** argv) {
   const skerry::BootTime began = skerry::SystemClock{}.boot_now();
-  ::mallopt(M_ARENA_MAX, kArenas);
+  ::mallopt(M_ARENA_MAX, kArenas);  // NOLINT(concurrency-mt-unsafe): no thread has begun
   // A peer that closed its end is an error of that write, not the end of the daemon.
   std::signal(SIGPIPE, SIG_IGN);  // NOLINT(concurrency-mt-unsafe): no thread has begun
   std::filesystem::path config = "/etc/skerry/skerryd.toml";

@@ -23,7 +23,7 @@ struct TaskGroup::Impl {
     asio::cancellation_signal cancel;
   };
 
-  Impl(asio::any_io_executor on, ErrorHandler handler)
+  Impl(const asio::any_io_executor& on, ErrorHandler handler)
       : executor(on), on_error(std::move(handler)), idle(on) {
     idle.expires_at(asio::steady_timer::time_point::max());
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -94,7 +95,8 @@ Task<void> UnixListener::run() {
       UniqueFd socket{::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
       if (!socket) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-          log_.warning("listen.exhausted", {{"socket", name_}, {"error", std::strerror(errno)}});
+          log_.warning("listen.exhausted",
+                       {{"socket", name_}, {"error", std::generic_category().message(errno)}});
           co_await async::sleep_for(kExhaustedPause);
         }
         break;

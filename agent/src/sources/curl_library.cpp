@@ -45,11 +45,11 @@ Result<CurlLibrary> load_curl() {
 }  // namespace
 
 Result<const CurlLibrary*> CurlLibrary::get() {
-  static const Result<CurlLibrary> kLoaded = load_curl();
-  if (!kLoaded) {
-    return kLoaded.error();
+  static const Result<CurlLibrary> loaded = load_curl();
+  if (!loaded) {
+    return loaded.error();
   }
-  return &*kLoaded;
+  return &*loaded;
 }
 
 }  // namespace skerry::agent

@@ -77,9 +77,8 @@ Result<Session::Effects> Session::on_message(const fleet_pb::ControllerMessage& 
       effects.wall_ms = message.heartbeat().wall_time_unix_ms();
       return effects;
     case Case::kAuditProof:
-      effects.prove.emplace();
-      effects.prove->old_size = message.audit_proof().old_size();
-      effects.prove->new_size = message.audit_proof().new_size();
+      effects.prove =
+          Effects::AuditGrowth{message.audit_proof().old_size(), message.audit_proof().new_size()};
       return effects;
     case Case::kTrust:
       if (message.trust().ByteSizeLong() > kMaxTrust) {

@@ -119,6 +119,23 @@ void SyncClient::Impl::set_state(std::string_view name, const std::string& error
   }
 }
 
+std::chrono::milliseconds SyncClient::Impl::disconnected(const Error& error) {
+  const bool refused = error.code() == Error::Code::kEnrolmentRefused ||
+                       error.code() == Error::Code::kProtocolMismatch ||
+                       error.code() == Error::Code::kPermissionDenied ||
+                       error.code() == Error::Code::kUnauthenticated ||
+                       error.code() == Error::Code::kNotEnrolled;
+  // Said once: it is tried again for months if need be.
+  const bool known = state.last_error == error.to_string();
+  set_state(refused ? "refused" : "backing off", error.to_string());
+  if (refused && !known) {
+    core.log.error("sync.refused", error);
+  } else if (!known) {
+    core.log.warning("sync.disconnected", error);
+  }
+  return backoff.next(refused ? kRefusedPause : std::chrono::milliseconds(0));
+}
+
 Task<void> SyncClient::Impl::run() {
   if (core.settings->controller().address.empty()) {
     while (true) {
@@ -138,25 +155,8 @@ Task<void> SyncClient::Impl::run() {
         continue;
       }
     }
-    if (!done) {
-      const bool refused = done.error().code() == Error::Code::kEnrolmentRefused ||
-                           done.error().code() == Error::Code::kProtocolMismatch ||
-                           done.error().code() == Error::Code::kPermissionDenied ||
-                           done.error().code() == Error::Code::kUnauthenticated ||
-                           done.error().code() == Error::Code::kNotEnrolled;
-      // Said once: it is tried again for months if need be.
-      const bool known = state.last_error == done.error().to_string();
-      set_state(refused ? "refused" : "backing off", done.error().to_string());
-      if (refused && !known) {
-        core.log.error("sync.refused", done.error());
-      } else if (!known) {
-        core.log.warning("sync.disconnected", done.error());
-      }
-      const auto pause = backoff.next(refused ? kRefusedPause : std::chrono::milliseconds(0));
-      co_await async::sleep_for(pause);
-      continue;
-    }
-    co_await async::sleep_for(backoff.next());
+    const auto pause = done ? backoff.next() : disconnected(done.error());
+    co_await async::sleep_for(pause);
   }
 }
 

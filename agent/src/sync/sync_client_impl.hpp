@@ -2,6 +2,7 @@
 
 // The state and the coroutines of `SyncClient`, shared by its files. Private to this folder.
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -95,6 +96,8 @@ struct SyncClient::Impl {
   Task<void> read_loop(std::shared_ptr<Stream> stream, std::shared_ptr<sync::Session> session);
   Task<void> write_loop(std::shared_ptr<Stream> stream, std::shared_ptr<sync::Session> session);
   Task<void> hello_timeout(std::shared_ptr<sync::Session> session);
+  // At the greeting the controller may know more than was sent since: those records are skipped.
+  Task<void> acknowledge(std::map<std::string, std::uint64_t> up_to, bool greeting);
   Task<void> apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream);
   Task<void> refresh_trust();
   // Turns a desired state into offers: its slots, or for a device with a director what that signed.
@@ -107,6 +110,8 @@ struct SyncClient::Impl {
   [[nodiscard]] std::optional<fleet::v1::AuditCheckpoint> checkpoint() const;
   void put(std::string_view stream, const fleet::v1::OutboxRecord& record);
   void set_state(std::string_view name, const std::string& error = {});
+  // Shows why there is no connection, says it once, and returns how long to wait.
+  std::chrono::milliseconds disconnected(const Error& error);
 
   Core& core;
   Installer& installer;

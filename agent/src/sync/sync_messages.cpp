@@ -25,6 +25,22 @@ bool is_lasting(activation::State state) {
 
 }  // namespace
 
+Task<void> SyncClient::Impl::acknowledge(std::map<std::string, std::uint64_t> up_to,
+                                         bool greeting) {
+  auto work = [this, up_to = std::move(up_to), greeting]() {
+    if (greeting) {
+      if (Result<void> skipped = outbox.skip_to(up_to); !skipped) {
+        return skipped;
+      }
+    }
+    return outbox.acknowledge(up_to);
+  };
+  Result<void> done = co_await async::offload(strand, std::move(work));
+  if (!done) {
+    core.log.error("sync.acknowledge_failed", done.error());
+  }
+}
+
 Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_ptr<Stream> stream) {
   if (effects.wall_ms > 0 && effects.wall_ms < kLatestWallMs) {
     const WallTime told{std::chrono::milliseconds(static_cast<std::int64_t>(effects.wall_ms))};
@@ -37,18 +53,7 @@ Task<void> SyncClient::Impl::apply(sync::Session::Effects effects, std::shared_p
     }
   }
   if (effects.acknowledged) {
-    auto work = [this, acknowledged = *effects.acknowledged, hello = effects.established]() {
-      if (hello) {
-        if (Result<void> skipped = outbox.skip_to(acknowledged); !skipped) {
-          return skipped;
-        }
-      }
-      return outbox.acknowledge(acknowledged);
-    };
-    Result<void> done = co_await async::offload(strand, std::move(work));
-    if (!done) {
-      core.log.error("sync.acknowledge_failed", done.error());
-    }
+    co_await acknowledge(*std::move(effects.acknowledged), effects.established);
   }
   if (effects.established) {
     // What changed while we were away, and whoever waits for a source goes on.

@@ -149,7 +149,7 @@ Result<fleet::PublishResponse> publish_working_copy(Invocation& invocation,
     file->set_name(name);
     file->set_content(std::move(content));
   }
-  const auto response = connection.call(request);
+  auto response = connection.call(request);
   if (!response) {
     return response.error();
   }
