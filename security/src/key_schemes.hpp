@@ -48,6 +48,9 @@ struct KeyHome {
 };
 // kKeyInvalid unless the key is Ed25519 or ECDSA P-256.
 Result<std::unique_ptr<Signer>> make_openssl_signer(PkeyPtr key, const KeyHome& home = {});
+// Diffie-Hellman between a key that `make_openssl_signer` made and another of its curve: the X
+// coordinate. kUnimplemented for a key that can only sign.
+Result<Bytes> agree_secret(const Signer& key, const PublicKey& peer);
 // A new key in memory; kInvalidArgument for an algorithm that keys are not made for.
 Result<PkeyPtr> generate_key(KeyAlgorithm algorithm);
 

@@ -47,6 +47,27 @@ class OpensslSigner final : public Signer {
 
   [[nodiscard]] void* native() const noexcept override { return key_.get(); }
 
+  [[nodiscard]] Result<Bytes> agree(const PublicKey& peer) const {
+    const auto guard = lock();
+    const Bytes der = peer.der();
+    const unsigned char* at = der.data();
+    const PkeyPtr other{d2i_PUBKEY_ex(
+        nullptr, &at, static_cast<long>(der.size()), home_.context, "provider=default")};
+    const PkeyCtxPtr ctx{EVP_PKEY_CTX_new_from_pkey(home_.context, key_.get(), home_.properties)};
+    std::size_t size = 0;
+    if (other == nullptr || ctx == nullptr || EVP_PKEY_derive_init(ctx.get()) != 1 ||
+        EVP_PKEY_derive_set_peer(ctx.get(), other.get()) != 1 ||
+        EVP_PKEY_derive(ctx.get(), nullptr, &size) != 1) {
+      return openssl_error(Error::Code::kUnimplemented, "this key agrees on no secret");
+    }
+    Bytes secret(size);
+    if (EVP_PKEY_derive(ctx.get(), secret.data(), &size) != 1) {
+      return openssl_error(Error::Code::kKeyInvalid, "agreeing on a secret");
+    }
+    secret.resize(size);
+    return secret;
+  }
+
  private:
   [[nodiscard]] std::unique_lock<std::mutex> lock() const {
     return home_.lock == nullptr ? std::unique_lock<std::mutex>{}
@@ -79,6 +100,14 @@ Result<std::unique_ptr<Signer>> make_openssl_signer(PkeyPtr key, const KeyHome& 
   }
   return std::unique_ptr<Signer>{
       std::make_unique<OpensslSigner>(std::move(key), std::move(*public_key), home)};
+}
+
+Result<Bytes> agree_secret(const Signer& key, const PublicKey& peer) {
+  const auto* own = dynamic_cast<const OpensslSigner*>(&key);
+  if (own == nullptr) {
+    return Error{Error::Code::kUnimplemented, "this key can only sign"};
+  }
+  return own->agree(peer);
 }
 
 Result<PkeyPtr> generate_key(KeyAlgorithm algorithm) {
