@@ -1,7 +1,8 @@
 // How fast a local file becomes a verified, durable blob, against doing the same with common tools:
 // copy + sync, and copy + sync + `openssl dgst -sha256`. Two ways: named by a manifest (its chunk
-// index is the verification) and of unknown digest (whole and chunks are hashed). Runs alternate;
-// medians of the paired ratios.
+// index is the verification) and of unknown digest (whole and chunks are hashed); and the first way
+// into an encrypted store, with the copy in memory that a worker then gets. Runs alternate; medians
+// of the paired ratios.
 //
 //   ingest_bench [folder] [megabytes] [rounds]
 
@@ -72,12 +73,14 @@ void write_source(const std::filesystem::path& path, std::size_t megabytes) {
 struct Run {
   double seconds = 0;
   double cpu = 0;
+  double open_seconds = 0;  // of an encrypted store: the verified copy in memory
 };
 
 // One ingest into a fresh store under `root`, which is removed again.
 Run ingest(const std::filesystem::path& root,
            const std::filesystem::path& source,
-           const HashedFile* named) {
+           const HashedFile* named,
+           bool seal = false) {
   const SystemClock clock;
   SystemFileSystem fs;
   std::filesystem::create_directories(root);
@@ -87,7 +90,10 @@ Run ingest(const std::filesystem::path& root,
     if (!catalogue) {
       fail(catalogue.error().to_string());
     }
-    auto store = BlobStore::open(fs, **catalogue, clock, root);
+    BlobStoreOptions options;
+    options.seal = seal;
+    options.key = seal ? StoreKey::in_memory() : nullptr;
+    auto store = BlobStore::open(fs, **catalogue, clock, root, options);
     if (!store) {
       fail(store.error().to_string());
     }
@@ -105,6 +111,17 @@ Run ingest(const std::filesystem::path& root,
       }
     });
     run.cpu = cpu_seconds() - cpu_before;
+    if (seal) {
+      run.open_seconds = seconds([&] {
+        const WantedBlob wanted{
+            named->digest, named->index.size(), named->index.chunk_size(), named->index.digest()};
+        const auto blob = (*store)->open_verified(wanted);
+        const auto fd = blob ? blob->plain_fd() : Result<UniqueFd>{blob.error()};
+        if (!fd) {
+          fail(fd.error().to_string());
+        }
+      });
+    }
   }
   std::filesystem::remove_all(root);
   return run;
@@ -160,6 +177,8 @@ int main(int argc, char** argv) {
   const auto gigabytes = static_cast<double>(megabytes) * (1U << 20U) / 1e9;
   Way by_index{"ingest, named by a manifest:", {}, {}, {}, {}};
   Way unknown{"ingest, digest unknown:", {}, {}, {}, {}};
+  Way sealed{"ingest, named, encrypted:", {}, {}, {}, {}};
+  std::vector<double> opened;
   for (int round = 0; round < rounds; ++round) {
     const double copied =
         seconds([&] { shell("cp " + source.string() + " " + copy + " && sync " + copy); });
@@ -167,8 +186,11 @@ int main(int argc, char** argv) {
     std::filesystem::remove(copy);
     const auto first = ingest(folder / "store", source, &*named);
     const auto second = ingest(folder / "store", source, nullptr);
+    const auto third = ingest(folder / "store", source, &*named, true);
     by_index.add(gigabytes, first, copied, hashed);
     unknown.add(gigabytes, second, copied, hashed);
+    sealed.add(gigabytes, third, copied, hashed);
+    opened.push_back(gigabytes / third.open_seconds);
     std::printf(
         "round %d: cp+sync %.2f GB/s, cp+sync+openssl %.2f GB/s, ingest named %.2f GB/s, unknown "
         "%.2f GB/s\n",
@@ -181,5 +203,7 @@ int main(int argc, char** argv) {
   std::filesystem::remove_all(folder);
   by_index.print();
   unknown.print();
+  sealed.print();
+  std::printf("open, encrypted (to memory):     %.2f GB/s\n", median(opened));
   return 0;
 }

@@ -17,7 +17,7 @@ class StagedIngest final : public BlobIngest {
       : store_(store),
         digest_(digest),
         index_(index),
-        inbox_(store.fs, store.inbox_of(digest), index.chunk_size()),
+        inbox_(store.fs, store.inbox_of(digest), index.chunk_size(), store.staging_key()),
         present_(index.count(), 0) {}
 
   ~StagedIngest() override {
@@ -148,15 +148,13 @@ class StagedIngest final : public BlobIngest {
     if (auto ok = store_.check_space(index_.size()); !ok) {
       return ok;
     }
-    auto part = store_.fs.open(store_.part_of(digest_), OpenMode::kCreateExclusive, kStagedMode);
+    const auto path = store_.part_of(digest_);
+    auto part = store_.create_form(path, index_.size(), store_.options.seal, true);
     if (!part) {
+      (void)store_.remove_if_there(path);
       return part.error();
     }
     part_ = std::move(*part);
-    if (auto ok = part_->allocate(index_.size()); !ok) {
-      (void)store_.remove_if_there(store_.part_of(digest_));
-      return ok;
-    }
     auto map = ChunkMap::create(store_.fs, store_.map_of(digest_), index_);
     if (!map) {
       return map.error();
@@ -182,6 +180,12 @@ class StagedIngest final : public BlobIngest {
         return false;
       }
       return part.error();
+    }
+    if (const auto* key = store_.staging_key(); key != nullptr) {
+      part = open_sealed(std::move(*part), *key);
+      if (!part) {
+        return is_wrong_content(part.error()) ? Result<bool>{false} : part.error();
+      }
     }
     const auto status = (*part)->status();
     if (!status) {
@@ -221,6 +225,7 @@ class StagedIngest final : public BlobIngest {
     auto taken = empty_inbox(store_.fs,
                              store_.inbox_of(digest_),
                              index_,
+                             store_.staging_key(),
                              absent,
                              [this](std::uint64_t chunk, ByteView bytes) {
                                return keep({chunk, bytes});

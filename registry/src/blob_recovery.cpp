@@ -34,7 +34,15 @@ Result<void> BlobStore::Impl::recover_records() {
       ++recovery.deletions_finished;
       continue;
     }
-    const auto status = fs.status(path_of(row.digest));
+    if (options.key) {
+      if (auto ok = drop_double(row.digest); !ok) {
+        return ok;
+      }
+    }
+    auto status = fs.status(path_of(row.digest));
+    if (!status && status.error().code() == Error::Code::kNotFound) {
+      status = fs.status(place_of(row.digest, !options.seal));
+    }
     if (status) {
       ++recovery.blobs;
       continue;
@@ -71,10 +79,22 @@ Result<void> BlobStore::Impl::recover_blobs() {
 
 Result<void> BlobStore::Impl::recover_file(const std::filesystem::path& path,
                                            const std::string& name) {
-  const auto digest = Digest::from_hex(name);
-  if (!digest || path_of(*digest) != path) {
+  const bool sealed = name.ends_with(kSealedSuffix);
+  const auto digest =
+      Digest::from_hex(name.substr(0, name.size() - (sealed ? kSealedSuffix.size() : 0)));
+  if (!digest || place_of(*digest, sealed) != path) {
     recovery.quarantined.push_back(name);
     return move_to_quarantine(path, name);
+  }
+  if (sealed && !options.key) {
+    return Error{Error::Code::kKeyInvalid,
+                 "there are encrypted blobs, and no key is configured; set "
+                 "storage.encryption_key, with which they are read, and decrypted if "
+                 "storage.encryption is \"off\""};
+  }
+  if (sealed && is_unreadable(path)) {
+    ++recovery.unreadable;
+    return finish_removal(*digest);
   }
   const auto row = records.find_blob(*digest);
   if (!row) {
@@ -84,7 +104,7 @@ Result<void> BlobStore::Impl::recover_file(const std::filesystem::path& path,
     return {};
   }
   // A crash between the rename and the record, or a file from elsewhere: only its bytes tell.
-  const auto right = has_right_bytes(*digest);
+  const auto right = has_right_bytes(*digest, path, sealed);
   if (!right) {
     return right.error();
   }
@@ -96,7 +116,11 @@ Result<void> BlobStore::Impl::recover_file(const std::filesystem::path& path,
   if (auto ok = fs.sync_directory(path.parent_path()); !ok) {
     return ok;
   }
-  const auto status = fs.status(path);
+  const auto file = open_form(path, sealed);
+  if (!file) {
+    return file.error();
+  }
+  const auto status = (*file)->status();
   if (!status) {
     return status.error();
   }
@@ -126,7 +150,7 @@ Result<void> BlobStore::Impl::recover_staging() {
       if (!present) {
         return present.error();
       }
-      resumable = !*present;
+      resumable = !*present && is_continuable(*digest);
     }
     if (resumable) {
       recovery.staged += name.ends_with(kPartSuffix) ? 1U : 0U;

@@ -12,6 +12,9 @@ Result<std::unique_ptr<BlobStore>> BlobStore::open(FileSystem& fs,
                                                    const Clock& clock,
                                                    const std::filesystem::path& root,
                                                    const BlobStoreOptions& options) {
+  if (options.seal && !options.key) {
+    return Error{Error::Code::kInvalidArgument, "a blob store that encrypts needs a key"};
+  }
   auto impl = std::make_unique<Impl>(fs, records, clock, root, options);
   const auto opened = [&]() -> Result<void> {
     if (auto ok = impl->prepare(); !ok) {
@@ -144,9 +147,10 @@ Result<Digest> BlobStore::put(ByteView content) {
     return ok.error();
   }
   const auto path = impl_->temporary_path();
-  auto file = impl_->fs.open(path, OpenMode::kCreateExclusive, kStagedMode);
+  auto file = impl_->create_form(path, content.size(), impl_->options.seal, false);
   if (!file) {
-    return std::move(file).error();
+    (void)impl_->remove_if_there(path);
+    return std::move(file).error().with_context("storing blob " + digest.to_string());
   }
   auto stored = (*file)->write_at(0, content);
   if (stored) {
@@ -168,14 +172,20 @@ Result<void> BlobStore::quarantine(const Digest& digest) {
   if (!*present) {
     return Error{Error::Code::kNotFound, "blob " + digest.to_string() + " is not in the store"};
   }
+  const std::lock_guard place{impl_->placing};
   // The record goes first: a crash in between leaves a file that recovery hashes.
   if (auto ok = impl_->records.erase_blob(digest); !ok) {
     return ok;
   }
-  return impl_->move_to_quarantine(impl_->path_of(digest), digest.hex());
+  auto path = impl_->path_of(digest);
+  if (impl_->options.key && !impl_->fs.exists(path)) {
+    path = impl_->place_of(digest, !impl_->options.seal);
+  }
+  return impl_->move_to_quarantine(path, path.filename().string());
 }
 
 Result<void> BlobStore::remove(const Digest& digest) {
+  const std::lock_guard place{impl_->placing};
   auto record = impl_->records.find_blob(digest);
   if (!record) {
     return record.error();

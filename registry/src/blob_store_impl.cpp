@@ -15,11 +15,17 @@ namespace {
 constexpr std::uint32_t kBlobMode = 0440;
 constexpr std::uint32_t kFolderMode = 0750;
 
+Error in_quarantine(const Digest& digest) {
+  return {Error::Code::kDigestMismatch,
+          "blob " + digest.to_string() +
+              " has other bytes than its name says; it is in quarantine, fetch it again"};
+}
+
 }  // namespace
 
-std::filesystem::path BlobStore::Impl::path_of(const Digest& digest) const {
+std::filesystem::path BlobStore::Impl::place_of(const Digest& digest, bool sealed) const {
   const auto hex = digest.hex();
-  return blobs() / hex.substr(0, 2) / hex;
+  return blobs() / hex.substr(0, 2) / (sealed ? hex + std::string{kSealedSuffix} : hex);
 }
 
 std::filesystem::path BlobStore::Impl::part_of(const Digest& digest) const {
@@ -115,10 +121,12 @@ Result<void> BlobStore::Impl::move_to_quarantine(const std::filesystem::path& pa
   return fs.sync_directory(path.parent_path());
 }
 
-Result<bool> BlobStore::Impl::has_right_bytes(const Digest& digest) {
-  auto file = fs.open(path_of(digest), OpenMode::kRead);
+Result<bool> BlobStore::Impl::has_right_bytes(const Digest& digest,
+                                              const std::filesystem::path& path,
+                                              bool sealed) {
+  auto file = open_form(path, sealed);
   if (!file) {
-    return file.error();
+    return is_wrong_content(file.error()) ? Result<bool>{false} : file.error();
   }
   const auto status = (*file)->status();
   if (!status) {
@@ -126,7 +134,7 @@ Result<bool> BlobStore::Impl::has_right_bytes(const Digest& digest) {
   }
   const auto found = digest_of_file(**file, status->size);
   if (!found) {
-    return found.error();
+    return is_wrong_content(found.error()) ? Result<bool>{false} : found.error();
   }
   return *found == digest;
 }
@@ -172,12 +180,12 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
   auto renamed = fs.rename(staged, target, true);
   if (!renamed && renamed.error().code() == Error::Code::kAlreadyExists) {
     // A file without a record: keep it if it is right, else it makes room.
-    const auto right = has_right_bytes(digest);
+    const auto right = has_right_bytes(digest, target, options.seal);
     if (!right) {
       return right.error();
     }
     if (!*right) {
-      if (auto ok = move_to_quarantine(target, digest.hex()); !ok) {
+      if (auto ok = move_to_quarantine(target, target.filename().string()); !ok) {
         return ok;
       }
       renamed = fs.rename(staged, target, true);
@@ -199,7 +207,7 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
   if (auto enabled = verity.enable(fs, target); !enabled) {
     return enabled.error();
   }
-  const auto stored = fs.open(target, OpenMode::kRead);
+  const auto stored = open_form(target, options.seal);
   if (!stored) {
     return stored.error();
   }
@@ -212,12 +220,17 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
 }
 
 Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
-  const auto path = path_of(digest);
-  if (auto ok = remove_if_there(path); !ok) {
+  const auto folder = path_of(digest).parent_path();
+  if (auto ok = remove_if_there(path_of(digest)); !ok) {
     return ok;
   }
-  if (fs.exists(path.parent_path())) {
-    if (auto ok = fs.sync_directory(path.parent_path()); !ok) {
+  if (options.key) {
+    if (auto ok = remove_if_there(place_of(digest, !options.seal)); !ok) {
+      return ok;
+    }
+  }
+  if (fs.exists(folder)) {
+    if (auto ok = fs.sync_directory(folder); !ok) {
       return ok;
     }
   }
@@ -225,21 +238,22 @@ Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {
 }
 
 Result<bool> BlobStore::Impl::settle(const Digest& digest,
-                                     File& file,
+                                     const Placed& placed,
                                      const BeforeRead& before_read) {
+  File& file = *placed.file;
   const auto status = file.status();
   if (!status) {
     return status.error();
   }
   const auto found = digest_of_file(file, status->size, before_read);
-  if (!found) {
+  if (!found && !is_wrong_content(found.error())) {
     return found.error();
   }
-  if (*found != digest) {
+  if (!found || *found != digest) {
     if (auto ok = records.erase_blob(digest); !ok) {
       return ok.error();
     }
-    if (auto ok = move_to_quarantine(path_of(digest), digest.hex()); !ok) {
+    if (auto ok = move_to_quarantine(placed.path, placed.path.filename().string()); !ok) {
       return ok.error();
     }
     return false;
@@ -263,6 +277,7 @@ Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
                                        const WantedBlob* wanted,
                                        bool force_hash,
                                        const BeforeRead& before_read) {
+  std::unique_lock place{placing};
   const auto row = records.find_blob(digest);
   if (!row) {
     return row.error();
@@ -270,37 +285,46 @@ Result<OpenBlob> BlobStore::Impl::open(const Digest& digest,
   if (!row->has_value() || (*row)->state != BlobState::kPresent) {
     return Error{Error::Code::kNotFound, "blob " + digest.to_string() + " is not in the store"};
   }
-  auto file = fs.open(path_of(digest), OpenMode::kRead);
-  if (!file) {
-    if (file.error().code() == Error::Code::kNotFound) {
+  auto placed = open_placed(digest);
+  if (!placed) {
+    if (placed.error().code() == Error::Code::kNotFound) {
       if (auto ok = records.erase_blob(digest); !ok) {
         return ok.error();
       }
       return Error{Error::Code::kNotFound,
                    "the file of blob " + digest.to_string() + " was removed; fetch it again"};
     }
-    return std::move(file).error();
+    if (!is_wrong_content(placed.error())) {
+      return std::move(placed).error();
+    }
+    // Not even its head can be read.
+    if (auto ok = records.erase_blob(digest); !ok) {
+      return ok.error();
+    }
+    const auto path = place_of(digest, true);
+    if (auto ok = move_to_quarantine(path, path.filename().string()); !ok) {
+      return ok.error();
+    }
+    return in_quarantine(digest);
   }
-  const auto status = (*file)->status();
+  const auto status = placed->file->status();
   if (!status) {
     return status.error();
   }
-  OpenBlob blob{digest, status->size, std::move(*file), false};
+  place.unlock();
   const bool enough = wanted == nullptr ? !(*row)->chunks : (*row)->checked_for(wanted->chunks);
-  if (!force_hash && enough && is_unchanged(**row, *blob.file, *status)) {
-    return blob;
+  bool rehashed = false;
+  if (force_hash || !enough || !is_unchanged(**row, *placed->file, *status)) {
+    const auto right = settle(digest, *placed, before_read);
+    if (!right) {
+      return right.error();
+    }
+    if (!*right) {
+      return in_quarantine(digest);
+    }
+    rehashed = true;
   }
-  const auto right = settle(digest, *blob.file, before_read);
-  if (!right) {
-    return right.error();
-  }
-  if (!*right) {
-    return Error{Error::Code::kDigestMismatch,
-                 "blob " + digest.to_string() +
-                     " has other bytes than its name says; it is in quarantine, fetch it again"};
-  }
-  blob.rehashed = true;
-  return blob;
+  return OpenBlob{digest, status->size, std::move(placed->file), rehashed, placed->sealed};
 }
 
 }  // namespace skerry::registry

@@ -12,6 +12,8 @@
 
 #include "skerry/registry/blob_store.hpp"
 
+#include "sealed_file.hpp"
+
 namespace skerry::registry {
 
 // Mode of a file until its bytes are verified.
@@ -27,6 +29,9 @@ struct BlobStore::Impl {
   std::unique_ptr<File> lock_file;
   RecoveryReport recovery;
 
+  // Held while a blob's file and its record change together, and while both are looked up; never
+  // while bytes are read.
+  std::mutex placing;
   std::mutex mutex;  // guards what follows; never held while bytes are hashed
   std::set<Digest> open_ingests;
   std::uint64_t next_temporary = 0;
@@ -46,11 +51,33 @@ struct BlobStore::Impl {
   [[nodiscard]] std::filesystem::path blobs() const { return root / "blobs" / "sha256"; }
   [[nodiscard]] std::filesystem::path staging() const { return root / "staging"; }
   [[nodiscard]] std::filesystem::path quarantined() const { return root / "quarantine"; }
-  [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const;
+  // Where a blob is in this form; `path_of` is the one that new blobs get.
+  [[nodiscard]] std::filesystem::path place_of(const Digest& digest, bool sealed) const;
+  [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const {
+    return place_of(digest, options.seal);
+  }
   [[nodiscard]] std::filesystem::path part_of(const Digest& digest) const;
   [[nodiscard]] std::filesystem::path map_of(const Digest& digest) const;
   [[nodiscard]] std::filesystem::path inbox_of(const Digest& digest) const;
   std::filesystem::path temporary_path();
+
+  // A blob's file in the form that it has: of both, the one that the store keeps now.
+  struct Placed {
+    std::unique_ptr<File> file;
+    std::filesystem::path path;
+    bool sealed = false;
+  };
+  Result<Placed> open_placed(const Digest& digest);
+  Result<std::unique_ptr<File>> open_form(const std::filesystem::path& path, bool sealed);
+  // A new file for `size` bytes in the form of new blobs. With `reserve` its space is allocated.
+  Result<std::unique_ptr<File>> create_form(const std::filesystem::path& path,
+                                            std::uint64_t size,
+                                            bool sealed,
+                                            bool reserve);
+  // The key where files in staging/ are sealed.
+  [[nodiscard]] const StoreKey* staging_key() const {
+    return options.seal ? options.key.get() : nullptr;
+  }
 
   Result<void> prepare();
   Result<void> take_lock();
@@ -77,8 +104,10 @@ struct BlobStore::Impl {
                       const std::optional<Digest>& verity = std::nullopt);
   // Moves `path` to quarantine/<name>, replacing an older one of that name.
   Result<void> move_to_quarantine(const std::filesystem::path& path, const std::string& name);
-  // The file at `path_of(digest)` hashed: true if it is what its name says.
-  Result<bool> has_right_bytes(const Digest& digest);
+  // The file hashed: true if it is what its name says.
+  Result<bool> has_right_bytes(const Digest& digest,
+                               const std::filesystem::path& path,
+                               bool sealed);
   // With `wanted`, a check against its chunk index counts; otherwise only that of the whole.
   Result<OpenBlob> open(const Digest& digest,
                         const WantedBlob* wanted,
@@ -86,9 +115,18 @@ struct BlobStore::Impl {
                         const BeforeRead& before_read = {});
   // Hashes the whole file: true and recorded if it is what its name says; else false, its record
   // gone and the file in quarantine.
-  Result<bool> settle(const Digest& digest, File& file, const BeforeRead& before_read);
+  Result<bool> settle(const Digest& digest, const Placed& placed, const BeforeRead& before_read);
   Result<void> finish_removal(const Digest& digest);
   Result<void> remove_if_there(const std::filesystem::path& path);
+
+  // blob_forms.cpp
+  Result<bool> convert(const BlobRecord& record, const BeforeRead& before_read);
+  // After a crash both forms of one blob may be there: the one that its record was made of stays.
+  Result<void> drop_double(const Digest& digest);
+  // A sealed file that only a key that was given up could open.
+  [[nodiscard]] bool is_unreadable(const std::filesystem::path& path);
+  // An interrupted ingest that the present form can continue.
+  [[nodiscard]] bool is_continuable(const Digest& digest);
 
   // blob_recovery.cpp
   Result<void> recover();
@@ -102,6 +140,11 @@ struct BlobStore::Impl {
 // one chunk, that was the whole file.
 inline std::optional<Digest> check_by(const ChunkIndex& index) {
   return index.count() == 1 ? std::nullopt : std::optional{index.digest()};
+}
+
+// What opening or reading a sealed file says of one that was changed or cut.
+inline bool is_wrong_content(const Error& error) {
+  return error.code() == Error::Code::kDigestMismatch || error.code() == Error::Code::kKeyInvalid;
 }
 
 // "<hex>.part", "<hex>.map" and "<hex>.inbox" in staging/.

@@ -4,7 +4,10 @@
 #include <map>
 #include <optional>
 
+#include "skerry/security/chunked_encryption.hpp"
+
 #include "buffer_worker.hpp"
+#include "sealed_file.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -12,7 +15,17 @@ namespace {
 // More than any number of threads and queues keeps waiting; a larger file is not ours.
 constexpr std::uint64_t kMaxPlaces = 1024;
 
+std::uint64_t place_size_for(std::uint64_t chunk_size, const StoreKey* key) {
+  return key == nullptr ? chunk_size : security::ChunkedMessage::sealed_size(chunk_size);
+}
+
 }  // namespace
+
+ChunkInbox::ChunkInbox(FileSystem& fs,
+                       std::filesystem::path path,
+                       std::uint64_t chunk_size,
+                       const StoreKey* key)
+    : fs_(fs), path_(std::move(path)), place_size_(place_size_for(chunk_size, key)), key_(key) {}
 
 std::size_t ChunkInbox::put(ByteView bytes) {
   std::size_t place = 0;
@@ -36,7 +49,14 @@ std::size_t ChunkInbox::put(ByteView bytes) {
       free_.erase(free_.begin());
     }
   }
-  if (!file_->write_at(place * place_size_, bytes)) {
+  const auto written = [&]() -> Result<void> {
+    if (key_ == nullptr) {
+      return file_->write_at(place * place_size_, bytes);
+    }
+    const auto sealed = security::seal_message(key_->bytes(), as_bytes(kSealedInboxContext), bytes);
+    return sealed ? file_->write_at(place * place_size_, *sealed) : sealed.error();
+  }();
+  if (!written) {
     const std::lock_guard lock{mutex_};
     failed_ = true;
     return kNoPlace;
@@ -54,6 +74,7 @@ void ChunkInbox::release(std::size_t place) {
 Result<void> empty_inbox(FileSystem& fs,
                          const std::filesystem::path& path,
                          const ChunkIndex& index,
+                         const StoreKey* key,
                          const std::vector<std::uint64_t>& missing,
                          const TakeChunk& take) {
   auto file = missing.empty() ? Result<std::unique_ptr<File>>{std::unique_ptr<File>{}}
@@ -61,8 +82,9 @@ Result<void> empty_inbox(FileSystem& fs,
   if (!file || !*file) {
     return {};
   }
+  const auto place_size = place_size_for(index.chunk_size(), key);
   const auto status = (*file)->status();
-  if (!status || status->size > kMaxPlaces * index.chunk_size()) {
+  if (!status || status->size > kMaxPlaces * place_size) {
     return {};
   }
   std::multimap<Digest, std::uint64_t> wanted;
@@ -84,18 +106,31 @@ Result<void> empty_inbox(FileSystem& fs,
     wanted.erase(first, last);
     return {};
   };
-  Buffer buffer{index.chunk_size()};
-  for (std::uint64_t at = 0; at < status->size; at += index.chunk_size()) {
-    const auto count = (*file)->read_at(at, buffer.space());
+  // The chunk of this length at the head of a place; of a sealed one only what is authentic.
+  const auto offer_length = [&](ByteView place, std::uint64_t length) -> Result<void> {
+    if (key == nullptr) {
+      return place.size() < length ? Result<void>{} : offer(place.first(length));
+    }
+    const auto sealed = security::ChunkedMessage::sealed_size(length);
+    if (place.size() < sealed) {
+      return {};
+    }
+    const auto plain =
+        security::open_message(key->bytes(), as_bytes(kSealedInboxContext), place.first(sealed));
+    return plain ? offer(*plain) : Result<void>{};
+  };
+  Buffer buffer{place_size};
+  for (std::uint64_t at = 0; at < status->size; at += place_size) {
+    const auto count = (*file)->read_at(at, buffer.space().first(place_size));
     if (!count) {
       return {};
     }
-    const ByteView bytes = buffer.space().first(*count);
-    if (auto ok = offer(bytes); !ok) {
+    const ByteView place = buffer.space().first(*count);
+    if (auto ok = offer_length(place, index.chunk_size()); !ok) {
       return ok;
     }
-    if (shorter && bytes.size() > *shorter) {
-      if (auto ok = offer(bytes.first(*shorter)); !ok) {
+    if (shorter) {
+      if (auto ok = offer_length(place, *shorter); !ok) {
         return ok;
       }
     }

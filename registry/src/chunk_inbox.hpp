@@ -19,14 +19,18 @@
 #include "skerry/common/file_system.hpp"
 #include "skerry/common/result.hpp"
 #include "skerry/registry/chunk_index.hpp"
+#include "skerry/registry/store_key.hpp"
 
 namespace skerry::registry {
 
 class ChunkInbox {
  public:
-  // Opens no file before the first `put`.
-  ChunkInbox(FileSystem& fs, std::filesystem::path path, std::uint64_t place_size)
-      : fs_(fs), path_(std::move(path)), place_size_(place_size) {}
+  // Opens no file before the first `put`. With a key, which must outlive it, each chunk waits
+  // sealed, as a message of its own with a fresh salt: places are used again for other bytes.
+  ChunkInbox(FileSystem& fs,
+             std::filesystem::path path,
+             std::uint64_t chunk_size,
+             const StoreKey* key);
 
   // Writes one chunk into a free place and returns its number; kNoPlace if that failed.
   static constexpr std::size_t kNoPlace = SIZE_MAX;
@@ -38,6 +42,7 @@ class ChunkInbox {
   FileSystem& fs_;
   const std::filesystem::path path_;
   const std::uint64_t place_size_;
+  const StoreKey* const key_;
   std::mutex mutex_;
   std::unique_ptr<File> file_;
   bool failed_ = false;
@@ -51,6 +56,7 @@ using TakeChunk = std::function<Result<void>(std::uint64_t chunk, ByteView bytes
 Result<void> empty_inbox(FileSystem& fs,
                          const std::filesystem::path& path,
                          const ChunkIndex& index,
+                         const StoreKey* key,
                          const std::vector<std::uint64_t>& missing,
                          const TakeChunk& take);
 

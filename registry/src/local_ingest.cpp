@@ -41,15 +41,12 @@ Result<LocalCopy> start_copy(BlobStore::Impl& store,
     return ok.error();
   }
   copy.path = store.temporary_path();
-  auto staged = store.fs.open(copy.path, OpenMode::kCreateExclusive, kStagedMode);
+  auto staged = store.create_form(copy.path, copy.size, store.options.seal, true);
   if (!staged) {
+    (void)store.remove_if_there(copy.path);
     return staged.error();
   }
   copy.staged = std::move(*staged);
-  if (auto ok = copy.staged->allocate(copy.size); !ok) {
-    (void)store.remove_if_there(copy.path);
-    return ok.error();
-  }
   return copy;
 }
 

@@ -129,9 +129,12 @@ class Judge {
   }
 
   std::optional<Finding> memory(const Variant& variant) const {
-    if (variant.needs.ram_bytes > device_.memory_available) {
+    const auto copies = device_.encrypts ? variant.total_size() : 0;
+    const auto needed = variant.needs.ram_bytes + copies;
+    if (needed > device_.memory_available) {
       return Finding{VariantReason::kMemory,
-                     "needs " + human_bytes(variant.needs.ram_bytes) + " of memory, " +
+                     "needs " + human_bytes(needed) + " of memory" +
+                         (copies > 0 ? " (decrypted files included), " : ", ") +
                          human_bytes(device_.memory_available) + " available"};
     }
     return std::nullopt;

@@ -20,3 +20,5 @@ target_include_directories(gguf_join_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/tests/supp
 target_include_directories(tar_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/tests/support)
 target_include_directories(import_index_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/tests/support
   ${CMAKE_SOURCE_DIR}/registry/import/src)
+# Encrypted stores: the key file and sealed messages.
+skerry_fuzz(sealed_store LINK skerry::registry)

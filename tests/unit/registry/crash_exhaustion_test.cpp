@@ -85,6 +85,8 @@ struct Machine {
   std::unique_ptr<FaultFileSystem> fs;
   std::unique_ptr<Catalogue> catalogue;
   std::unique_ptr<BlobStore> store;
+  // New blobs are sealed. The key is always there, as on a machine where encryption was on once.
+  bool seal = false;
 
   Machine() {
     std::filesystem::create_directories(dir / "store");
@@ -100,7 +102,11 @@ struct Machine {
       return opened.error();
     }
     catalogue = std::move(*opened);
-    auto blobs = BlobStore::open(*fs, *catalogue, fixed_clock(), dir / "store");
+    static const auto key = StoreKey::in_memory();
+    BlobStoreOptions options;
+    options.key = key;
+    options.seal = seal;
+    auto blobs = BlobStore::open(*fs, *catalogue, fixed_clock(), dir / "store", options);
     if (!blobs) {
       return blobs.error();
     }
@@ -192,6 +198,7 @@ Result<void> first_gone_bad(Machine& machine) {
       path, std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
   {
     std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+    file.seekp(100);  // behind the head of a sealed one
     file.put('\0');
     file.put('\1');
   }
@@ -278,6 +285,39 @@ Result<void> migrate(Machine& machine) {
   return machine.open();
 }
 
+// The store changes its mind about encryption: what is there is brought into the other form.
+Result<void> change_form(Machine& machine, bool seal) {
+  machine.seal = seal;
+  machine.close();
+  if (auto ok = machine.open(); !ok) {
+    return ok;
+  }
+  for (;;) {
+    const auto more = machine.store->convert_one();
+    if (!more) {
+      return more.error();
+    }
+    if (!*more) {
+      break;
+    }
+  }
+  const auto forms = machine.store->forms();
+  if (!forms) {
+    return forms.error();
+  }
+  return (seal ? forms->plain : forms->sealed) == 0
+             ? Result<void>{}
+             : Error{Error::Code::kInternal, "a blob was left in the old form"};
+}
+
+Result<void> encrypt_all(Machine& machine) {
+  return change_form(machine, true);
+}
+
+Result<void> decrypt_all(Machine& machine) {
+  return change_form(machine, false);
+}
+
 // What must hold in every life.
 void check_sound(Machine& machine) {
   ASSERT_TRUE(machine.catalogue->check_integrity());
@@ -302,7 +342,7 @@ void check_sound(Machine& machine) {
   ASSERT_TRUE(records);
   for (const auto& blob : *records) {
     EXPECT_EQ(blob.state, BlobState::kPresent);
-    EXPECT_TRUE(machine.fs->exists(machine.store->path_of(blob.digest)));
+    EXPECT_TRUE(machine.store->open_unverified(blob.digest));
     recorded.insert(blob.digest.hex());
   }
   const auto blobs = machine.dir / "store" / "blobs" / "sha256";
@@ -312,7 +352,11 @@ void check_sound(Machine& machine) {
     const auto names = machine.fs->list(blobs / folder);
     ASSERT_TRUE(names);
     for (const auto& name : *names) {
-      EXPECT_EQ(recorded.count(name), 1U) << name << " has no record";
+      const auto hex = name.substr(0, name.find('.'));
+      EXPECT_EQ(recorded.count(hex), 1U) << name << " has no record";
+      EXPECT_NE(std::count(names->begin(), names->end(), hex),
+                std::count(names->begin(), names->end(), hex + ".sealed"))
+          << name << " is there in both forms";
     }
   }
   const auto staged = machine.fs->list(machine.dir / "store" / "staging");
@@ -327,6 +371,7 @@ struct Scenario {
   const char* name;
   Step prepare;
   Step act;
+  bool sealed = false;
 };
 
 class CrashExhaustion : public ::testing::TestWithParam<Scenario> {
@@ -354,6 +399,7 @@ TEST_P(CrashExhaustion, EveryOperationMayBeTheLast) {
       SCOPED_TRACE("fault " + std::to_string(static_cast<int>(fault)) + ", loss " +
                    std::to_string(static_cast<int>(loss)) + ", operation " + std::to_string(k));
       Machine machine;
+      machine.seal = GetParam().sealed;
       ASSERT_TRUE(machine.open());
       const auto prepared = GetParam().prepare(machine);
       ASSERT_TRUE(prepared) << prepared.error().message();
@@ -381,7 +427,7 @@ TEST_P(CrashExhaustion, EveryOperationMayBeTheLast) {
   }
   EXPECT_GT(points, 7U);
   std::printf(
-      "%-12s %llu crash points\n", GetParam().name, static_cast<unsigned long long>(points));
+      "%-18s %llu crash points\n", GetParam().name, static_cast<unsigned long long>(points));
   total += points;
 }
 
@@ -394,7 +440,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Scenario{"rollback", install_both, roll_back},
                       Scenario{"collection", first_and_a_spare, collect},
                       Scenario{"scrub", first_gone_bad, scrub},
-                      Scenario{"migration", first_in_the_old_schema, migrate}),
+                      Scenario{"migration", first_in_the_old_schema, migrate},
+                      Scenario{"sealed_activation", install_first, fetch_and_activate, true},
+                      Scenario{"sealed_ingest", install_first, ingest_local, true},
+                      Scenario{"sealed_collection", first_and_a_spare, collect, true},
+                      Scenario{"sealed_scrub", first_gone_bad, scrub, true},
+                      Scenario{"encrypting", first_and_a_spare, encrypt_all, false},
+                      Scenario{"decrypting", first_and_a_spare, decrypt_all, true}),
     [](const auto& scenario) { return std::string{scenario.param.name}; });
 
 }  // namespace

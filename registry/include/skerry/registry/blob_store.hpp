@@ -11,6 +11,9 @@
 // whole file was hashed. `open_verified` hands out a descriptor whose device, inode, size and
 // change time are those of the moment of the check, or hashes again (ADR 0050). Where the kernel
 // has fs-verity, its measure of the file takes their place, and the kernel checks every page.
+//
+// A store that encrypts keeps `<hex>.sealed` instead of `<hex>` (ADR 0093). Everything here speaks
+// of the plain bytes all the same: files that are handed out decrypt as they are read.
 
 #include <cstdint>
 #include <filesystem>
@@ -29,6 +32,7 @@
 #include "skerry/registry/blob_records.hpp"
 #include "skerry/registry/chunk_index.hpp"
 #include "skerry/registry/file_verity.hpp"
+#include "skerry/registry/store_key.hpp"
 #include "skerry/registry/wanted_blob.hpp"
 
 namespace skerry::registry {
@@ -40,6 +44,14 @@ struct OpenBlob {
   std::unique_ptr<File> file;
   // True if the bytes were hashed by this call, false if the recorded identity still held.
   bool rehashed = false;
+  // True if the disk has it encrypted: then `file->fd()` is no use to who wants the bytes.
+  bool sealed = false;
+
+  // A descriptor of the plain bytes, for a worker: of the file itself, or, of a sealed one, of a
+  // copy in memory that nobody can change (a memfd with all seals), filled with authenticated
+  // chunks on all cores. kOutOfMemory if there is no room for it, kDigestMismatch if the file was
+  // changed. Blocks while it copies.
+  [[nodiscard]] Result<UniqueFd> plain_fd() const;
 };
 
 struct ChunkRun {
@@ -89,8 +101,9 @@ struct RecoveryReport {
   std::uint64_t adopted = 0;          // complete files whose record was missing
   std::uint64_t records_dropped = 0;  // records whose file was gone
   std::uint64_t deletions_finished = 0;
-  std::uint64_t staged = 0;  // interrupted ingests that can be resumed
-  std::uint64_t swept = 0;   // leftovers removed
+  std::uint64_t staged = 0;      // interrupted ingests that can be resumed
+  std::uint64_t swept = 0;       // leftovers removed
+  std::uint64_t unreadable = 0;  // blobs sealed with a key that was given up, removed
   std::vector<std::string> quarantined;
 };
 
@@ -99,6 +112,15 @@ struct BlobStoreOptions {
   std::uint64_t reserve = 64ULL << 20U;
   // Null: the kernel's. Must outlive the store.
   FileVerity* verity = nullptr;
+  // With a key the store reads sealed blobs; with `seal` it makes them, and otherwise plain ones.
+  std::shared_ptr<const StoreKey> key;
+  bool seal = false;
+};
+
+// How many blobs lie on the disk in which form.
+struct StoreForms {
+  std::uint64_t sealed = 0;
+  std::uint64_t plain = 0;
 };
 
 class BlobStore {
@@ -139,6 +161,16 @@ class BlobStore {
   // bytes come from the disk then, as far as the kernel lets go of its copies.
   using BeforeRead = std::function<Result<void>(std::size_t bytes)>;
   Result<OpenBlob> reverify(const Digest& digest, const BeforeRead& before_read = {});
+
+  // The bytes of a blob, whatever was checked: for who checks them himself (a peer).
+  Result<std::unique_ptr<File>> open_unverified(const Digest& digest);
+
+  // Brings one blob that is not in the form that the store keeps now into it: copied and hashed,
+  // durable in the new form before the old one goes. False if there is none left. A blob that is
+  // not that of its name goes to quarantine. A crash leaves one of the two forms, whole. With
+  // `before_read` it may be slowed down or stopped.
+  Result<bool> convert_one(const BeforeRead& before_read = {});
+  Result<StoreForms> forms();
 
   // Makes sure that a record counts for everyone: hashes the whole file if only a chunk index was
   // checked. False if the blob is not here, or was not that of its name and is in quarantine now.
@@ -185,7 +217,7 @@ class BlobStore {
   // Forgets an interrupted ingest; kFailedPrecondition while it is open.
   Result<void> discard_staged(const Digest& digest);
 
-  // root/blobs/sha256/ab/<hex>
+  // root/blobs/sha256/ab/<hex>, or <hex>.sealed there, as the store keeps it now.
   [[nodiscard]] std::filesystem::path path_of(const Digest& digest) const;
 
   // Opaque; named here for the parts of the implementation.

@@ -32,6 +32,8 @@ struct DeviceProfile {
   std::uint64_t memory_total = 0;      // the smaller of RAM and the cgroup's limit
   std::uint64_t memory_available = 0;  // what a model may take; the agent's ledger overrides it
   std::uint64_t disk_free = 0;
+  // Models lie encrypted: who runs one needs memory for its decrypted files besides.
+  bool encrypts = false;
   std::vector<RuntimeProfile> runtimes;
 
   friend bool operator==(const DeviceProfile&, const DeviceProfile&) = default;
