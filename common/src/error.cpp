@@ -100,6 +100,7 @@ std::string_view to_string(Error::Code code) noexcept {
 const std::vector<Error::Code>& all_error_codes() {
   static const std::vector<Error::Code> codes = [] {
     std::vector<Error::Code> list;
+    list.reserve(std::size(kRows));
     for (const auto& row : kRows) {
       list.push_back(row.code);
     }

@@ -89,7 +89,8 @@ SKERRY_SHA_TARGET inline void four_rounds(Lane& lane, const std::uint8_t* block,
     const __m128i sum = _mm_add_epi32(oldest, _mm_alignr_epi8(newest, w[(step + 2) & 3U], 4));
     w[step & 3U] = _mm_sha256msg2_epu32(sum, newest);
   }
-  const __m128i words = _mm_add_epi32(w[step & 3U], load_words(&kRoundConstants[4U * step]));
+  const __m128i words =
+      _mm_add_epi32(w[step & 3U], load_words(&kRoundConstants[std::size_t{4} * step]));
   lane.cdgh = _mm_sha256rnds2_epu32(lane.cdgh, lane.abef, words);
   lane.abef = _mm_sha256rnds2_epu32(lane.abef, lane.cdgh, _mm_shuffle_epi32(words, 0x0E));
 }
@@ -100,8 +101,8 @@ SKERRY_SHA_TARGET void compress_pair(State& first,
                                      State& second,
                                      const std::uint8_t* second_data,
                                      std::size_t blocks) {
-  Lane a;
-  Lane b;
+  Lane a{};
+  Lane b{};
   load_state(first, a);
   load_state(second, b);
   for (; blocks > 0; --blocks, first_data += kBlock, second_data += kBlock) {

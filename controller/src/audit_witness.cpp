@@ -93,7 +93,7 @@ WitnessVerdict judge_checkpoint(const std::string& device_id,
   AuditWitnessRecord& record = verdict.record;
   record.device_id = device_id;
   const auto refuse = [&](const std::string& finding) { return refused(verdict, finding); };
-  const std::string offered_key = checkpoint.verifier_key();
+  const std::string& offered_key = checkpoint.verifier_key();
   if (!record.verifier_key.empty() && !offered_key.empty() && offered_key != record.verifier_key) {
     return refuse("the device shows another audit key than the one pinned at first use");
   }

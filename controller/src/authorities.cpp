@@ -13,6 +13,7 @@ namespace {
 using security::Certificate;
 using security::CertificateAuthority;
 
+constexpr std::string_view kListFile = "authorities.json";
 constexpr std::size_t kMaxAuthoritiesFile = 1U << 20U;
 constexpr std::chrono::hours kAuthorityLifetime{10 * 365 * 24};
 constexpr std::string_view kAuthoritiesFormat = "skerry-authorities/1";
@@ -95,7 +96,7 @@ Result<std::unique_ptr<Authorities>> Authorities::open(FileSystem& fs,
                                                        const Settings& settings) {
   std::unique_ptr<Authorities> out{
       new Authorities{fs, settings.state_directory() / "certificates", settings}};
-  const bool listed = fs.exists(out->directory_ / "authorities.json");
+  const bool listed = fs.exists(out->directory_ / kListFile);
   auto roots = listed || fs.exists(out->directory_ / "ca.crt") ? out->load()
                                                                : out->make_first(clock.wall_now());
   if (!roots) {
@@ -125,67 +126,86 @@ Result<Authorities::Roots> Authorities::make_first(WallTime now) {
   return Roots{std::move(root)};
 }
 
-Result<Authorities::Roots> Authorities::load() const {
-  Roots roots;
-  const auto file = directory_ / "authorities.json";
-  if (!fs_.exists(file)) {
-    const auto pem = read_file(fs_, directory_ / "ca.crt", kMaxAuthoritiesFile);
-    if (!pem) {
-      return pem.error();
-    }
-    auto certificate = Certificate::from_pem(*pem);
-    if (!certificate) {
-      return certificate.error().with_context("ca.crt");
-    }
-    roots.push_back(Root{1, AuthorityState::kIssuing, first_key_, std::move(*certificate), {}, {}});
-  } else {
-    const auto text = read_file(fs_, file, kMaxAuthoritiesFile);
-    if (!text) {
-      return text.error();
-    }
-    const auto json = Json::parse(*text);
-    if (!json) {
-      return json.error().with_context(file.string());
-    }
-    const Json* list = json->find("authorities");
-    if (json->get_string("format").value_or("") != kAuthoritiesFormat || list == nullptr ||
-        !list->is_array()) {
-      return Error{Error::Code::kParse,
-                   file.string() + " is not of format " + std::string{kAuthoritiesFormat}};
-    }
-    for (const Json& entry : *list->array()) {
-      const auto generation = entry.get_int("generation");
-      const auto word = entry.get_string("state");
-      const auto key = entry.get_string("key");
-      const auto pem = entry.get_string("certificate");
-      if (!generation || !word || !key || !pem) {
-        return Error{Error::Code::kParse, file.string() + ": an authority with a missing member"};
-      }
-      const auto state = parse_authority_state(*word);
-      auto certificate = Certificate::from_pem(*pem);
-      if (!state || !certificate) {
-        return (state ? certificate.error() : state.error()).with_context(file.string());
-      }
-      Root root{static_cast<std::uint32_t>(*generation),
-                *state,
-                *generation == 1 ? first_key_ : *key,
-                std::move(*certificate),
-                {},
-                {}};
-      if (const auto cross = entry.get_string("cross"); cross && !cross->empty()) {
-        auto parsed = Certificate::from_pem(*cross);
-        if (!parsed) {
-          return parsed.error().with_context(file.string());
-        }
-        root.cross = std::move(*parsed);
-      }
-      roots.push_back(std::move(root));
-    }
+// The first authority, from before there was a list.
+Result<Authorities::Roots> Authorities::load_first() const {
+  const auto pem = read_file(fs_, directory_ / "ca.crt", kMaxAuthoritiesFile);
+  if (!pem) {
+    return pem.error();
   }
-  if (roots.empty() || roots.back().state != AuthorityState::kIssuing) {
+  auto certificate = Certificate::from_pem(*pem);
+  if (!certificate) {
+    return certificate.error().with_context("ca.crt");
+  }
+  return Roots{Root{1, AuthorityState::kIssuing, first_key_, std::move(*certificate), {}, {}}};
+}
+
+Result<Authorities::Root> Authorities::parse_root(const Json& entry) const {
+  const auto generation = entry.get_int("generation");
+  const auto word = entry.get_string("state");
+  const auto key = entry.get_string("key");
+  const auto pem = entry.get_string("certificate");
+  if (!generation || !word || !key || !pem) {
+    return Error{Error::Code::kParse, "an authority with a missing member"};
+  }
+  const auto state = parse_authority_state(*word);
+  if (!state) {
+    return state.error();
+  }
+  auto certificate = Certificate::from_pem(*pem);
+  if (!certificate) {
+    return certificate.error();
+  }
+  Root root{static_cast<std::uint32_t>(*generation),
+            *state,
+            *generation == 1 ? first_key_ : *key,
+            std::move(*certificate),
+            {},
+            {}};
+  if (const auto cross = entry.get_string("cross"); cross && !cross->empty()) {
+    auto parsed = Certificate::from_pem(*cross);
+    if (!parsed) {
+      return parsed.error();
+    }
+    root.cross = std::move(*parsed);
+  }
+  return root;
+}
+
+Result<Authorities::Roots> Authorities::load_listed() const {
+  const auto text = read_file(fs_, directory_ / kListFile, kMaxAuthoritiesFile);
+  if (!text) {
+    return text.error();
+  }
+  const auto json = Json::parse(*text);
+  if (!json) {
+    return json.error();
+  }
+  const Json* list = json->find("authorities");
+  if (json->get_string("format").value_or("") != kAuthoritiesFormat || list == nullptr ||
+      !list->is_array()) {
+    return Error{Error::Code::kParse, "is not of format " + std::string{kAuthoritiesFormat}};
+  }
+  Roots roots;
+  for (const Json& entry : *list->array()) {
+    auto root = parse_root(entry);
+    if (!root) {
+      return root.error();
+    }
+    roots.push_back(std::move(*root));
+  }
+  return roots;
+}
+
+Result<Authorities::Roots> Authorities::load() const {
+  const auto file = directory_ / kListFile;
+  auto roots = fs_.exists(file) ? load_listed() : load_first();
+  if (!roots) {
+    return roots.error().with_context(file.string());
+  }
+  if (roots->empty() || roots->back().state != AuthorityState::kIssuing) {
     return Error{Error::Code::kParse, file.string() + ": the newest authority does not issue"};
   }
-  for (Root& root : roots) {
+  for (Root& root : *roots) {
     if (!is_trusted(root.state)) {
       continue;
     }
@@ -322,8 +342,8 @@ Result<void> Authorities::keep(Roots roots) {
   }
   const Json document =
       Json::Object{{"format", std::string{kAuthoritiesFormat}}, {"authorities", std::move(list)}};
-  if (auto kept = write_file_atomic(
-          fs_, directory_ / "authorities.json", document.dump_pretty() + "\n", 0600);
+  if (auto kept =
+          write_file_atomic(fs_, directory_ / kListFile, document.dump_pretty() + "\n", 0600);
       !kept) {
     return kept.error();
   }

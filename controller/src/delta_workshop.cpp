@@ -139,7 +139,7 @@ Result<void> DeltaWorkshop::Impl::load() {
       fact = Error{Error::Code::kNotFound, "the delta is gone"};
     }
     if (fact) {
-      known.emplace(*pair, std::move(*fact));
+      known.emplace(*pair, *fact);
     } else if (auto removed = fs.remove(directory / "pairs" / name); !removed) {
       return removed;
     }
@@ -192,7 +192,7 @@ void DeltaWorkshop::Impl::remember(const Pair& pair, Known fact) {
   }
   const std::lock_guard lock{mutex};
   fact.used = ++uses;
-  known.insert_or_assign(pair, std::move(fact));
+  known.insert_or_assign(pair, fact);
   drop_oldest();
 }
 

@@ -130,6 +130,31 @@ Result<DeviceSession::Outcome> DeviceSession::on_message(const pb::DeviceMessage
   }
 }
 
+// After a restored store the generations must pass what the device has already seen.
+Result<void> DeviceSession::pass_generations(const pb::Hello& hello) {
+  const auto desired = store_.desired(device_id_);
+  if (!desired) {
+    return desired.error();
+  }
+  for (const auto& slot : *desired) {
+    const auto seen = hello.generations().find(slot.slot);
+    if (seen == hello.generations().end()) {
+      continue;
+    }
+    const auto generation = to_signed(seen->second, "a generation");
+    if (!generation) {
+      return generation.error();
+    }
+    if (*generation <= slot.generation) {
+      continue;
+    }
+    if (auto raised = store_.set_desired(slot, *generation); !raised) {
+      return raised.error();
+    }
+  }
+  return {};
+}
+
 Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   const auto protocol = negotiate_protocol(hello.protocol_version(), hello.min_protocol_version());
   if (!protocol) {
@@ -168,25 +193,8 @@ Result<DeviceSession::Outcome> DeviceSession::on_hello(const pb::Hello& hello) {
   director_version_ = *directed;
   director_root_version_ = *root;
   machine_ = hello.info().machine();
-  // After a restored store the generations must pass what the device has already seen.
-  auto desired = store_.desired(device_id_);
-  if (!desired) {
-    return desired.error();
-  }
-  for (const auto& slot : *desired) {
-    const auto seen = hello.generations().find(slot.slot);
-    if (seen == hello.generations().end()) {
-      continue;
-    }
-    const auto generation = to_signed(seen->second, "a generation");
-    if (!generation) {
-      return generation.error();
-    }
-    if (*generation > slot.generation) {
-      if (auto raised = store_.set_desired(slot, *generation); !raised) {
-        return raised.error();
-      }
-    }
+  if (auto raised = pass_generations(hello); !raised) {
+    return raised.error();
   }
   const auto marks = store_.outbox_marks(device_id_);
   if (!marks) {

@@ -90,6 +90,7 @@ class DeviceSession {
 
  private:
   Result<Outcome> on_hello(const fleet::v1::Hello& hello);
+  Result<void> pass_generations(const fleet::v1::Hello& hello);
   Result<Outcome> on_report(const fleet::v1::SlotReport& report);
   Result<Outcome> on_outbox(const fleet::v1::OutboxBatch& batch);
   Result<OutboxEntry> to_entry(const fleet::v1::OutboxRecord& record) const;

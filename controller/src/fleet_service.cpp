@@ -84,7 +84,7 @@ grpc::ServerUnaryReactor* FleetServiceImpl::CreateEnrolmentToken(
       return caller.error();
     }
     const auto create = [&]() -> Result<IssuedToken> {
-      if (request->ttl_seconds() > 366U * 86'400U) {
+      if (request->ttl_seconds() > std::uint64_t{366} * 86'400) {
         return Error{Error::Code::kInvalidArgument, "a token may live at most a year"};
       }
       TokenRequest wanted;

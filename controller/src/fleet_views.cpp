@@ -158,6 +158,70 @@ pb::FleetModel model_view(const ManifestRecord& manifest) {
   return out;
 }
 
+namespace {
+
+// Adds the points of `series` that lie in the asked time, while some are left.
+void add_points(const pb::TelemetryChunk& chunk,
+                const pb::TelemetrySeries& series,
+                std::uint64_t from,
+                std::uint64_t to,
+                std::uint32_t& left,
+                pb::TelemetryResult& result) {
+  const int points = std::min(series.values_size(), chunk.offset_ms_size());
+  for (int i = 0; i < points && left > 0; ++i) {
+    const std::uint64_t at = chunk.start_unix_ms() + chunk.offset_ms(i);
+    if (at < from || at > to || std::isnan(series.values(i))) {
+      continue;
+    }
+    auto* point = result.add_points();
+    point->set_at_unix_ms(at);
+    point->set_value(series.values(i));
+    --left;
+  }
+}
+
+// One device's results: a result per series and labels, with points where a series was asked for.
+class DeviceResults {
+ public:
+  DeviceResults(const std::string& device,
+                const pb::QueryTelemetryRequest& request,
+                pb::QueryTelemetryResponse& out)
+      : device_(device), request_(request), out_(out) {}
+
+  void add(const pb::TelemetryChunk& chunk,
+           std::uint64_t from,
+           std::uint64_t to,
+           std::uint32_t& left) {
+    for (const auto& series : chunk.series()) {
+      if (request_.series().empty()) {
+        result_of(series);
+      } else if (series.name() == request_.series()) {
+        add_points(chunk, series, from, to, left, result_of(series));
+      }
+    }
+  }
+
+ private:
+  pb::TelemetryResult& result_of(const pb::TelemetrySeries& series) {
+    SeriesKey key{series.name(), {series.labels().begin(), series.labels().end()}};
+    auto*& result = results_[std::move(key)];
+    if (result == nullptr) {
+      result = out_.add_results();
+      result->set_device_id(device_);
+      result->set_series(series.name());
+      *result->mutable_labels() = series.labels();
+    }
+    return *result;
+  }
+
+  const std::string& device_;
+  const pb::QueryTelemetryRequest& request_;
+  pb::QueryTelemetryResponse& out_;
+  std::map<SeriesKey, pb::TelemetryResult*> results_;
+};
+
+}  // namespace
+
 Result<pb::QueryTelemetryResponse> telemetry_view(Store& store,
                                                   const pb::QueryTelemetryRequest& request) {
   pb::QueryTelemetryResponse out;
@@ -165,6 +229,7 @@ Result<pb::QueryTelemetryResponse> telemetry_view(Store& store,
   if (!marks) {
     return marks.error();
   }
+  std::set<std::string> devices;
   for (const auto& mark : *marks) {
     auto* stream = out.add_streams();
     stream->set_device_id(mark.device_id);
@@ -173,9 +238,6 @@ Result<pb::QueryTelemetryResponse> telemetry_view(Store& store,
     stream->set_highest_seq(to_unsigned(mark.highest_seq));
     stream->set_gap_records(to_unsigned(mark.gap_records));
     stream->set_duplicates_ignored(to_unsigned(mark.duplicates));
-  }
-  std::set<std::string> devices;
-  for (const auto& mark : *marks) {
     if (mark.stream == "telemetry") {
       devices.insert(mark.device_id);
     }
@@ -192,39 +254,13 @@ Result<pb::QueryTelemetryResponse> telemetry_view(Store& store,
     if (!chunks) {
       return chunks.error();
     }
-    std::map<SeriesKey, pb::TelemetryResult*> results;
+    DeviceResults results{device, request, out};
     for (const auto& record : *chunks) {
       pb::TelemetryChunk chunk;
       if (!chunk.ParseFromString(record.chunk)) {
         return damaged("a telemetry chunk of " + device);
       }
-      for (const auto& series : chunk.series()) {
-        if (!request.series().empty() && series.name() != request.series()) {
-          continue;
-        }
-        SeriesKey key{series.name(), {series.labels().begin(), series.labels().end()}};
-        auto*& result = results[std::move(key)];
-        if (result == nullptr) {
-          result = out.add_results();
-          result->set_device_id(device);
-          result->set_series(series.name());
-          *result->mutable_labels() = series.labels();
-        }
-        if (request.series().empty()) {
-          continue;
-        }
-        const int points = std::min(series.values_size(), chunk.offset_ms_size());
-        for (int i = 0; i < points && left > 0; ++i) {
-          const std::uint64_t at = chunk.start_unix_ms() + chunk.offset_ms(i);
-          if (at < from || at > to || std::isnan(series.values(i))) {
-            continue;
-          }
-          auto* point = result->add_points();
-          point->set_at_unix_ms(at);
-          point->set_value(series.values(i));
-          --left;
-        }
-      }
+      results.add(chunk, from, to, left);
     }
   }
   return out;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <utility>
 
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/auth_context.h>
 
 #include "skerry/common/json.hpp"

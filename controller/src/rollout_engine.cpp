@@ -38,13 +38,7 @@ RolloutEngine::RolloutEngine(Store& store,
       random_(random),
       log_(std::move(log)) {}
 
-Result<std::string> RolloutEngine::create(const NewRollout& request) {
-  if (auto named = check_name(request.slot, "slot"); !named) {
-    return named.error();
-  }
-  if (request.note.size() > kMaxNote || !is_utf8(request.note) || request.soak_seconds > kMaxSoak) {
-    return invalid("a rollout has a note of at most 256 bytes and soaks at most 30 days");
-  }
+Result<std::set<std::string>> RolloutEngine::devices_of(const NewRollout& request) {
   const auto known = store_.devices(request.tenant_id, "");
   if (!known) {
     return known.error();
@@ -56,18 +50,22 @@ Result<std::string> RolloutEngine::create(const NewRollout& request) {
     }
   }
   if (!request.device_ids.empty()) {
-    const std::set<std::string> wanted{request.device_ids.begin(), request.device_ids.end()};
+    std::set<std::string> wanted{request.device_ids.begin(), request.device_ids.end()};
     for (const auto& id : wanted) {
       if (!ids.contains(id)) {
         return invalid("there is no device \"" + id.substr(0, 80) + "\"");
       }
     }
-    ids = wanted;
+    ids = std::move(wanted);
   }
   if (ids.empty()) {
     return invalid("no device is enrolled: a rollout needs at least one");
   }
-  const std::lock_guard lock{rounds_};
+  return ids;
+}
+
+Result<void> RolloutEngine::check_free(const NewRollout& request,
+                                       const std::set<std::string>& ids) {
   const auto open = store_.open_rollouts();
   if (!open) {
     return open.error();
@@ -89,8 +87,27 @@ Result<std::string> RolloutEngine::create(const NewRollout& request) {
       }
     }
   }
+  return {};
+}
+
+Result<std::string> RolloutEngine::create(const NewRollout& request) {
+  if (auto named = check_name(request.slot, "slot"); !named) {
+    return named.error();
+  }
+  if (request.note.size() > kMaxNote || !is_utf8(request.note) || request.soak_seconds > kMaxSoak) {
+    return invalid("a rollout has a note of at most 256 bytes and soaks at most 30 days");
+  }
+  const auto ids = devices_of(request);
+  if (!ids) {
+    return ids.error();
+  }
+  const std::lock_guard lock{rounds_};
+  if (auto free = check_free(request, *ids); !free) {
+    return free.error();
+  }
   std::vector<WaveCandidate> candidates;
-  for (const auto& id : ids) {
+  candidates.reserve(ids->size());
+  for (const auto& id : *ids) {
     candidates.push_back({id, gateway_.connected(id)});
   }
   RolloutRecord rollout;

@@ -5,6 +5,7 @@
 // folded into one more round. Thread-safe.
 
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,10 @@ class RolloutEngine {
   void poke();
 
  private:
+  // The devices that it is for: those named, or all that are not revoked.
+  Result<std::set<std::string>> devices_of(const NewRollout& request);
+  // No open rollout is busy with the slot of one of `ids`. Called within a round.
+  Result<void> check_free(const NewRollout& request, const std::set<std::string>& ids);
   void round();
   // One step; true if there was one.
   Result<bool> step(const RolloutRecord& rollout);

@@ -69,7 +69,7 @@ Result<OpenBlob> BlobStore::reverify(const Digest& digest, const BeforeRead& bef
 }
 
 Result<bool> BlobStore::settle(const Digest& digest) {
-  const auto present = impl_->is_present(digest);
+  auto present = impl_->is_present(digest);
   if (!present || !*present) {
     return present;
   }

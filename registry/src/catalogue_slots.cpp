@@ -228,6 +228,25 @@ Result<Slot> Catalogue::commit_probation(const SlotName& name, std::uint64_t gen
   });
 }
 
+namespace {
+
+Result<void> mark_known_bad(sqlite::Database& database,
+                            const SlotGeneration& what,
+                            std::string_view reason,
+                            std::int64_t now) {
+  return execute(
+      database,
+      "INSERT OR REPLACE INTO known_bad (manifest, variant, reason, since) VALUES (?, ?, ?, ?)",
+      [&](sqlite::Statement& statement) {
+        statement.bind_blob(1, what.manifest.bytes())
+            .bind(2, what.variant)
+            .bind(3, reason)
+            .bind(4, now);
+      });
+}
+
+}  // namespace
+
 Result<Slot> Catalogue::rollback(const SlotName& name, std::string_view reason, bool mark_bad) {
   return transact<Slot>(*impl_, [&](sqlite::Database& database) -> Result<Slot> {
     auto slot = read_slot(database, name);
@@ -254,16 +273,7 @@ Result<Slot> Catalogue::rollback(const SlotName& name, std::string_view reason, 
     }
     const auto now = impl_->now();
     if (mark_bad && slot->active) {
-      auto marked = execute(
-          database,
-          "INSERT OR REPLACE INTO known_bad (manifest, variant, reason, since) VALUES (?, ?, ?, ?)",
-          [&](sqlite::Statement& statement) {
-            statement.bind_blob(1, slot->active->manifest.bytes())
-                .bind(2, slot->active->variant)
-                .bind(3, reason)
-                .bind(4, now);
-          });
-      if (!marked) {
+      if (auto marked = mark_known_bad(database, *slot->active, reason, now); !marked) {
         return marked.error();
       }
     }

@@ -27,6 +27,39 @@ Result<void> read_chunk(File& file, std::uint64_t offset, std::size_t length, Bu
   return {};
 }
 
+// Two at a time, since two are hashed at once.
+Result<void> check_pair(File& file,
+                        const ChunkIndex& index,
+                        std::span<const std::uint64_t> pair,
+                        std::array<Buffer, 2>& buffers,
+                        const OnChunk& good,
+                        const OnBadChunk& bad) {
+  std::vector<ChunkIndex::Piece> pieces;
+  for (std::size_t i = 0; i < pair.size(); ++i) {
+    const auto chunk = pair[i];
+    auto ok = read_chunk(file, index.offset_of(chunk), index.length_of(chunk), buffers[i]);
+    if (ok) {
+      pieces.push_back({chunk, buffers[i].view()});
+      continue;
+    }
+    // A sealed file says itself that a chunk is wrong.
+    ok = ok.error().code() == Error::Code::kDigestMismatch ? bad(chunk, ok.error()) : ok;
+    if (!ok) {
+      return ok;
+    }
+  }
+  const auto results = index.verify(pieces);
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    auto ok = !results[i] ? bad(pieces[i].chunk, results[i].error())
+              : good      ? good(index.offset_of(pieces[i].chunk), pieces[i].bytes)
+                          : Result<void>{};
+    if (!ok) {
+      return ok;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_chunks(File& file,
@@ -37,42 +70,12 @@ Result<void> check_chunks(File& file,
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::optional<Error> first_error;
-  // Two at a time, since two are hashed at once.
-  const auto check_pair = [&](std::span<const std::uint64_t> pair,
-                              std::array<Buffer, 2>& buffers) -> Result<void> {
-    std::vector<ChunkIndex::Piece> pieces;
-    for (std::size_t i = 0; i < pair.size(); ++i) {
-      const auto chunk = pair[i];
-      auto ok = read_chunk(file, index.offset_of(chunk), index.length_of(chunk), buffers[i]);
-      if (!ok && ok.error().code() == Error::Code::kDigestMismatch) {
-        ok = bad(chunk, ok.error());  // a sealed file says so itself
-        if (!ok) {
-          return ok;
-        }
-        continue;
-      }
-      if (!ok) {
-        return ok;
-      }
-      pieces.push_back({chunk, buffers[i].view()});
-    }
-    const auto results = index.verify(pieces);
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      auto ok = !results[i] ? bad(pieces[i].chunk, results[i].error())
-                : good      ? good(index.offset_of(pieces[i].chunk), pieces[i].bytes)
-                            : Result<void>{};
-      if (!ok) {
-        return ok;
-      }
-    }
-    return {};
-  };
   const auto run = [&] {
     const auto capacity = std::min<std::uint64_t>(index.chunk_size(), index.size());
     std::array<Buffer, 2> buffers{Buffer{capacity}, Buffer{capacity}};
     for (auto at = next.fetch_add(2); at < chunks.size(); at = next.fetch_add(2)) {
       const auto pair = chunks.subspan(at, std::min<std::size_t>(2, chunks.size() - at));
-      if (auto ok = check_pair(pair, buffers); !ok) {
+      if (auto ok = check_pair(file, index, pair, buffers, good, bad); !ok) {
         const std::lock_guard lock{mutex};
         if (!first_error) {
           first_error = ok.error();
@@ -122,21 +125,19 @@ Result<HashedFile> hash_open_file(File& file,
   PiecewiseSha256 pieces;
   Sha256 whole;
   BufferPool pool{std::min<std::uint64_t>(chunk_size, size)};
-  BufferWorker worker{kQueue,
-                      [&](std::span<const BufferWorker::Item> items) -> Result<void> {
-                        for (const auto& [offset, buffer] : items) {
-                          if (!lanes) {
-                            chunks[offset / chunk_size] = Digest::of(buffer->view());
-                          }
-                          if (on_chunk) {
-                            if (auto ok = on_chunk(offset, buffer->view()); !ok) {
-                              return ok;
-                            }
-                          }
-                        }
-                        return {};
-                      },
-                      !on_chunk && lanes ? 0 : hashing_threads()};
+  const auto take = [&](std::span<const BufferWorker::Item> items) -> Result<void> {
+    for (const auto& [offset, buffer] : items) {
+      if (!lanes) {
+        chunks[offset / chunk_size] = Digest::of(buffer->view());
+      }
+      auto ok = on_chunk ? on_chunk(offset, buffer->view()) : Result<void>{};
+      if (!ok) {
+        return ok;
+      }
+    }
+    return {};
+  };
+  BufferWorker worker{kQueue, take, !on_chunk && lanes ? 0 : hashing_threads()};
   for (std::uint64_t offset = 0; offset < size; offset += chunk_size) {
     const auto buffer = pool.take();
     const auto length = std::min<std::uint64_t>(chunk_size, size - offset);

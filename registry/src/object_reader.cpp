@@ -12,8 +12,8 @@ void Failure::set(const std::string& path, std::string_view why) {
 
 ObjectReader::ObjectReader(const Json* value, std::string path, Failure& failure)
     : path_(std::move(path)), failure_(failure) {
-  static const Json::Object kEmpty;
-  members_ = &kEmpty;
+  static const Json::Object none;
+  members_ = &none;
   if (value == nullptr || !value->is_object()) {
     failure_.set(path_, "must be an object");
     return;
@@ -107,18 +107,18 @@ Digest ObjectReader::digest(std::string_view key) {
 const std::vector<Json>& ObjectReader::array(std::string_view key,
                                              std::size_t limit,
                                              bool required) {
-  static const std::vector<Json> kEmpty;
+  static const std::vector<Json> none;
   const Json* value = member(key, required);
   if (value == nullptr) {
-    return kEmpty;
+    return none;
   }
   if (!value->is_array()) {
     fail(key, "must be an array");
-    return kEmpty;
+    return none;
   }
   if (value->array()->size() > limit) {
     fail(key, "has more than " + std::to_string(limit) + " elements");
-    return kEmpty;
+    return none;
   }
   return *value->array();
 }

@@ -43,7 +43,7 @@ Result<int> run_fleet_telemetry(Invocation& invocation, const FleetTelemetryOpti
   for (const auto& result : response->results()) {
     std::string labels;
     for (const auto& [name, value] : result.labels()) {
-      labels.append(labels.empty() ? "" : ",").append(name).append("=").append(value);
+      labels += (labels.empty() ? "" : ",") + name + "=" + value;
     }
     const bool any = result.points_size() > 0;
     table.add({result.device_id(),

@@ -14,7 +14,7 @@ struct Migration {
 };
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> kAll{
+  static const std::vector<Migration> all{
       {"devices and enrolment",
        {R"(CREATE TABLE devices (
              device_id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, site_id TEXT NOT NULL,
@@ -94,7 +94,7 @@ const std::vector<Migration>& migrations() {
              revoke_reason TEXT NOT NULL, order_id TEXT NOT NULL, ordered_ms BIGINT NOT NULL,
              decommissioned_ms BIGINT NOT NULL))",
         "CREATE INDEX device_life_by_key ON device_life (key_spki)"}}};
-  return kAll;
+  return all;
 }
 
 constexpr std::string_view kApplication = "skerry-controller";
@@ -133,7 +133,7 @@ Result<void> migrate(soci::session& session) {
       for (const auto statement : migration.statements) {
         session << std::string{statement};
       }
-      const auto now = static_cast<long long>(next + 1);
+      const auto now = static_cast<long long>(next) + 1;
       session << "UPDATE schema_version SET version = :version", soci::use(now);
       transaction.commit();
     } catch (const std::exception& error) {

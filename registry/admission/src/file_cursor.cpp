@@ -7,7 +7,7 @@
 namespace skerry::registry {
 
 namespace {
-constexpr std::size_t kWindow = 64 * 1024;
+constexpr std::size_t kWindow = std::size_t{64} * 1024;
 }
 
 FileCursor::FileCursor(File& file,

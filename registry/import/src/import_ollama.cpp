@@ -178,7 +178,7 @@ Result<void> take_layer(const SourcePtr& source,
     variant.files.push_back(std::move(*file));
   } else {
     if (kind->role == FileRole::kAdapter) {
-      plan.notes.push_back("the adapter is kept, but not applied: the model answers without it");
+      plan.notes.emplace_back("the adapter is kept, but not applied: the model answers without it");
     }
     plan.shared.push_back(std::move(*file));
   }

@@ -115,7 +115,7 @@ class TarReader {
   }
 
   static std::string ustar_path(const TarBlock& block) {
-    const std::string name{field(block, 0, 100)};
+    std::string name{field(block, 0, 100)};
     if (field(block, 257, 5) != "ustar") {
       return name;
     }

@@ -58,7 +58,7 @@ inline std::int32_t quarter_log(Scaled value) {
     return -1000;
   }
   const auto magnitude = static_cast<std::uint32_t>(std::abs(value.mantissa));
-  const int width = std::bit_width(magnitude);
+  const auto width = static_cast<std::int32_t>(std::bit_width(magnitude));
   const std::uint32_t top = width >= 3 ? magnitude >> (width - 3) : magnitude << (3 - width);
   return 4 * (width + value.exponent) + static_cast<std::int32_t>(top & 3U);
 }

@@ -6,7 +6,7 @@ namespace skerry::registry::delta {
 
 Bytes RansWriter::finish() {
   Bytes out;
-  out.reserve(4 * kLanes + 2 * words_.size());
+  out.reserve(std::size_t{4} * kLanes + 2 * words_.size());
   for (const std::uint32_t state : state_) {
     for (unsigned shift = 0; shift < 32; shift += 8) {
       out.push_back(static_cast<std::uint8_t>(state >> shift));
@@ -37,7 +37,7 @@ ReadTable::ReadTable(const SymbolTable& table) : symbol(table.symbol), shift(tab
 }
 
 RansReader::RansReader(ByteView bytes) {
-  if (bytes.size() < 4 * kLanes || bytes.size() % 2 != 0) {
+  if (bytes.size() < std::size_t{4} * kLanes || bytes.size() % 2 != 0) {
     lanes_.overrun = true;
     lanes_.state.fill(kStateFloor);
     return;

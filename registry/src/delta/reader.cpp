@@ -231,9 +231,8 @@ Result<void> DeltaReader::read(std::uint64_t offset,
                                  segments.begin());
     const std::size_t group = std::min(
         last - next, Impl::group_size(segments, next, std::clamp(threads, 1U, kMaxDecoders)));
-    const auto done = group == 0
-                          ? impl_->copy(segments[next], offset, end, sink, cancel)
-                          : impl_->decode_group(segments.subspan(next, group), offset, end, sink);
+    auto done = group == 0 ? impl_->copy(segments[next], offset, end, sink, cancel)
+                           : impl_->decode_group(segments.subspan(next, group), offset, end, sink);
     if (!done) {
       return done;
     }
