@@ -19,6 +19,12 @@ void add_model_evaluate(Command& model, Invocation& invocation);
 void add_model_pack(Command& model, Invocation& invocation);
 void add_model_sign(Command& model, Invocation& invocation);
 void add_model_verify(Command& model, Invocation& invocation);
+void add_model_import(Command& model, Invocation& invocation);
+void add_model_export(Command& model, Invocation& invocation);
+// list, inspect, activate, remove.
+void add_model_catalogue(Command& model, Invocation& invocation);
+// vouch, revoke.
+void add_model_vouch(Command& model, Invocation& invocation);
 
 struct WorkerOptions {
   std::string worker;

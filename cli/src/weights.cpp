@@ -102,23 +102,36 @@ Result<WeightsSummary> inspect_weights(FileSystem& fs,
   if (!file) {
     return file.error();
   }
+  auto summary = inspect_weights(**file, activation, {});
+  return summary ? std::move(summary) : summary.error().with_context(path.string());
+}
+
+Result<WeightsSummary> inspect_weights(File& file,
+                                       const registry::ActivationOptions& activation,
+                                       const std::map<std::string, std::uint64_t>& external_files) {
   std::array<std::uint8_t, 4> magic{};
-  const auto read = (*file)->read_at(0, magic);
+  const auto read = file.read_at(0, magic);
   if (!read) {
     return read.error();
   }
   if (*read == magic.size() && as_text(magic) == "GGUF") {
-    const auto gguf = registry::check_gguf(**file);
+    const auto gguf = registry::check_gguf(file);
     if (!gguf) {
-      return gguf.error().with_context(path.string());
+      return gguf.error();
     }
     return summarise(*gguf, activation);
   }
-  const auto onnx = registry::check_onnx(**file);
+  registry::OnnxLimits limits;
+  limits.external_files = external_files;
+  const auto onnx = registry::check_onnx(file, limits);
   if (!onnx) {
-    return onnx.error().with_context(path.string());
+    return onnx.error();
   }
-  return summarise(*onnx);
+  WeightsSummary summary = summarise(*onnx);
+  for (const auto& [name, size] : external_files) {
+    summary.ram_bytes += size;
+  }
+  return summary;
 }
 
 }  // namespace skerry::cli

@@ -9,6 +9,7 @@
 #include "skerry/async/sleep.hpp"
 #include "skerry/runtime/evaluate.hpp"
 
+#include "local_target.hpp"
 #include "slot_driver.hpp"
 
 namespace skerry::agent {
@@ -50,6 +51,9 @@ Task<Event> SlotManager::Driver::preflight(std::shared_ptr<registry::CancelFlag>
                source = source(),
                offer = machine.record().offer,
                failed = machine.record().failed_variants] {
+    if (is_local_target(offer.target)) {
+      return owner.installer_.preflight_local(offer, slot, failed);
+    }
     return owner.installer_.preflight(offer, slot, failed, *source, *cancel);
   };
   Result<Preflight> found = co_await async::offload(owner.core_.transfer(), std::move(work));
@@ -100,6 +104,13 @@ Task<Event> SlotManager::Driver::fetch(std::shared_ptr<registry::CancelFlag> can
   Result<void> loaded = co_await load_manifest();
   if (!loaded) {
     co_return failed(EventKind::kFetchFailed, loaded.error());
+  }
+  if (is_local_target(machine.record().offer.target)) {
+    auto look = [this, manifest = manifest_, variant = machine.record().variant] {
+      return owner.installer_.check_held(*manifest, variant);
+    };
+    Result<void> held = co_await async::offload(owner.core_.disk, std::move(look));
+    co_return held ? make(EventKind::kFetched) : failed(EventKind::kFetchFailed, held.error());
   }
   // Progress comes from the transfer thread, a few times per chunk; reports are sent once a second.
   auto last = std::make_shared<BootTime>(owner.core_.clock.boot_now());

@@ -6,6 +6,7 @@
 #include "skerry/async/sleep.hpp"
 
 #include "bundle/bundle_source.hpp"
+#include "local_target.hpp"
 
 namespace skerry::agent {
 
@@ -242,6 +243,9 @@ Task<void> SlotManager::Driver::work(Action action, std::uint64_t id) {
 }
 
 Task<void> SlotManager::Driver::wait_for_source(std::uint64_t id) {
+  if (is_local_target(machine.record().offer.target)) {
+    co_return;  // all of it is here
+  }
   while (!source() && id == work_id_) {
     co_await owner.source_changed_.wait();
   }

@@ -1,9 +1,11 @@
 #include "skerry/agent/slot_manager.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "skerry/async/offload.hpp"
 
+#include "local_target.hpp"
 #include "slot_driver.hpp"
 
 namespace skerry::agent {
@@ -141,10 +143,58 @@ void SlotManager::offer(const std::string& slot, const activation::Offer& offer)
     core_.log.warning("slot.refused", named.error());
     return;
   }
+  if (is_local_target(offer.target)) {
+    // What was imported here is for who administers this gateway, not for who directs it.
+    core_.log.warning("slot.refused", {{"slot", slot}, {"target", offer.target}});
+    return;
+  }
   Driver& target = driver(slot);
+  if (is_local_target(target.machine.record().offer.target) &&
+      offer.generation <= target.machine.record().seen_generation) {
+    core_.log.warning("slot.held_locally",
+                      {{"slot", slot},
+                       {"target", target.machine.record().offer.target},
+                       {"offered", offer.target},
+                       {"generation", offer.generation}});
+  }
   Event event = target.make(EventKind::kOffer);
   event.offer = offer;
   target.push(std::move(event));
+}
+
+Task<Result<SlotView>> SlotManager::offer_local(std::string slot,
+                                                activation::Offer offer,
+                                                std::uint64_t highest) {
+  if (Result<void> named = check_name(slot, "slot"); !named) {
+    co_return named.error();
+  }
+  Driver& target = driver(slot);
+  const activation::Record& record = target.machine.record();
+  const bool directed = !record.offer.target.empty() && !is_local_target(record.offer.target);
+  if (directed) {
+    co_return Error(Error::Code::kFailedPrecondition,
+                    "slot " + slot + " is directed by the fleet (" + record.offer.target +
+                        "); use a slot of its own");
+  }
+  if (!activation::is_resting(record.state)) {
+    co_return Error(
+        Error::Code::kFailedPrecondition,
+        "slot " + slot + " is " + std::string(to_string(record.state)) + "; try again later");
+  }
+  offer.generation = std::max(record.seen_generation, highest) + 1;
+  Event event = target.make(EventKind::kOffer);
+  event.offer = offer;
+  target.push(std::move(event));
+  const auto over = [&target, generation = offer.generation] {
+    const activation::Record& now = target.machine.record();
+    const bool ours = now.offer.generation == generation;
+    return (ours && (activation::is_resting(now.state) || now.state == State::kProbation)) ||
+           now.offer.generation > generation;
+  };
+  while (!over()) {
+    co_await target.settled.wait();
+  }
+  co_return target.view();
 }
 
 Task<void> SlotManager::stop() {

@@ -14,9 +14,11 @@
 #include "skerry/agent/bundle_import.hpp"
 #include "skerry/agent/grpc_front.hpp"
 #include "skerry/agent/http_front.hpp"
+#include "skerry/agent/import_administration.hpp"
 #include "skerry/agent/inference.hpp"
 #include "skerry/agent/installer.hpp"
 #include "skerry/agent/maintenance.hpp"
+#include "skerry/agent/model_imports.hpp"
 #include "skerry/agent/slot_manager.hpp"
 #include "skerry/agent/sync_client.hpp"
 #include "skerry/agent/telemetry.hpp"
@@ -163,9 +165,17 @@ class Daemon {
                                   state.audit_key->public_key(),
                                   [this] { return sync_.state().device_id; },
                                   [this](const std::string& order) { sync_.end(order); }}),
+        imports_(core, *state.catalogue, *state.store, installer_),
+        import_administration_(core, access_, audit_, slots_, imports_),
         sync_(core, installer_, slots_, *state.outbox, *state.audit, host_),
         telemetry_(core, metrics_, *state.outbox, [this] { return gauges(); }),
-        grpc_(core, inference_, access_, host_, administration_, status_sources()),
+        grpc_(core,
+              inference_,
+              access_,
+              host_,
+              administration_,
+              import_administration_,
+              status_sources()),
         http_(core, inference_, access_, audit_, host_, *state.tokens, metrics_, [this] {
           return gauges();
         }) {
@@ -176,6 +186,12 @@ class Daemon {
     security_.on_change([this] { slots_.enforce(); });
     inference_.on_served(
         [this](const std::string& slot, const Digest& weights) { slots_.served(slot, weights); });
+    inference_.on_absent(
+        [this](const registry::ModelReference& model) { return imports_.why_absent(model); });
+    installer_.on_check_vouched([this](const Digest& manifest) -> Result<void> {
+      const Result<CatalogueEntry> entry = imports_.find(manifest.to_string());
+      return entry ? imports_.check_vouched(*entry) : entry.error();
+    });
     host_.on_refresh([this] { grpc_.update_health(); });
     installer_.use_sources(peering_.sources());
     sync_.on_identity([this](const PeerIdentity& identity) { peering_.become(identity); });
@@ -433,6 +449,8 @@ class Daemon {
   Maintenance maintenance_;
   BundleImport bundles_;
   Administration administration_;
+  ModelImports imports_;
+  ImportAdministration import_administration_;
   SyncClient sync_;
   Telemetry telemetry_;
   GrpcFront grpc_;

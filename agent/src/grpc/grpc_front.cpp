@@ -16,6 +16,7 @@
 #include "skerry/async/run_until_first_exit.hpp"
 
 #include "admin_grpc.hpp"
+#include "imports_grpc.hpp"
 #include "inference_grpc.hpp"
 #include "kserve_grpc.hpp"
 #include "models_grpc.hpp"
@@ -55,6 +56,7 @@ struct GrpcFront::Impl {
        Access& access,
        ModelHost& h,
        Administration& administration,
+       ImportAdministration& imports,
        StatusSources sources)
       : core(c),
         host(h),
@@ -62,7 +64,8 @@ struct GrpcFront::Impl {
         inference_service(c, peers, inference),
         models_service(c, peers, inference, access, h),
         kserve_service(c, peers, inference, h),
-        admin_service(c, peers, administration, std::move(sources)) {}
+        admin_service(c, peers, administration, std::move(sources)),
+        imports_service(c, peers, imports, h) {}
 
   void hand_over(grpc::Server& server, UniqueFd socket, Caller caller) {
     Result<UniqueFd> numbered = peers.admit(std::move(socket), std::move(caller));
@@ -81,6 +84,7 @@ struct GrpcFront::Impl {
   ModelsGrpc models_service;
   KserveGrpc kserve_service;
   AdminGrpc admin_service;
+  ImportsGrpc imports_service;
   std::unique_ptr<grpc::Server> api;
   std::unique_ptr<grpc::Server> admin;
   std::unique_ptr<UnixListener> api_listener;
@@ -93,9 +97,10 @@ GrpcFront::GrpcFront(Core& core,
                      Access& access,
                      ModelHost& host,
                      Administration& administration,
+                     ImportAdministration& imports,
                      StatusSources sources)
     : impl_(std::make_unique<Impl>(
-          core, inference, access, host, administration, std::move(sources))) {}
+          core, inference, access, host, administration, imports, std::move(sources))) {}
 
 GrpcFront::~GrpcFront() = default;
 
@@ -114,6 +119,7 @@ Result<void> GrpcFront::start() {
   grpc::ServerBuilder admin;
   configure(admin, settings);
   admin.RegisterService(&self.admin_service);
+  admin.RegisterService(&self.imports_service);
   self.admin = admin.BuildAndStart();
   if (!self.api || !self.admin) {
     return Error{Error::Code::kInternal, "gRPC did not start"};

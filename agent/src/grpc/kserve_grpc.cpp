@@ -50,7 +50,10 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelReady(grpc::CallbackServerContext* co
                                                   reference_of(request->name(), request->version()),
                                                   security::Verb::kList,
                                                   "oip.model_ready");
-                     if (!model && model.error().code() != Error::Code::kNotFound) {
+                     const bool absent =
+                         !model && (model.error().code() == Error::Code::kNotFound ||
+                                    model.error().code() == Error::Code::kFailedPrecondition);
+                     if (!model && !absent) {
                        co_return to_status(model.error());
                      }
                      // An active model is ready: it is loaded when the first request comes.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "skerry/async/offload.hpp"
+
 namespace skerry::agent {
 namespace {
 
@@ -110,6 +112,13 @@ Task<Result<ServedModelPtr>> Inference::find(Caller caller,
       co_await access_.authorise(std::move(caller), verb, std::move(resource), std::move(action));
   if (!decision) {
     co_return decision.error();
+  }
+  if (!model && why_absent_) {
+    auto ask = [this, reference = *std::move(parsed)] { return why_absent_(reference); };
+    std::optional<Error> why = co_await async::offload(core_.disk, std::move(ask));
+    if (why) {
+      co_return *std::move(why);
+    }
   }
   co_return model;
 }

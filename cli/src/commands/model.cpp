@@ -1,5 +1,6 @@
 // skerry model check|quantize|evaluate|pack|sign|verify: making a model ready for the fleet, and
-// who made it.
+// who made it. skerry model import|export|list|inspect|vouch|revoke|activate|remove: models of
+// other tools in this gateway's registry.
 
 #include "commands.hpp"
 #include "invocation.hpp"
@@ -8,8 +9,9 @@
 namespace skerry::cli {
 
 void add_model_command(Command& app, Invocation& invocation) {
-  Command* model =
-      app.add_subcommand("model", "make a model ready: check, derive, measure, pack, sign");
+  Command* model = app.add_subcommand(
+      "model",
+      "make a model ready: check, derive, measure, pack, sign; import one of another tool");
   model->require_subcommand(1);
   add_model_check(*model, invocation);
   add_model_quantize(*model, invocation);
@@ -17,6 +19,10 @@ void add_model_command(Command& app, Invocation& invocation) {
   add_model_pack(*model, invocation);
   add_model_sign(*model, invocation);
   add_model_verify(*model, invocation);
+  add_model_import(*model, invocation);
+  add_model_export(*model, invocation);
+  add_model_catalogue(*model, invocation);
+  add_model_vouch(*model, invocation);
 }
 
 }  // namespace skerry::cli

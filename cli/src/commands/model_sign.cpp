@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "skerry/cli/key_files.hpp"
 #include "skerry/security/model_signing/sign.hpp"
 
 #include "commands.hpp"
@@ -17,9 +16,7 @@ namespace oms = security::model_signing;
 
 struct ModelSignOptions {
   std::string path;
-  std::string key;
-  std::string certificate;
-  std::vector<std::string> chain;
+  SigningIdentity signer;
   std::string out;
   std::vector<std::string> ignore;
   bool shards = false;
@@ -27,56 +24,11 @@ struct ModelSignOptions {
   std::string hash = "sha256";
 };
 
-Result<oms::SigningKey> signing_key(FileSystem& fs, const std::string& text) {
-  const auto uri = key_uri(text);
-  if (!uri) {
-    return uri.error();
-  }
-  if (uri->scheme() == "file") {
-    // With the file's mode and passphrase checked as for every private key.
-    const auto pem = security::private_key_pem(fs, *uri);
-    if (!pem) {
-      return pem.error();
-    }
-    auto key = oms::SigningKey::from_pem(*pem);
-    return key ? key : key.error().with_context(uri->to_string());
-  }
-  auto signer = security::make_signer(fs, *uri);
-  if (!signer) {
-    return signer.error();
-  }
-  return oms::SigningKey::from_signer(std::move(*signer));
-}
-
-Result<std::string> sign_with(Invocation& invocation,
-                              const ModelSignOptions& options,
-                              oms::Statement statement,
-                              const oms::SigningKey& key) {
-  if (options.certificate.empty()) {
-    return oms::sign_statement(std::move(statement), key);
-  }
-  std::vector<std::string> files{options.certificate};
-  files.insert(files.end(), options.chain.begin(), options.chain.end());
-  std::vector<Bytes> chain;
-  for (const std::string& file : files) {
-    const auto pem = read_file(invocation.fs, file, kMaxSignatureKeyFile);
-    if (!pem) {
-      return pem.error();
-    }
-    const auto certificates = oms::certificates_from_pem(*pem);
-    if (!certificates) {
-      return certificates.error().with_context(file);
-    }
-    chain.insert(chain.end(), certificates->begin(), certificates->end());
-  }
-  return oms::sign_statement(std::move(statement), key, chain, invocation.clock.wall_now());
-}
-
 Result<int> run_model_sign(Invocation& invocation, const ModelSignOptions& options) {
-  if (options.certificate.empty() && !options.chain.empty()) {
+  if (options.signer.certificate.empty() && !options.signer.chain.empty()) {
     return Error{Error::Code::kInvalidArgument, "--chain goes with --certificate"};
   }
-  const auto key = signing_key(invocation.fs, options.key);
+  const auto key = signing_key(invocation.fs, options.signer.key);
   if (!key) {
     return key.error();
   }
@@ -100,7 +52,7 @@ Result<int> run_model_sign(Invocation& invocation, const ModelSignOptions& optio
   }
   const std::string name = statement->model_name;
   const std::size_t resources = statement->resources.size();
-  const auto bundle = sign_with(invocation, options, std::move(*statement), *key);
+  const auto bundle = sign_statement_as(invocation, options.signer, std::move(*statement), *key);
   if (!bundle) {
     return bundle.error();
   }
@@ -111,7 +63,7 @@ Result<int> run_model_sign(Invocation& invocation, const ModelSignOptions& optio
     invocation.console.print_json(
         Json{Json::Object{{"model", name},
                           {"signature", out},
-                          {"method", options.certificate.empty() ? "key" : "certificate"},
+                          {"method", options.signer.certificate.empty() ? "key" : "certificate"},
                           {"key_hint", key->public_key().hint()},
                           {"resources", resources}}});
   } else {
@@ -131,10 +83,13 @@ void add_model_sign(Command& model, Invocation& invocation) {
   Command* command = model.add_subcommand("sign", "sign a folder or file (OpenSSF Model Signing)");
   const auto options = add_action<ModelSignOptions>(command, invocation, run_model_sign);
   command->add_option("path", options->path, "the model")->required();
-  command->add_option("--key", options->key, "private key: path or key URI; P-256, P-384 or P-521")
+  command
+      ->add_option(
+          "--key", options->signer.key, "private key: path or key URI; P-256, P-384 or P-521")
       ->required();
-  command->add_option("--certificate", options->certificate, "sign with this certificate (PEM)");
-  command->add_option("--chain", options->chain, "its issuers (PEM, repeatable)");
+  command->add_option(
+      "--certificate", options->signer.certificate, "sign with this certificate (PEM)");
+  command->add_option("--chain", options->signer.chain, "its issuers (PEM, repeatable)");
   command->add_option("--out", options->out, "default: PATH/model.sig, or PATH.sig for a file");
   command->add_option("--ignore", options->ignore, "leave this out, relative to PATH (repeatable)");
   command->add_flag("--shards", options->shards, "a digest per shard instead of per file");

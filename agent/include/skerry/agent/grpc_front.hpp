@@ -8,6 +8,7 @@
 #include "skerry/agent/administration.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/device_time.hpp"
+#include "skerry/agent/import_administration.hpp"
 #include "skerry/agent/inference.hpp"
 #include "skerry/agent/link_keeper.hpp"
 #include "skerry/agent/model_host.hpp"
@@ -37,6 +38,7 @@ class GrpcFront {
             Access& access,
             ModelHost& host,
             Administration& administration,
+            ImportAdministration& imports,
             StatusSources sources);
   ~GrpcFront();
 

@@ -4,6 +4,7 @@
 // One call is: resolve the reference → decide → load if needed → submit → stream → count and
 // audit. Runs on the control thread.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,6 +69,11 @@ class Inference {
   using OnServed = std::function<void(const std::string& slot, const Digest& weights)>;
   void on_served(OnServed callback) { on_served_ = std::move(callback); }
 
+  // Asked, on a disk thread, about a model that is not active here: a better reason than that it is
+  // not there, if there is one.
+  using WhyAbsent = std::function<std::optional<Error>(const registry::ModelReference&)>;
+  void on_absent(WhyAbsent callback) { why_absent_ = std::move(callback); }
+
   // Returns once the request is under way (or failed); the answer goes to `sink`.
   Task<void> generate(Caller caller, TextJob job, std::shared_ptr<TextSink> sink);
 
@@ -131,6 +137,7 @@ class Inference {
   Metrics& metrics_;
   ModelHost& host_;
   OnServed on_served_;
+  WhyAbsent why_absent_;
   struct Running {
     std::string principal;
     runtime::RequestHandle handle;

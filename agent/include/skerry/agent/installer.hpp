@@ -5,6 +5,7 @@
 // keeps no state of its own.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -76,6 +77,17 @@ class Installer {
                               ModelSource& source,
                               const registry::CancelFlag& cancel);
 
+  // The same for an imported model, without a source (installer_local.cpp): whoever may vouch did.
+  // kNotFound, kFailedPrecondition; anything else as `preflight`.
+  Result<Preflight> preflight_local(const activation::Offer& offer,
+                                    const std::string& slot,
+                                    const std::vector<std::string>& failed);
+  // Asked before an imported model is activated; set once, before the first offer. It blocks.
+  using CheckVouched = std::function<Result<void>(const Digest& manifest)>;
+  void on_check_vouched(CheckVouched check) { check_vouched_ = std::move(check); }
+  // kFailedPrecondition unless every file of the variant is held.
+  Result<void> check_held(const registry::VerifiedManifest& manifest, const std::string& variant);
+
   // Fetches what is missing, from `source` and every other one that is configured, by deltas where
   // they are worth it. What was verified stays for the next attempt.
   Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
@@ -146,6 +158,7 @@ class Installer {
   DirectorClient director_;
   SecurityTargets* security_ = nullptr;
   const BlobSources* sources_ = nullptr;
+  CheckVouched check_vouched_;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;

@@ -51,6 +51,13 @@ class SlotManager {
   // From the controller, a bundle or an administrator; an old generation is ignored.
   void offer(const std::string& slot, const activation::Offer& offer);
 
+  // An administrator's own wish: an imported model in a slot that no director directs. Gives it the
+  // slot's next generation, above `highest` too, and waits until it is live, on trial or refused.
+  // kFailedPrecondition if the slot is directed or busy.
+  Task<Result<SlotView>> offer_local(std::string slot,
+                                     activation::Offer offer,
+                                     std::uint64_t highest);
+
   // Ends every driver and its work; for the end of the daemon, before workers are stopped (a gate
   // that loses its worker would blame the model). The next start resumes.
   Task<void> stop();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "skerry/common/file_system.hpp"
@@ -24,5 +25,9 @@ struct WeightsSummary {
 Result<WeightsSummary> inspect_weights(FileSystem& fs,
                                        const std::filesystem::path& path,
                                        const registry::ActivationOptions& activation);
+// The same for an open file; `external_files` are those that an ONNX model may name, with sizes.
+Result<WeightsSummary> inspect_weights(File& file,
+                                       const registry::ActivationOptions& activation,
+                                       const std::map<std::string, std::uint64_t>& external_files);
 
 }  // namespace skerry::cli
