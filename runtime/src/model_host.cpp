@@ -12,7 +12,7 @@ namespace skerry::runtime {
 namespace {
 
 namespace asio = boost::asio;
-using Clock_ = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kCancelTime{500};
 
@@ -138,8 +138,8 @@ Task<void> ModelHost::unload(std::chrono::milliseconds grace) {
     abandon();
   } else if (phase_ == Phase::kReady) {
     set_phase(Phase::kStopping);
-    const auto drained = Clock_::now() + grace;
-    while (!requests_.empty() && link_ && Clock_::now() < drained) {
+    const auto drained = SteadyClock::now() + grace;
+    while (!requests_.empty() && link_ && SteadyClock::now() < drained) {
       co_await changed_.wait_until(drained);
     }
     for (const auto& [key, request] : requests_) {
@@ -149,22 +149,22 @@ Task<void> ModelHost::unload(std::chrono::milliseconds grace) {
         static_cast<void>(link_->send(message));
       }
     }
-    const auto cancelled = Clock_::now() + kCancelTime;
-    while (!requests_.empty() && link_ && Clock_::now() < cancelled) {
+    const auto cancelled = SteadyClock::now() + kCancelTime;
+    while (!requests_.empty() && link_ && SteadyClock::now() < cancelled) {
       co_await changed_.wait_until(cancelled);
     }
     if (link_) {
       worker::v1::ToWorker message;
       message.mutable_stop();
       static_cast<void>(link_->send(message));
-      const auto terminate = Clock_::now() + context_->options.stop_timeout / 2;
-      while (phase_ != Phase::kStopped && Clock_::now() < terminate) {
+      const auto terminate = SteadyClock::now() + context_->options.stop_timeout / 2;
+      while (phase_ != Phase::kStopped && SteadyClock::now() < terminate) {
         co_await changed_.wait_until(terminate);
       }
     }
     if (link_) {
       link_->signal(SIGTERM);
-      deadline_ = Clock_::now() + context_->options.stop_timeout / 2;
+      deadline_ = SteadyClock::now() + context_->options.stop_timeout / 2;
       deadline_reason_ = "did not stop in time";
       watching_.notify();
     }
@@ -184,7 +184,7 @@ void ModelHost::start_worker() {
 }
 
 Task<void> ModelHost::run(std::shared_ptr<ModelHost> self) {
-  const auto started = Clock_::now();
+  const auto started = SteadyClock::now();
   auto spawned = spawn_worker(self->context_->options.worker);
   if (!spawned) {
     self->last_error_ = spawned.error();
@@ -212,7 +212,7 @@ Task<void> ModelHost::run(std::shared_ptr<ModelHost> self) {
     link->kill(outcome.error());
   } else {
     // It closed its end, as one that exits does; it gets a moment to finish dying.
-    self->deadline_ = Clock_::now() + self->context_->options.stop_timeout;
+    self->deadline_ = SteadyClock::now() + self->context_->options.stop_timeout;
     self->deadline_reason_ = "closed its socket and did not end";
     self->watching_.notify();
   }

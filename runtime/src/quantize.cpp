@@ -152,7 +152,7 @@ Task<void> run(asio::any_io_executor executor,
 
 }  // namespace
 
-Result<QuantizeResult> quantize_model(SupervisorOptions supervisor, QuantizeJob job) {
+Result<QuantizeResult> quantize_model(const SupervisorOptions& supervisor, QuantizeJob job) {
   if (!job.output) {
     return Error{Error::Code::kInvalidArgument, "there is no output file"};
   }

@@ -7,7 +7,7 @@
 namespace skerry::runtime {
 namespace {
 
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr auto kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 float usable(float logit) {
   return std::isnan(logit) ? kMinusInfinity : logit;

@@ -34,8 +34,8 @@ class Signal {
   Task<void> wait_until(TimePoint limit) {
     boost::asio::steady_timer timer(executor_, limit);
     const Registration registration(waiters_, timer);
-    constexpr auto token = boost::asio::as_tuple(boost::asio::use_awaitable);
-    co_await timer.async_wait(token);
+    constexpr auto kToken = boost::asio::as_tuple(boost::asio::use_awaitable);
+    co_await timer.async_wait(kToken);
   }
 
  private:

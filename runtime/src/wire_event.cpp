@@ -21,13 +21,13 @@ void put(TextDelta event, pb::Event& out) {
   out.mutable_text()->set_text(std::move(event.text));
   put_tokens(event.tokens, *out.mutable_text()->mutable_tokens());
 }
-void put(Embeddings event, pb::Event& out) {
+void put(const Embeddings& event, pb::Event& out) {
   out.mutable_embeddings();
   for (const std::vector<float>& vector : event.vectors) {
     out.mutable_embeddings()->add_vectors()->mutable_values()->Add(vector.begin(), vector.end());
   }
 }
-void put(Scores event, pb::Event& out) {
+void put(const Scores& event, pb::Event& out) {
   out.mutable_scores();
   for (const TokenScore& score : event.tokens) {
     pb::TokenScore& one = *out.mutable_scores()->add_tokens();
@@ -61,7 +61,7 @@ void put(Done event, pb::Event& out) {
   done.set_total_ns(event.timing.total.count());
   done.set_stop_match(std::move(event.stop_match));
 }
-void put(Failure event, pb::Event& out) {
+void put(const Failure& event, pb::Event& out) {
   pb::Failure& failure = *out.mutable_failure();
   failure.set_code(static_cast<std::uint32_t>(event.error.code()));
   failure.set_message(to_valid_utf8(event.error.message()));

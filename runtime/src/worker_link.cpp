@@ -121,8 +121,8 @@ Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
       co_return std::move(message);
     }
     const auto space = asio::buffer(read_buffer_);
-    constexpr auto token = asio::as_tuple(asio::use_awaitable);
-    const auto [ec, got] = co_await socket_.async_read_some(space, token);
+    constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+    const auto [ec, got] = co_await socket_.async_read_some(space, kToken);
     if (ec == asio::error::operation_aborted) {
       throw boost::system::system_error(ec);
     }
@@ -134,9 +134,9 @@ Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
 }
 
 Task<ProcessEnd> WorkerLink::ended() {
-  constexpr auto token = asio::as_tuple(asio::use_awaitable);
+  constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
   const auto readable = asio::posix::descriptor_base::wait_read;
-  const auto [ec] = co_await exit_.async_wait(readable, token);
+  const auto [ec] = co_await exit_.async_wait(readable, kToken);
   if (ec) {
     throw boost::system::system_error(ec);
   }

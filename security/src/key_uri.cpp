@@ -15,6 +15,29 @@ Error bad_uri(std::string_view text, std::string_view why) {
                    "; use file:/path/key.pem, tpm:<handle> or pkcs11:<attributes>"};
 }
 
+Result<void> add_attribute(std::string_view text,
+                           std::string_view scheme,
+                           std::string_view pair,
+                           std::map<std::string, std::string, std::less<>>& attributes) {
+  const std::size_t equals = pair.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    return bad_uri(text, "'" + std::string{pair} + "' is not name=value");
+  }
+  const std::string name{pair.substr(0, equals)};
+  if (name == "pin-value") {  // the text is not shown: this is the one secret a URI can hold
+    return Error{Error::Code::kInvalidArgument,
+                 "a key URI must not hold the PIN, which process lists show; put it into a file "
+                 "of mode 0600 and give pin-source=/path"};
+  }
+  if (scheme == "file" && name != "passphrase-file") {
+    return bad_uri(text, "unknown attribute '" + name + "' (passphrase-file is known)");
+  }
+  if (!attributes.emplace(name, pair.substr(equals + 1)).second) {
+    return bad_uri(text, "attribute '" + name + "' is given twice");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<KeyUri> KeyUri::parse(std::string_view text) {
@@ -53,22 +76,10 @@ Result<KeyUri> KeyUri::parse(std::string_view text) {
   std::string_view attributes = query == std::string_view::npos ? "" : rest.substr(query + 1);
   while (!attributes.empty()) {
     const std::size_t end = attributes.find('&');
-    const std::string_view pair = attributes.substr(0, end);
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string_view::npos || equals == 0) {
-      return bad_uri(text, "'" + std::string{pair} + "' is not name=value");
-    }
-    const std::string name{pair.substr(0, equals)};
-    if (name == "pin-value") {  // the text is not shown: this is the one secret a URI can hold
-      return Error{Error::Code::kInvalidArgument,
-                   "a key URI must not hold the PIN, which process lists show; put it into a file "
-                   "of mode 0600 and give pin-source=/path"};
-    }
-    if (uri.scheme_ == "file" && name != "passphrase-file") {
-      return bad_uri(text, "unknown attribute '" + name + "' (passphrase-file is known)");
-    }
-    if (!uri.attributes_.emplace(name, pair.substr(equals + 1)).second) {
-      return bad_uri(text, "attribute '" + name + "' is given twice");
+    if (Result<void> added =
+            add_attribute(text, uri.scheme_, attributes.substr(0, end), uri.attributes_);
+        !added) {
+      return added.error();
     }
     attributes = end == std::string_view::npos ? "" : attributes.substr(end + 1);
   }

@@ -145,7 +145,7 @@ std::string PolicyExpectation::question() const {
 }
 
 Result<std::vector<PolicyExpectation>> parse_expectations(std::string_view text, std::string name) {
-  auto reader = TomlReader::parse(text, name);
+  auto reader = TomlReader::parse(text, std::move(name));
   if (!reader) {
     return Error{Error::Code::kParse, reader.error().message()};
   }

@@ -117,6 +117,7 @@ Result<Verb> parse_verb(std::string_view name) {
 const std::vector<Verb>& all_verbs() {
   static const std::vector<Verb> verbs = [] {
     std::vector<Verb> out;
+    out.reserve(std::size(kVerbs));
     for (const VerbName& entry : kVerbs) {
       out.push_back(entry.verb);
     }

@@ -24,7 +24,7 @@ constexpr QuantizeType kTypes[] = {
 };
 
 struct Watch {
-  const skerry_quantize_request* request;
+  const skerry_quantize_request* request = nullptr;
   bool stop = false;
 };
 

@@ -296,6 +296,7 @@ void run_request(skerry_model& model, const skerry_infer_request& request) {
     input_values.push_back(inputs[i].value.get());
   }
   std::vector<const char*> output_names;
+  output_names.reserve(specs.size());
   for (const auto* spec : specs) {
     output_names.push_back(spec->name.c_str());
   }
@@ -313,6 +314,7 @@ void run_request(skerry_model& model, const skerry_infer_request& request) {
                                  output_names.size(),
                                  raw_outputs.data());
   std::vector<Value> outputs;
+  outputs.reserve(raw_outputs.size());
   for (OrtValue* value : raw_outputs) {
     outputs.emplace_back(value);
   }

@@ -1,6 +1,7 @@
 #include "mapped_file.hpp"
 
-#include <cstring>
+#include <cerrno>
+#include <system_error>
 #include <unistd.h>
 
 #include <sys/mman.h>
@@ -27,7 +28,9 @@ MappedFile::MappedFile(const skerry_file& file) {
       nullptr, mapped_, PROT_READ, MAP_PRIVATE, file.fd, static_cast<off_t>(file.offset - lead));
   if (base_ == MAP_FAILED) {
     base_ = nullptr;
-    throw Failure{SKERRY_E_IO, "file '" + name + "' cannot be mapped: " + std::strerror(errno)};
+    throw Failure{
+        SKERRY_E_IO,
+        "file '" + name + "' cannot be mapped: " + std::generic_category().message(errno)};
   }
   bytes_ = {static_cast<const std::byte*>(base_) + lead, static_cast<std::size_t>(file.length)};
 }

@@ -2,7 +2,7 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstring>
+#include <system_error>
 #include <unistd.h>
 
 #include "skerry/runtime/onnx_quantize.hpp"
@@ -61,7 +61,8 @@ void write_all(int fd, std::string_view bytes) {
     }
     if (wrote <= 0) {
       throw Failure{SKERRY_E_IO,
-                    std::string{"the quantized model cannot be written: "} + std::strerror(errno)};
+                    std::string{"the quantized model cannot be written: "} +
+                        std::generic_category().message(errno)};
     }
     done += static_cast<std::size_t>(wrote);
   }

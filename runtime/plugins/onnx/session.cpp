@@ -111,6 +111,7 @@ void add_external_data(OrtSessionOptions* options,
     return;
   }
   std::vector<const char*> name_pointers;
+  name_pointers.reserve(names.size());
   for (const auto& name : names) {
     name_pointers.push_back(name.c_str());
   }
@@ -180,6 +181,7 @@ std::vector<TensorSpec> read_specs(const OrtSession* session,
 
 std::vector<skerry_tensor_info> to_infos(const std::vector<TensorSpec>& specs) {
   std::vector<skerry_tensor_info> infos;
+  infos.reserve(specs.size());
   for (const auto& spec : specs) {
     infos.push_back({.size = sizeof(skerry_tensor_info),
                      .name = str(spec.name),

@@ -82,6 +82,21 @@ Result<void> Repository::move_to_published(const RoleName& role) {
   return fs_.sync_directory(staging_path(role).parent_path());
 }
 
+namespace {
+
+// The targets role and those that it delegates to.
+std::vector<RoleName> roles_of(const Targets& targets) {
+  std::vector<RoleName> roles{Role::kTargets};
+  if (targets.delegations) {
+    for (const DelegatedRole& role : targets.delegations->roles) {
+      roles.emplace_back(role.name);
+    }
+  }
+  return roles;
+}
+
+}  // namespace
+
 Result<void> Repository::publish_snapshot(const Signer& key,
                                           const Envelope<Root>& root,
                                           const RepositoryLifetimes& lifetimes,
@@ -90,13 +105,6 @@ Result<void> Repository::publish_snapshot(const Signer& key,
   auto targets = published_targets();
   if (!before || !targets) {
     return before ? targets.error() : before.error();
-  }
-  // Of what is published: a delegation that is only staged is not for the daily snapshot.
-  std::vector<RoleName> roles{Role::kTargets};
-  if (targets->delegations) {
-    for (const DelegatedRole& role : targets->delegations->roles) {
-      roles.emplace_back(role.name);
-    }
   }
   std::int64_t version = 1;
   Json::Object meta;
@@ -117,7 +125,8 @@ Result<void> Repository::publish_snapshot(const Signer& key,
                                old->canonical,
                                "snapshot");
   }
-  for (const RoleName& role : roles) {
+  // Of what is published: a delegation that is only staged is not for the daily snapshot.
+  for (const RoleName& role : roles_of(*targets)) {
     auto bytes = load_published(role);
     if (!bytes || !*bytes) {
       return bytes ? Error{Error::Code::kFailedPrecondition, role.text() + " is not published yet"}

@@ -40,6 +40,6 @@ struct QuantizeResult {
 // The output's content is complete when this returns a value, not yet synced. kInvalidArgument for
 // a type the plugin lacks (the message lists them), kModelFormat, kWorkerLost. On failure the
 // content of the output is unspecified. Blocks; starts a worker of its own.
-Result<QuantizeResult> quantize_model(SupervisorOptions supervisor, QuantizeJob job);
+Result<QuantizeResult> quantize_model(const SupervisorOptions& supervisor, QuantizeJob job);
 
 }  // namespace skerry::runtime

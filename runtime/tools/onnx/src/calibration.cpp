@@ -178,6 +178,7 @@ class Calibrator {
                                        results.data()),
                             "calibration");
     std::vector<skerry_ort::Value> owned;
+    owned.reserve(results.size());
     for (OrtValue* value : results) {
       owned.emplace_back(value);
     }

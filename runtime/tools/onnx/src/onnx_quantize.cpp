@@ -110,7 +110,7 @@ class Rewriter {
     const std::string scale = edit_.fresh_name(value + "_scale");
     const std::string zero = edit_.fresh_name(value + "_zero_point");
     const std::string quantized = edit_.fresh_name(value + "_quantized");
-    const std::string back = edit_.fresh_name(value + "_dequantized");
+    std::string back = edit_.fresh_name(value + "_dequantized");
     auto& graph = edit_.graph();
     *graph.add_initializer() =
         make_constant<float>(scale, onnx::TensorProto::FLOAT, {}, {numbers.scale});
