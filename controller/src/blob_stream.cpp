@@ -2,14 +2,18 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <utility>
 
+#include <boost/asio/steady_timer.hpp>
 #include <grpcpp/support/slice.h>
 
 namespace skerry::controller {
 namespace {
 
 constexpr int kMaxRanges = 65'536;
+// What a device that was cut gets to take the message on its way and the reason.
+constexpr std::chrono::seconds kCutGrace{1};
 
 std::size_t put_varint(std::uint8_t* out, std::uint64_t value) {
   std::size_t n = 0;
@@ -66,13 +70,41 @@ grpc::ByteBuffer frame_chunk(const std::shared_ptr<const MappedBlob>& blob,
   return {slices.data(), slices.size()};
 }
 
+BlobWriter::BlobWriter(grpc::CallbackServerContext& call,
+                       boost::asio::any_io_executor executor,
+                       std::size_t message_size)
+    : executor_(std::move(executor)), message_size_(message_size) {
+  handle_->call = &call;
+}
+
 void BlobWriter::begin(std::shared_ptr<const MappedBlob> blob,
                        std::vector<BlobRange> ranges,
-                       std::shared_ptr<const std::atomic<bool>> cut) {
+                       std::shared_ptr<TransferCut> cut) {
   blob_ = std::move(blob);
   ranges_ = std::move(ranges);
   cut_ = std::move(cut);
+  // gRPC takes a status only after the message on its way, which may be never.
+  watching_ = cut_->watch([handle = handle_, executor = executor_] {
+    auto timer = std::make_shared<boost::asio::steady_timer>(executor, kCutGrace);
+    timer->async_wait([handle, timer](const boost::system::error_code&) {
+      const std::lock_guard lock{handle->mutex};
+      if (handle->call != nullptr) {
+        handle->call->TryCancel();
+      }
+    });
+  });
   next();
+}
+
+void BlobWriter::OnDone() {
+  if (cut_) {
+    cut_->forget(watching_);
+  }
+  {
+    const std::lock_guard lock{handle_->mutex};
+    handle_->call = nullptr;
+  }
+  delete this;
 }
 
 void BlobWriter::OnWriteDone(bool ok) {
@@ -84,7 +116,7 @@ void BlobWriter::OnWriteDone(bool ok) {
 }
 
 void BlobWriter::next() {
-  if (cut_ && cut_->load()) {
+  if (cut_->is_cut()) {
     Finish(grpc::Status{grpc::StatusCode::PERMISSION_DENIED, "this device was revoked"});
     return;
   }

@@ -162,6 +162,8 @@ void DeviceConnection::on_message() {
     report_clone(outcome->clone_finding);
   }
   if (outcome->refusal) {
+    // Its key is in two places: what either of them is being sent ends too.
+    context_.gateway.cut(session_->device_id(), *outcome->refusal);
     close(*outcome->refusal);
     return;
   }
@@ -247,7 +249,7 @@ void DeviceConnection::record_decommission() {
   event.details = Json::Object{{"device", id}};
   context_.guard.record(event);
   // Whatever still comes with this certificate is not the device any more.
-  context_.gateway.close(
+  context_.gateway.cut(
       id, Error{Error::Code::kPermissionDenied, id + " was decommissioned: its record is closed"});
 }
 

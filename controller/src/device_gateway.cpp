@@ -139,28 +139,30 @@ void DeviceGateway::send(const std::string& device_id, fleet::v1::ControllerMess
 }
 
 void DeviceGateway::cut(const std::string& device_id, const Error& reason) {
+  std::shared_ptr<TransferCut> running;
   {
     const std::lock_guard lock{mutex_};
     if (const auto found = cuts_.find(device_id); found != cuts_.end()) {
-      if (const auto flag = found->second.lock()) {
-        flag->store(true);
-      }
-      // Transfers after a reinstatement get a flag of their own.
+      running = found->second.lock();
+      // Transfers after a reinstatement get one of their own.
       cuts_.erase(found);
     }
+  }
+  if (running) {
+    running->cut();
   }
   close(device_id, reason);
 }
 
-std::shared_ptr<const std::atomic<bool>> DeviceGateway::cut_flag(const std::string& device_id) {
+std::shared_ptr<TransferCut> DeviceGateway::transfer_cut(const std::string& device_id) {
   const std::lock_guard lock{mutex_};
   auto& held = cuts_[device_id];
-  auto flag = held.lock();
-  if (!flag) {
-    flag = std::make_shared<std::atomic<bool>>(false);
-    held = flag;
+  auto cut = held.lock();
+  if (!cut) {
+    cut = std::make_shared<TransferCut>();
+    held = cut;
   }
-  return flag;
+  return cut;
 }
 
 void DeviceGateway::close_all(const Error& reason) {

@@ -3,7 +3,6 @@
 // Which devices are connected, and the way to them. Sessions attach and detach; the rollout engine
 // and the publisher push through it. Thread-safe; pushing reads the store.
 
-#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -17,6 +16,8 @@
 #include "skerry/controller/authorities.hpp"
 #include "skerry/controller/store.hpp"
 #include "skerry/fleet/v1/device.pb.h"
+
+#include "transfer_cut.hpp"
 
 namespace skerry::controller {
 
@@ -60,8 +61,9 @@ class DeviceGateway {
   void close(const std::string& device_id, const Error& reason);
   // The same, and the blobs that are being sent to it.
   void cut(const std::string& device_id, const Error& reason);
-  // Set once the device was cut; a transfer asks before each message.
-  [[nodiscard]] std::shared_ptr<const std::atomic<bool>> cut_flag(const std::string& device_id);
+  // What the device's transfers watch. Ask for it before asking whether the device was revoked, or
+  // the cut may fall between the two.
+  [[nodiscard]] std::shared_ptr<TransferCut> transfer_cut(const std::string& device_id);
   void close_all(const Error& reason);
 
  private:
@@ -77,7 +79,7 @@ class DeviceGateway {
   std::map<std::string, std::shared_ptr<DeviceLink>, std::less<>> links_;
   std::map<std::string, BootTime, std::less<>> left_;
   // Alive while a transfer holds them.
-  std::map<std::string, std::weak_ptr<std::atomic<bool>>, std::less<>> cuts_;
+  std::map<std::string, std::weak_ptr<TransferCut>, std::less<>> cuts_;
 };
 
 }  // namespace skerry::controller

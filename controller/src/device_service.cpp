@@ -17,14 +17,18 @@ constexpr std::uint32_t kDeltaRetryMs = 1000;
 struct WantedRanges {
   std::shared_ptr<const MappedBlob> blob;
   std::vector<BlobRange> ranges;
-  std::shared_ptr<const std::atomic<bool>> cut;
+  std::shared_ptr<TransferCut> cut;
 };
 
 Result<WantedRanges> open_blob(ServiceContext& context,
                                const grpc::ServerContextBase& call,
                                grpc::ByteBuffer raw) {
-  const auto device = device_of(context, call);
-  if (!device) {
+  const auto caller = context.guard.caller(call, security::SpiffeId::Kind::kDevice);
+  if (!caller) {
+    return caller.error();
+  }
+  auto cut = context.gateway.transfer_cut(caller->name);
+  if (const auto device = device_of(context, call); !device) {
     return device.error();
   }
   fleet::v1::GetBlobRequest request;
@@ -48,8 +52,7 @@ Result<WantedRanges> open_blob(ServiceContext& context,
   if (!ranges) {
     return ranges.error();
   }
-  return WantedRanges{
-      std::move(*blob), std::move(*ranges), context.gateway.cut_flag(device->device_id)};
+  return WantedRanges{std::move(*blob), std::move(*ranges), std::move(cut)};
 }
 
 security::AuditEvent renewal_event(const Caller& caller, const Error* error) {
@@ -207,7 +210,8 @@ grpc::ServerUnaryReactor* DeviceServiceImpl::FindDelta(grpc::CallbackServerConte
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* DeviceServiceImpl::GetBlob(
     grpc::CallbackServerContext* call, const grpc::ByteBuffer* request) {
-  auto* writer = new BlobWriter(static_cast<std::size_t>(context_.settings.blobs().message_size));
+  auto* writer = new BlobWriter(
+      *call, context_.pool, static_cast<std::size_t>(context_.settings.blobs().message_size));
   boost::asio::post(context_.pool, [this, call, writer, raw = *request] {
     auto wanted = open_blob(context_, *call, raw);
     if (wanted) {
