@@ -9,6 +9,11 @@
 
 #include "layers.hpp"
 
+// libseccomp's SCMP_* macros are compound literals.
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wc99-extensions"
+#endif
+
 namespace skerry::security::sandbox_detail {
 namespace {
 
