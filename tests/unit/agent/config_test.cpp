@@ -96,6 +96,12 @@ TEST(Config, RefusesToWatchForBundlesThatNobodyDirects) {
   EXPECT_THAT(problem_of("[bundles]\nwatch = \"stick\"\n"), HasSubstr("absolute"));
 }
 
+TEST(Config, NamesSignersOfImportsByAbsolutePaths) {
+  EXPECT_EQ(problem_of("[import]\nsigner_keys = [\"/etc/skerry/maker.pub\"]\n"), "");
+  EXPECT_THAT(problem_of("[import]\nsigner_keys = [\"maker.pub\"]\n"), HasSubstr("absolute"));
+  EXPECT_THAT(problem_of("[import]\nsigner_anchors = [\"\"]\n"), HasSubstr("absolute"));
+}
+
 TEST(Config, RefusesATokenWithoutAController) {
   EXPECT_THAT(problem_of("[controller]\ntoken_file = \"/t\"\n"), HasSubstr("controller.address"));
 }
