@@ -9,6 +9,8 @@
 #include "skerry/registry/bundle_verify.hpp"
 #include "skerry/security/tuf/memory_metadata_store.hpp"
 
+#include "security_documents.hpp"
+
 namespace skerry::cli {
 namespace {
 
@@ -133,6 +135,9 @@ class BundleMaker {
     if (auto done = add_models(*writer); !done) {
       return done.error();
     }
+    if (auto done = add_documents(*writer, **image); !done) {
+      return done.error();
+    }
     if (auto done = direct(**offline); !done) {
       return done.error();
     }
@@ -170,6 +175,36 @@ class BundleMaker {
       }
       writer.list(*std::move(listed),
                   model->manifest.model.to_string() + ":" + model->manifest.version.to_string());
+    }
+    return {};
+  }
+
+  // What the `security` role signed: a gateway without a network gets it by sticks alone.
+  Result<void> add_documents(registry::OciLayoutWriter& writer, const tuf::Repository& image) {
+    if (!request_.without_documents) {
+      auto listed = list_documents(image);
+      if (!listed) {
+        return listed.error();
+      }
+      documents_ = *std::move(listed);
+    }
+    for (const DocumentBlob& document : documents_) {
+      const auto added = writer.add_file("application/octet-stream",
+                                         document_file(request_.image.string(), document.digest),
+                                         document.digest);
+      if (!added) {
+        return added.error().with_context(
+            document.path +
+            " is listed by the image repository, but its bytes are not in this working copy; copy "
+            "blobs/ from where it was staged, or leave it out: --without-documents");
+      }
+      made_.directive.blobs.insert_or_assign(added->digest, added->size);
+      made_.documents.push_back(document.path);
+    }
+    if (made_.directive.blobs.empty()) {
+      return Error{Error::Code::kInvalidArgument,
+                   "there is nothing to carry: name a --model, or publish a policy or revocations "
+                   "in the image repository"};
     }
     return {};
   }
@@ -305,6 +340,16 @@ class BundleMaker {
                          wanted.manifest.to_string() + ")"};
       }
     }
+    for (const DocumentBlob& document : documents_) {
+      const auto found = client.lookup(document.path);
+      const auto digest = found ? found->file.sha256() : found.error();
+      if (!digest || *digest != document.digest) {
+        return Error{Error::Code::kMetadataMismatch,
+                     document.path +
+                         " is staged and not published: skerry repo publish, or skerry fleet "
+                         "publish and pull-trust, and run this again"};
+      }
+    }
     return {};
   }
 
@@ -312,6 +357,7 @@ class BundleMaker {
   WallTime now_;
   const BundleRequest& request_;
   MadeBundle made_;
+  std::vector<DocumentBlob> documents_;
   std::string bytes_;
 };
 

@@ -45,8 +45,8 @@ BundleSlot read_slot(const Json& value, const std::string& path, Failure& failur
 void read_slots(ObjectReader& reader, BundleDirective& directive, Failure& failure) {
   const Json* slots = reader.member("slots");
   const Json::Object* object = slots == nullptr ? nullptr : slots->object();
-  if (object == nullptr || object->empty() || object->size() > BundleLimits::kSlots) {
-    reader.fail("slots", "must be an object of 1 to 64 slots");
+  if (object == nullptr || object->size() > BundleLimits::kSlots) {
+    reader.fail("slots", "must be an object of at most 64 slots");
     return;
   }
   for (const auto& [name, value] : *object) {

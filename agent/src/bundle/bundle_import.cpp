@@ -18,7 +18,8 @@ namespace {
 constexpr std::size_t kWatchedFolders = 64;
 constexpr std::chrono::minutes kNothingWatched{1};
 
-// A slot that rests with this offer has it, unless it was refused, failed or was taken back.
+// A slot that rests with this offer has it, unless it was refused, failed or
+// was taken back.
 bool is_settled_well(activation::State state) {
   return !activation::is_resting(state) || state == activation::State::kCommitted;
 }
@@ -37,6 +38,102 @@ class NoBundleFetcher final : public security::tuf::Fetcher {
     return Error{Error::Code::kUnavailable, "no source for " + std::string{name}};
   }
 };
+
+// The documents of the security role that a verified bundle carries, by the
+// metadata that its import has just stored. Those that it lists without
+// carrying them wait for another source.
+class BundleDocuments final : public TargetReader {
+ public:
+  BundleDocuments(const registry::BundleDirective& directive,
+                  std::shared_ptr<ModelSource> source,
+                  security::tuf::MetadataStore& image,
+                  Installer& installer)
+      : directive_(directive), source_(std::move(source)), image_(image), installer_(installer) {}
+
+  Result<security::tuf::FoundTarget> find(std::string_view path) override {
+    const auto lock = installer_.hold_trust();
+    security::tuf::Client client{image_, source_->metadata()};
+    if (Result<void> loaded = client.load(installer_.time().now()); !loaded) {
+      return loaded.error();
+    }
+    return client.lookup(path);
+  }
+
+  Result<std::string> read(const security::tuf::FoundTarget& target, std::size_t limit) override {
+    const Result<Digest> digest = target.file.sha256();
+    if (!digest) {
+      return digest.error();
+    }
+    const auto blob = directive_.blobs.find(*digest);
+    if (blob == directive_.blobs.end()) {
+      return Error{Error::Code::kUnavailable,
+                   source_->name() + " does not carry the document that is listed"};
+    }
+    if (target.file.length > limit || blob->second != target.file.length) {
+      return Error{Error::Code::kTooLarge,
+                   "the signed length is " + std::to_string(target.file.length) + ", at most " +
+                       std::to_string(limit) + " bytes are accepted"};
+    }
+    DocumentText text{static_cast<std::size_t>(target.file.length)};
+    const registry::CancelFlag never;
+    const registry::BlobRange range{*digest, 0, target.file.length};
+    if (Result<void> done = source_->blobs().read(range, text, never); !done) {
+      return done.error();
+    }
+    if (Result<void> checked = target.file.check(text.bytes()); !checked) {
+      return checked.error().with_context(source_->name());
+    }
+    return text.bytes();
+  }
+
+ private:
+  class DocumentText final : public registry::ByteSink {
+   public:
+    explicit DocumentText(std::size_t limit) : limit_(limit) {}
+    Result<void> write(ByteView bytes) override {
+      if (bytes_.size() + bytes.size() > limit_) {
+        return Error{Error::Code::kTooLarge, "more bytes than the signed length"};
+      }
+      bytes_.append(as_text(bytes));
+      return {};
+    }
+    [[nodiscard]] const std::string& bytes() const { return bytes_; }
+
+   private:
+    std::size_t limit_;
+    std::string bytes_;
+  };
+
+  const registry::BundleDirective& directive_;
+  std::shared_ptr<ModelSource> source_;
+  security::tuf::MetadataStore& image_;
+  Installer& installer_;
+};
+
+// Takes them, as from the controller; what is in force now, or why not, goes to
+// the remarks. The trust must not be held.
+void take_documents(registry::VerifiedBundle& bundle,
+                    const std::shared_ptr<FileSystem>& folder,
+                    security::tuf::MetadataStore& image,
+                    Installer& installer) {
+  SecurityTargets* security = installer.security_targets();
+  if (security == nullptr) {
+    return;
+  }
+  const std::vector<SecurityTargets::DocumentView> before = security->views();
+  const registry::BundleDirective& directive = bundle.directive;
+  BundleDocuments documents{directive, make_bundle_source(directive.id, folder), image, installer};
+  security->refresh(documents);
+  const std::vector<SecurityTargets::DocumentView> after = security->views();
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (after[i].version != before[i].version) {
+      bundle.remarks.push_back(after[i].name + " version " + std::to_string(after[i].version) +
+                               " is in force");
+    } else if (!after[i].problem.empty()) {
+      bundle.remarks.push_back(after[i].name + ": " + after[i].problem);
+    }
+  }
+}
 
 }  // namespace
 
@@ -73,7 +170,7 @@ Result<BundleImport::Opened> BundleImport::open_and_verify(const std::filesystem
   if (!floor) {
     return floor.error();
   }
-  const auto lock = parts_.installer.hold_trust();
+  auto lock = parts_.installer.hold_trust();
   const registry::BundleTrust trust{
       *offline_, *image_, parts_.installer.time().now(), names, *floor};
   auto verified = registry::verify_bundle(*result.folder, "", trust);
@@ -92,11 +189,15 @@ Result<BundleImport::Opened> BundleImport::open_and_verify(const std::filesystem
   if (Result<void> recorded = record_models(result.bundle); !recorded) {
     return recorded.error();
   }
-  // Before anything is offered: an older bundle must not be taken after a power cut.
+  // Before anything is offered: an older bundle must not be taken after a power
+  // cut.
   if (auto raised = parts_.catalogue.raise_floor(kBundleFloor, result.bundle.directive.sequence);
       !raised) {
     return raised.error();
   }
+  lock.unlock();
+  // Before the models are offered: a revocation on the same stick may name one.
+  take_documents(result.bundle, result.folder, *image_, parts_.installer);
   return result;
 }
 
@@ -280,7 +381,8 @@ Task<void> BundleImport::watch() {
       caller.principal = security::Principal::system("bundles");
       caller.authn_method = "internal";
       std::optional<security::Decision> by_configuration;
-      // Taken or refused: it is on the audit log either way, and not tried again.
+      // Taken or refused: it is on the audit log either way, and not tried
+      // again.
       Result<Outcome> outcome =
           co_await take(std::move(caller), std::move(by_configuration), place.folder, false);
       if (!outcome && outcome.error().code() == Error::Code::kIo) {

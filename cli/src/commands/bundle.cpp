@@ -31,6 +31,7 @@ struct BundleCreateOptions {
   std::string id;
   std::vector<std::string> devices;
   std::vector<std::string> models;
+  bool without_documents = false;
   std::uint64_t days = 0;
   std::vector<std::string> keys;
   std::string online_key;
@@ -76,6 +77,7 @@ Result<int> run_bundle_create(Invocation& invocation, const BundleCreateOptions&
   request.id = options.id;
   request.devices = options.devices;
   request.models = *std::move(models);
+  request.without_documents = options.without_documents;
   request.keys = options.keys;
   request.online_key = options.online_key;
   if (options.days > 0) {
@@ -92,9 +94,14 @@ Result<int> run_bundle_create(Invocation& invocation, const BundleCreateOptions&
   }
   const registry::BundleDirective& directive = made->directive;
   if (invocation.json) {
+    Json::Array documents;
+    for (const std::string& path : made->documents) {
+      documents.emplace_back(path);
+    }
     invocation.console.print_json(Json{Json::Object{{"bundle", directive.id},
                                                     {"sequence", directive.sequence},
                                                     {"folder", options.out},
+                                                    {"documents", Json{std::move(documents)}},
                                                     {"blobs", directive.blobs.size()},
                                                     {"bytes", directive.total_bytes()},
                                                     {"shared_bytes", made->counts.shared_bytes},
@@ -107,6 +114,9 @@ Result<int> run_bundle_create(Invocation& invocation, const BundleCreateOptions&
                                       options.out,
                                       directive.blobs.size(),
                                       human_bytes(directive.total_bytes())));
+  for (const std::string& path : made->documents) {
+    invocation.console.line("carries " + path);
+  }
   return kExitDone;
 }
 
@@ -402,10 +412,11 @@ void add_bundle_create(Command& bundle, Invocation& invocation) {
   create
       ->add_option("--device", options->devices, "name or pattern of devices, as gw-* (repeatable)")
       ->required();
-  create
-      ->add_option(
-          "--model", options->models, "folder of a packed model, or SLOT=FOLDER (repeatable)")
-      ->required();
+  create->add_option(
+      "--model", options->models, "folder of a packed model, or SLOT=FOLDER (repeatable)");
+  create->add_flag("--without-documents",
+                   options->without_documents,
+                   "leave out the policies, revocations and permits of the image repository");
   create->add_option("--days", options->days, "how long it may be imported; default: no end");
   create->add_option("--signing-key", options->keys, "key of the offline repository (repeatable)");
   create->add_option("--online-key",

@@ -217,4 +217,59 @@ await() {
 check "a stick that is plugged in is taken by itself" await answers
 check "once" sh -c "skerry --admin-socket $work/admin.sock --json audit tail --last 400 | grep -c '\"bundle.import\"' | grep -qx 2"
 stop_daemon TERM
+
+# --- Rules by stick: a policy and a revocation for the gateway that runs version 2, and no model.
+rules() {
+  skerry keys create keys/security.pem
+  skerry repo delegate image security --key keys/security.pem --path 'security/*' --path 'security/policy/*'
+  skerry repo sign image --key keys/image.pem
+  skerry repo sign image --key keys/security.pem
+  cat >policy.json <<JSON
+{"format": "skerry-policy/1", "version": 7,
+ "roles": [{"name": "owner", "rules": [{"id": "all", "verbs": ["infer", "embed", "tokenize", "list", "load", "unload", "admin.*", "audit.*", "metrics.read"]}]}],
+ "bindings": [{"name": "owners", "role": "owner", "subjects": ["uid:$(id -u)"]}]}
+JSON
+  skerry policy publish image policy.json --key keys/security.pem --online-key keys/image.pem
+  skerry repo revoke-model image --id cve-2026-9 --reason "poisoned weights" --effect stop --model acme/echo --version '2.*' \
+    --key keys/security.pem --online-key keys/image.pem
+}
+bundle_rules() {
+  skerry bundle create "stick/$1" --image image --offline offline --id "$1" --device 'plant-a-*' "${@:2}" \
+    --signing-key keys/ann.pem --signing-key keys/bob.pem --online-key keys/stick.pem
+}
+check "a policy and a revocation are published in the office" rules
+check "a stick may carry them alone" bundle_rules rules.1
+check "inspect takes it" skerry bundle inspect stick/rules.1 --image-root image-root.json --offline-root offline-root.json --blobs
+sed -i '/^watch/d' skerryd.toml
+check "the gateway starts" start_daemon
+check "version 2 answers" answers
+policy_is() { gateway status --json | grep -q "\"policy_source\": \"$1\""; }
+not() { ! "$@"; }
+check "its policy is not a signed one" not policy_is signed
+# A stick whose policy was changed on the way, and one without it.
+cp -r stick/rules.1 forged
+policy=$(grep -l '"version": 7' forged/blobs/sha256/*)
+sed -i 's/"owners"/"owmers"/' "$policy"
+refused_rules() {
+  gateway bundle import "$1" >import.txt 2>&1 || true
+  cat import.txt
+  not policy_is signed
+}
+check "a changed policy is not taken" refused_rules forged
+cp -r stick/rules.1 lacking && rm "lacking/blobs/sha256/$(basename "$policy")"
+check "nor a stick that lacks it" refused 'lacks a blob' gateway bundle import lacking
+gateway bundle import stick/rules.1 >import.txt 2>&1
+cat import.txt
+check "the stick's policy is in force" grep -q 'policy version 7 is in force' import.txt
+check "and the daemon says so" policy_is signed
+check "its revocation ended version 2" await not answers
+gateway audit tail --last 400 --json >audit.txt
+check "what was taken is on the audit log" sh -c "grep -q policy.take_signed audit.txt && grep -q revocations.take_signed audit.txt"
+check "and the changed one was refused on record" grep -q policy.refuse_signed audit.txt
+stop_daemon TERM
+check "it starts again without a stick" start_daemon
+check "with the policy of the stick" policy_is signed
+check "and the revoked version does not answer" not answers
+check "a stick with a model leaves the documents out where asked" bundle_rules plant-a.9 --model packed --without-documents
+stop_daemon TERM
 done_testing
