@@ -2,8 +2,10 @@
 // worker is left alone, so that it costs nothing.
 
 #include <algorithm>
+#include <cmath>
 
 #include "model_host.hpp"
+#include "thread_governor.hpp"
 
 namespace skerry::runtime {
 
@@ -74,6 +76,12 @@ void ModelHost::take_pong(const worker::v1::Pong& pong) {
   const std::lock_guard lock{status_mutex_};
   status_.resident_bytes = pong.resident_bytes();
   status_.peak_resident_bytes = pong.peak_resident_bytes();
+  if (pong.threads() > 0 && pong.cpu_state() <= static_cast<std::uint32_t>(CpuState::kSlow)) {
+    status_.threads = pong.threads();
+    status_.most_threads = pong.most_threads();
+    status_.other_cores = std::isfinite(pong.other_cores()) ? pong.other_cores() : 0;
+    status_.cpu_state = to_string(static_cast<CpuState>(pong.cpu_state()));
+  }
 }
 
 void ModelHost::set_phase(Phase phase) {

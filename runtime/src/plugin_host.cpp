@@ -197,9 +197,11 @@ std::string_view find_hole(const skerry_plugin& table) {
     return "both styles, step and infer";
   }
   if (const skerry_step* step = table.step; step != nullptr) {
-    if (step->size < sizeof(skerry_step) || step->decode == nullptr || step->logits == nullptr ||
-        step->embedding == nullptr || step->seq_remove == nullptr || step->tokenize == nullptr ||
-        step->piece == nullptr || step->is_end == nullptr || step->apply_template == nullptr) {
+    // Fields after these came later: plugin_model.cpp asks for each.
+    if (step->size < offsetof(skerry_step, set_threads) || step->decode == nullptr ||
+        step->logits == nullptr || step->embedding == nullptr || step->seq_remove == nullptr ||
+        step->tokenize == nullptr || step->piece == nullptr || step->is_end == nullptr ||
+        step->apply_template == nullptr) {
       return "a function of the step style";
     }
   }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
@@ -115,6 +116,21 @@ class PluginModelImpl final : public PluginModel {
     if (table_.step != nullptr && table_.step->interrupt != nullptr) {
       table_.step->interrupt(model_);
     }
+  }
+
+  [[nodiscard]] bool sets_threads() const override {
+    constexpr std::size_t kEnd = offsetof(skerry_step, set_threads) + sizeof(void*);
+    return table_.step != nullptr && table_.step->size >= kEnd &&
+           table_.step->set_threads != nullptr;
+  }
+
+  Result<void> set_threads(std::uint32_t threads, std::uint32_t poll) override {
+    if (!sets_threads()) {
+      return Error{Error::Code::kUnimplemented, "the plugin cannot change its threads"};
+    }
+    AbiError error;
+    const std::uint32_t status = table_.step->set_threads(model_, threads, poll, &error);
+    return status == SKERRY_OK ? Result<void>{} : Result<void>{error.to_error(status)};
   }
 
   Result<Tensors> run(std::uint64_t key, const InferRequest& request) override;

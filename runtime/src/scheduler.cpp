@@ -26,6 +26,14 @@ struct Batch {
     const std::size_t count = append_rows(sequence, budget, rows);
     shares.push_back({&sequence, first, count});
   }
+  // Before the results are taken, which turns prompts into generations.
+  [[nodiscard]] BatchFacts facts(std::chrono::nanoseconds time) const {
+    BatchFacts out{.rows = rows.size(), .generating = 0, .time = time};
+    for (const Share& share : shares) {
+      out.generating += share.sequence->decoding() ? 1U : 0U;
+    }
+    return out;
+  }
 };
 
 Failure failure(Error error, bool retryable = false) {
@@ -69,6 +77,7 @@ struct Scheduler::Impl {
   std::uint32_t reserved = 0;  // context that running sequences may fill
   bool embeddings_next = false;
   bool dead = false;
+  BatchFacts last;
 };
 
 void Scheduler::Impl::submit(RequestKey key, Request request) {
@@ -247,7 +256,11 @@ void Scheduler::Impl::take(const Share& share) {
 }
 
 void Scheduler::Impl::compute(const Batch& batch) {
+  const BootTime began = clock.boot_now();
   const DecodeOutcome outcome = engine.decode(batch.rows);
+  if (outcome.status == DecodeStatus::kOk) {
+    last = batch.facts(clock.boot_now() - began);
+  }
   switch (outcome.status) {
     case DecodeStatus::kOk:
       for (const Share& share : batch.shares) {
@@ -343,6 +356,7 @@ void Scheduler::cancel(RequestKey key) {
 }
 
 bool Scheduler::step() {
+  impl_->last = {};
   if (impl_->dead) {
     return false;
   }
@@ -363,6 +377,9 @@ bool Scheduler::step() {
   return true;
 }
 
+const BatchFacts& Scheduler::last_batch() const {
+  return impl_->last;
+}
 bool Scheduler::idle() const {
   return impl_->running.empty() && impl_->queue.empty();
 }

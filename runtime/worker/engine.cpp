@@ -13,8 +13,12 @@ constexpr int kEngineDead = 70;
 
 }  // namespace
 
-Engine::Engine(Plugin& plugin, Channel& channel, EngineSignals& signals)
-    : plugin_(plugin), channel_(channel), signals_(signals), thread_([this] { run(); }) {}
+Engine::Engine(Plugin& plugin, Channel& channel, EngineSignals& signals, CpuProbe probe)
+    : plugin_(plugin),
+      channel_(channel),
+      signals_(signals),
+      probe_(std::move(probe)),
+      thread_([this] { run(); }) {}
 
 void Engine::post(std::function<void()> work) {
   const std::lock_guard lock{mutex_};
@@ -74,6 +78,10 @@ bool Engine::busy() const {
   return at_work_ || (published_ && pool_ && pool_->busy());
 }
 
+CpuFacts Engine::cpu_facts() const {
+  return published_ && keeper_ ? keeper_->facts() : CpuFacts{};
+}
+
 void Engine::emit(RequestKey key, Event event) {
   worker::v1::FromWorker message;
   wire::put_event(key, std::move(event), *message.mutable_event());
@@ -88,6 +96,9 @@ void Engine::run() {
       if (commands_.empty() && (!scheduler_ || scheduler_->idle())) {
         at_work_ = false;
         ready_.wait(lock, [this] { return !commands_.empty(); });
+        if (keeper_) {
+          keeper_->wake();
+        }
       }
       at_work_ = true;
       commands.swap(commands_);
@@ -100,6 +111,9 @@ void Engine::run() {
       scheduler_->step();
       ++signals_.progress;
       running_ = scheduler_->running();
+      if (scheduler_->last_batch().rows > 0) {
+        keeper_->after_batch(scheduler_->last_batch());
+      }
       if (scheduler_->dead()) {
         _exit(kEngineDead);
       }
@@ -130,6 +144,13 @@ void Engine::load_now(const PluginLoad& load, std::uint32_t max_queued) {
     options.can_embed = info.can_embed;
     options.can_score = info.can_score;
     scheduler_ = std::make_unique<Scheduler>(*model_, options, clock_, forward);
+    keeper_ = std::make_unique<ThreadKeeper>(
+        *model_, std::move(probe_), clock_, load.threads, [this](const std::string& text) {
+          worker::v1::FromWorker message;
+          message.mutable_log()->set_level(static_cast<std::uint32_t>(LogLevel::kWarning));
+          message.mutable_log()->set_message(text);
+          channel_.send(message);
+        });
   }
   if (info.can_infer) {
     pool_ = std::make_unique<InferPool>(*model_, clock_, max_queued, [this](auto key, auto event) {

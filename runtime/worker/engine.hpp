@@ -17,6 +17,7 @@
 
 #include "channel.hpp"
 #include "infer_pool.hpp"
+#include "thread_keeper.hpp"
 
 namespace skerry::runtime {
 
@@ -29,7 +30,7 @@ struct EngineSignals {
 class Engine {
  public:
   // `plugin`, `channel` and `signals` live as long as the process.
-  Engine(Plugin& plugin, Channel& channel, EngineSignals& signals);
+  Engine(Plugin& plugin, Channel& channel, EngineSignals& signals, CpuProbe probe);
 
   // Runs `work` on the engine thread; counts as busy until it is done.
   void post(std::function<void()> work);
@@ -38,6 +39,8 @@ class Engine {
   void submit(RequestKey key, Request request);
   void cancel(RequestKey key);
   [[nodiscard]] bool busy() const;
+  // Of a model with scheduled steps, else zeros.
+  [[nodiscard]] CpuFacts cpu_facts() const;
 
  private:
   void run();
@@ -48,11 +51,13 @@ class Engine {
   Channel& channel_;
   EngineSignals& signals_;
   SystemClock clock_;
+  CpuProbe probe_;
   std::vector<UniqueFd> files_;
 
   // Owned by the engine thread once made; `published_` lets the others see them.
   std::unique_ptr<PluginModel> model_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<ThreadKeeper> keeper_;
   std::unique_ptr<InferPool> pool_;
   std::atomic<bool> published_{false};
 

@@ -79,6 +79,7 @@ Result<void> Session::set_up(const worker::v1::Setup& setup, std::vector<UniqueF
     (i < setup.reopen_read() ? policy.reopen_read : policy.reopen_write).push_back(files[i].get());
   }
   setup_files_ = std::move(files);
+  CpuProbe probe = CpuProbe::open();
   security::SandboxReport report = security::restrict_early(policy);
   die_with_parent();
 
@@ -102,7 +103,7 @@ Result<void> Session::set_up(const worker::v1::Setup& setup, std::vector<UniqueF
   }
   security::restrict_late(policy, report);
   // Threads made from here on inherit every restriction.
-  engine_ = std::make_unique<Engine>(*plugin_, channel_, signals_);
+  engine_ = std::make_unique<Engine>(*plugin_, channel_, signals_, std::move(probe));
 
   FromWorker message;
   worker::v1::SetupDone& done = *message.mutable_setup_done();
@@ -224,6 +225,13 @@ void Session::answer(const worker::v1::Ping& ping) {
   pong.set_busy(engine_ && engine_->busy());
   pong.set_resident_bytes(memory.resident);
   pong.set_peak_resident_bytes(memory.peak_resident);
+  if (engine_) {
+    const CpuFacts cpu = engine_->cpu_facts();
+    pong.set_threads(cpu.threads);
+    pong.set_most_threads(cpu.most_threads);
+    pong.set_other_cores(static_cast<float>(cpu.others));
+    pong.set_cpu_state(static_cast<std::uint32_t>(cpu.state));
+  }
   channel_.send(message);
 }
 

@@ -153,6 +153,21 @@ std::string Metrics::render(const Gauges& gauges) const {
                static_cast<double>(worker_exits_));
   page.gauge(
       metric::kModelsLoaded, "Models held by a worker.", static_cast<double>(gauges.models_loaded));
+  const auto workers = [&](std::string_view name, std::string_view help, const auto& value) {
+    page.family(name, "gauge", help);
+    for (const WorkerGauges& worker : gauges.workers) {
+      page.line(name, "model_name=" + label_value(worker.model), number(value(worker)));
+    }
+  };
+  workers(metric::kWorkerThreads, "Threads that a worker computes with.", [](const auto& worker) {
+    return static_cast<double>(worker.threads);
+  });
+  workers(metric::kWorkerMostThreads, "The most that it would use.", [](const auto& worker) {
+    return static_cast<double>(worker.most_threads);
+  });
+  workers(metric::kWorkerOtherCores,
+          "Cores' worth of time that others take from it.",
+          [](const auto& worker) { return worker.other_cores; });
   page.gauge(metric::kModelMemory,
              "Memory that loaded models are counted with.",
              static_cast<double>(gauges.model_memory));

@@ -389,6 +389,15 @@ class Daemon {
   [[nodiscard]] Gauges gauges() {
     Gauges gauges;
     gauges.models_loaded = host_.loaded().size();
+    for (const ModelHost::Loaded& loaded : host_.loaded()) {
+      const runtime::WorkerStatus worker = loaded.model->status();
+      if (worker.threads > 0) {
+        gauges.workers.push_back({.model = loaded.served->name(),
+                                  .threads = worker.threads,
+                                  .most_threads = worker.most_threads,
+                                  .other_cores = worker.other_cores});
+      }
+    }
     gauges.model_memory = host_.used();
     gauges.memory_budget = budget_;
     const ProcessUse use = process_use();

@@ -84,6 +84,10 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                        out.set_resident_bytes(status.resident_bytes);
                        out.set_restarts(status.unclean_exits);
                        out.set_running_requests(status.in_flight);
+                       out.set_threads(status.threads);
+                       out.set_most_threads(status.most_threads);
+                       out.set_other_cores(status.other_cores);
+                       out.set_cpu_state(status.cpu_state);
                        for (const security::LayerOutcome& layer : info.sandbox.layers) {
                          (*out.mutable_sandbox())[std::string(to_string(layer.layer))] =
                              (layer.achieved ? "enforced" : "unavailable") +

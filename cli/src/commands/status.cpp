@@ -17,12 +17,20 @@ std::string model_text(const ::skerry::models::v1::Model& model) {
 
 namespace {
 
+// "1/2 shared": of two threads one is in use, since others run beside it.
+std::string threads_text(const admin::WorkerStatus& worker) {
+  if (worker.threads() == 0) {
+    return "-";
+  }
+  return fmt::format("{}/{} {}", worker.threads(), worker.most_threads(), worker.cpu_state());
+}
+
 void print_workers(Console& console, const admin::GetStatusResponse& status) {
   if (status.workers().empty()) {
     return;
   }
   console.line("");
-  Table table{{"worker", "runtime", "pid", "state", "memory", "restarts", "sandbox"}};
+  Table table{{"worker", "runtime", "pid", "state", "memory", "threads", "restarts", "sandbox"}};
   for (const auto& worker : status.workers()) {
     std::string missing;
     std::size_t enforced = 0;
@@ -39,6 +47,7 @@ void print_workers(Console& console, const admin::GetStatusResponse& status) {
                std::to_string(worker.pid()),
                worker.state(),
                human_bytes(worker.resident_bytes()),
+               threads_text(worker),
                std::to_string(worker.restarts()),
                fmt::format("{}/{}{}", enforced, worker.sandbox().size(), missing)});
   }

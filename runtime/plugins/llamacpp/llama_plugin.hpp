@@ -7,6 +7,7 @@
 #include <llama.h>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,7 @@ struct FreeBatch {
 
 struct skerry_model {
   const skerry_host* host = nullptr;
+  const skerry_runtime* runtime = nullptr;
   // Freed in reverse: the context before the threads and the weights that it uses.
   std::unique_ptr<llama_model, skerry_llama::FreeModel> model;
   std::unique_ptr<ggml_threadpool, skerry_llama::FreeThreadpool> threads;
@@ -63,6 +65,11 @@ struct skerry_model {
   std::size_t embedding_length = 0;
   skerry_memory_item memory[2] = {};
   std::atomic<bool> interrupted{false};
+  std::uint32_t most_threads = 1;
+  std::optional<std::uint32_t>
+      fixed_poll;  // the load's option, which the host's wish does not change
+  std::uint32_t threads_now = 0;
+  std::uint32_t poll_now = 0;
 
   // Results of the last decode. Copied only if it had more outputs than the engine takes at once.
   std::size_t rows = 0;
@@ -93,6 +100,12 @@ std::uint32_t load(skerry_runtime* runtime,
                    const skerry_load_options* options,
                    skerry_model** model,
                    skerry_error* error);
+// Gives the context a pool of its own: `threads` threads, which look for work for `poll` rounds
+// before they sleep. Between two decodes.
+std::uint32_t use_threads(skerry_model& model,
+                          std::uint32_t threads,
+                          std::uint32_t poll,
+                          skerry_error* error);
 std::uint32_t quantize(skerry_runtime* runtime,
                        const skerry_quantize_request* request,
                        skerry_error* error);

@@ -9,6 +9,8 @@
 namespace skerry_llama {
 namespace {
 
+constexpr std::uint32_t kMostPoll = 100;
+
 bool wants(const skerry_row& row) {
   return row.want != SKERRY_WANT_NOTHING;
 }
@@ -288,6 +290,22 @@ std::uint32_t apply_template(skerry_model* model,
   return fail(error, SKERRY_E_ENGINE, exception.what());
 }
 
+std::uint32_t set_threads(skerry_model* model,
+                          std::uint32_t threads,
+                          std::uint32_t poll,
+                          skerry_error* error) try {
+  if (threads == 0 || threads > model->most_threads || poll > kMostPoll) {
+    return fail(error,
+                SKERRY_E_INVALID,
+                "threads must be 1 to " + std::to_string(model->most_threads) +
+                    " and poll 0 to 100, not " + std::to_string(threads) + " and " +
+                    std::to_string(poll));
+  }
+  return use_threads(*model, threads, model->fixed_poll.value_or(poll), error);
+} catch (const std::exception& exception) {
+  return fail(error, SKERRY_E_ENGINE, exception.what());
+}
+
 }  // namespace
 
 const skerry_step* step_table() {
@@ -301,7 +319,8 @@ const skerry_step* step_table() {
                                       .tokenize = tokenize,
                                       .piece = piece,
                                       .is_end = is_end,
-                                      .apply_template = apply_template};
+                                      .apply_template = apply_template,
+                                      .set_threads = set_threads};
   return &kTable;
 }
 

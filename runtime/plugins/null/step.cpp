@@ -226,7 +226,8 @@ const skerry_step* step_table() {
                                       .tokenize = tokenize,
                                       .piece = piece,
                                       .is_end = is_end,
-                                      .apply_template = apply_template};
+                                      .apply_template = apply_template,
+                                      .set_threads = nullptr};
   return &kTable;
 }
 

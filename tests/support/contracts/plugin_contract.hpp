@@ -285,6 +285,35 @@ TEST_P(PluginContract, ChunkedPromptGivesTheSameToken) {
   EXPECT_EQ(best(whole), best(chunked));
 }
 
+TEST_P(PluginContract, ThreadsChangeBetweenDecodesAndNotTheAnswer) {
+  PluginLoad job = load_job();
+  job.threads = 3;
+  auto loaded = plugin_->load(job);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  model_ = std::move(*loaded);
+  if (!makes_tokens() || !model_->sets_threads()) {
+    GTEST_SKIP() << "keeps its own threads";
+  }
+  const auto tokens = some_tokens(40);
+  const auto before = last_logits(prompt_rows(0, tokens));
+  std::uint32_t sequence = 1;
+  for (const auto& [threads, poll] : {std::pair{1U, 0U}, std::pair{2U, 2U}, std::pair{3U, 0U}}) {
+    const auto set = model_->set_threads(threads, poll);
+    ASSERT_TRUE(set) << set.error().to_string();
+    const auto after = last_logits(prompt_rows(sequence, tokens));
+    ASSERT_EQ(before.size(), after.size());
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      ASSERT_NEAR(before[i], after[i], 1e-3) << threads << " threads";
+    }
+    model_->remove_sequence(sequence);
+    sequence = sequence % 2 + 1;
+  }
+  EXPECT_FALSE(model_->set_threads(0, 0));
+  EXPECT_FALSE(model_->set_threads(4, 0)) << "more than at load";
+  EXPECT_FALSE(model_->set_threads(1, 101));
+  EXPECT_EQ(last_logits(prompt_rows(1, tokens)).size(), before.size()) << "still at work";
+}
+
 TEST_P(PluginContract, SequencesDoNotSeeEachOther) {
   load();
   if (!makes_tokens()) {

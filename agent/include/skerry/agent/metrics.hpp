@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace skerry::agent {
 
@@ -24,6 +25,9 @@ inline constexpr std::string_view kTimeToFirstToken = "skerry_time_to_first_toke
 inline constexpr std::string_view kDenied = "skerry_requests_denied_total";
 inline constexpr std::string_view kWorkerExits = "skerry_worker_unclean_exits_total";
 inline constexpr std::string_view kModelsLoaded = "skerry_models_loaded";
+inline constexpr std::string_view kWorkerThreads = "skerry_worker_threads";
+inline constexpr std::string_view kWorkerMostThreads = "skerry_worker_threads_limit";
+inline constexpr std::string_view kWorkerOtherCores = "skerry_worker_other_cores";
 inline constexpr std::string_view kModelMemory = "skerry_model_memory_bytes";
 inline constexpr std::string_view kMemoryBudget = "skerry_memory_budget_bytes";
 inline constexpr std::string_view kResident = "skerry_process_resident_bytes";
@@ -74,6 +78,14 @@ struct ModelMetrics {
   [[nodiscard]] std::uint64_t failed() const;
 };
 
+// Compute threads of one worker that schedules steps.
+struct WorkerGauges {
+  std::string model;
+  std::uint32_t threads = 0;
+  std::uint32_t most_threads = 0;
+  double other_cores = 0;
+};
+
 // What is read at the moment of a scrape rather than counted.
 struct Gauges {
   std::uint64_t models_loaded = 0;
@@ -94,6 +106,7 @@ struct Gauges {
   std::uint64_t break_glass_uses = 0;
   std::uint64_t models_revoked = 0;
   std::uint64_t revocation_stops = 0;
+  std::vector<WorkerGauges> workers;
 };
 
 class Metrics {

@@ -70,6 +70,11 @@ struct WorkerStatus {
   std::uint64_t resident_bytes = 0;       // at the last heartbeat
   std::uint64_t peak_resident_bytes = 0;  // of the present worker
   std::chrono::nanoseconds back_off{0};   // until the next start is allowed
+  // At the last heartbeat; 0: the engine keeps its own threads, or has not worked yet.
+  std::uint32_t threads = 0;
+  std::uint32_t most_threads = 0;
+  double other_cores = 0;  // cores' worth of time that others took
+  std::string cpu_state;   // "quiet", "shared", "capped", "slow"; empty: not known
 };
 
 }  // namespace skerry::runtime

@@ -173,7 +173,7 @@ typedef struct skerry_load_options {
   uint32_t context_length;      /* tokens shared by all sequences; 0: the model's own */
   uint32_t max_sequences;       /* sequences decoded together, >= 1 */
   uint32_t max_rows;            /* most rows the host passes to one `decode`, >= 1 */
-  uint32_t threads;             /* compute threads, >= 1; none may spin while it waits */
+  uint32_t threads;             /* compute threads, >= 1; none may spin until set_threads says so */
   uint64_t memory_limit;        /* bytes, 0: none; refuse with SKERRY_E_MEMORY what cannot fit */
   const skerry_option* options; /* plugin-specific; refuse an unknown key */
   size_t option_count;
@@ -284,6 +284,11 @@ typedef struct skerry_step {
                              size_t capacity,
                              size_t* count,
                              skerry_error* error);
+  /* Appended after 1.0: there if `size` covers it; may be null. From the next decode on, compute
+   * with `threads` threads (1 … skerry_load_options.threads) that, with nothing to do, look for
+   * work for a while before they sleep: `poll` is 0 (sleep at once) to 100 (long). The host calls
+   * it between two decodes, as the machine's load changes. */
+  uint32_t (*set_threads)(skerry_model*, uint32_t threads, uint32_t poll, skerry_error* error);
 } skerry_step;
 
 /* ---- Style 2: infer. Request in, events out -----------------------------------------------------

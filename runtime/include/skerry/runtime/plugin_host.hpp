@@ -84,6 +84,12 @@ class PluginModel : public StepEngine {
   [[nodiscard]] virtual std::uint32_t max_concurrency() const = 0;
   // Makes a running decode return kCancelled soon. Any thread.
   virtual void interrupt() = 0;
+  // Whether the engine can change its threads while it holds a model; without, `set_threads` is
+  // kUnimplemented.
+  [[nodiscard]] virtual bool sets_threads() const = 0;
+  // From the next decode on: `threads` threads, at most those of the load; `poll` as plugin.h has
+  // it. On the thread that decodes. After a failure the engine goes on with what it had.
+  virtual Result<void> set_threads(std::uint32_t threads, std::uint32_t poll) = 0;
   // Tensor inference on the caller's thread. Inputs are borrowed. `key` names the run for `cancel`.
   virtual Result<Tensors> run(std::uint64_t key, const InferRequest& request) = 0;
   // Any thread.

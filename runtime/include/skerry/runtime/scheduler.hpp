@@ -42,6 +42,13 @@ struct SchedulerOptions {
   bool can_score = true;
 };
 
+// One batch that the engine has computed.
+struct BatchFacts {
+  std::size_t rows = 0;
+  std::size_t generating = 0;  // of them: one for each sequence that generates
+  std::chrono::nanoseconds time{0};
+};
+
 class Scheduler {
  public:
   // Called from `submit`, `cancel` and `step`; must not call back into the scheduler.
@@ -61,6 +68,8 @@ class Scheduler {
   // Ends what is due, starts what fits, computes one batch. False if there was nothing to do.
   bool step();
 
+  // The last step's batch; no rows if it computed none.
+  [[nodiscard]] const BatchFacts& last_batch() const;
   [[nodiscard]] bool idle() const;
   // The engine is beyond repair: every request has failed and the worker should end.
   [[nodiscard]] bool dead() const;
