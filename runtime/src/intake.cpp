@@ -113,7 +113,8 @@ Result<Sequence> make_generation(StepEngine& engine,
                                        .limit = room,
                                        .generated = 0,
                                        .next_token = -1,
-                                       .unreported = {}},
+                                       .unreported = {},
+                                       .tokens = {}},
                     .prompts = {}};
   for (const std::int32_t token : *tokens) {
     std::get<Generation>(sequence.work).sampler.accept_prompt(token);

@@ -41,6 +41,7 @@ Verdict take_sample(Sequence& sequence,
   work.sampler.accept(token);
   work.next_token = token;
   work.unreported.push_back(token);
+  work.tokens.push_back(token);
   ++work.generated;
   auto piece = engine.piece(token);
   if (!piece) {
@@ -128,6 +129,9 @@ bool Sequence::decoding() const {
 }
 
 std::uint32_t Sequence::prompt_tokens() const {
+  if (own_prompt != 0) {
+    return static_cast<std::uint32_t>(own_prompt);
+  }
   std::size_t count = 0;
   for (const auto& tokens : prompts) {
     count += tokens.size();
@@ -179,6 +183,18 @@ Verdict take_results(Sequence& sequence,
   }
   return take_sample(
       sequence, std::get<Generation>(sequence.work), engine, first + count - 1, emit);
+}
+
+void send_back(Sequence& sequence) {
+  std::vector<std::int32_t>& prompt = sequence.prompts[0];
+  if (sequence.own_prompt == 0) {
+    sequence.own_prompt = prompt.size();
+  }
+  const std::vector<std::int32_t>& sampled = std::get<Generation>(sequence.work).tokens;
+  prompt.resize(sequence.own_prompt);
+  prompt.insert(prompt.end(), sampled.begin(), sampled.end());
+  sequence.computed = 0;
+  ++sequence.sent_back;
 }
 
 void finish_sequence(Sequence& sequence,

@@ -27,6 +27,7 @@ struct Generation {
   std::uint32_t generated = 0;
   std::int32_t next_token = -1;
   std::vector<std::int32_t> unreported;
+  std::vector<std::int32_t> tokens;  // all that were sampled
 };
 
 // State of an EmbedRequest: the texts are computed one after another.
@@ -54,7 +55,11 @@ struct Sequence {
   BootTime submitted{0};
   BootTime started{0};
   BootTime answered{0};  // when the prompt was done
+  BootTime resumed{0};   // when it last got a slot
   bool cancelled = false;
+  bool announced = false;       // Started was emitted
+  std::uint32_t sent_back = 0;  // times that it gave its slot to another
+  std::size_t own_prompt = 0;   // length of the prompt as it was asked, once sent back
 
   [[nodiscard]] const std::vector<std::int32_t>& prompt() const;
   [[nodiscard]] bool embeds() const { return std::holds_alternative<Embedding>(work); }
@@ -81,6 +86,10 @@ Verdict take_results(Sequence& sequence,
                      std::size_t count,
                      BootTime now,
                      const Scheduler::Emit& emit);
+
+// Makes a generation that lost its slot able to go on in another: what it has sampled becomes part
+// of the prompt that is computed again.
+void send_back(Sequence& sequence);
 
 // Emits held-back text, results and Done.
 void finish_sequence(Sequence& sequence,

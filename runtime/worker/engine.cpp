@@ -26,9 +26,9 @@ void Engine::post(std::function<void()> work) {
   ready_.notify_one();
 }
 
-void Engine::load(PluginLoad load, std::uint32_t max_queued, std::vector<UniqueFd> files) {
+void Engine::load(Plan plan, std::vector<UniqueFd> files) {
   files_ = std::move(files);
-  post([this, load = std::move(load), max_queued] { load_now(load, max_queued); });
+  post([this, plan = std::move(plan)] { load_now(plan); });
 }
 
 void Engine::submit(RequestKey key, Request request) {
@@ -121,8 +121,8 @@ void Engine::run() {
   }
 }
 
-void Engine::load_now(const PluginLoad& load, std::uint32_t max_queued) {
-  auto model = plugin_.load(load);
+void Engine::load_now(const Plan& plan) {
+  auto model = plugin_.load(plan.load);
   if (!model) {
     channel_.send_failure(model.error());
     return;
@@ -132,20 +132,24 @@ void Engine::load_now(const PluginLoad& load, std::uint32_t max_queued) {
   const auto forward = [this](RequestKey key, Event event) { emit(key, std::move(event)); };
   if (model_->steps()) {
     SchedulerOptions options;
-    options.model = load.model;
+    options.model = plan.load.model;
     options.max_sequences = info.max_sequences;
     options.context_length = info.context_length;
     options.context_total = info.context_total;
     options.vocabulary = info.vocabulary;
     options.max_rows = model_->max_rows();
-    options.max_queued = max_queued;
+    options.max_queued = plan.max_queued;
+    if (plan.inter_token_target.count() > 0) {
+      options.inter_token_target = plan.inter_token_target;
+    }
     options.whole_sequence = model_->whole_sequence();
     options.can_generate = info.can_generate;
     options.can_embed = info.can_embed;
     options.can_score = info.can_score;
     scheduler_ = std::make_unique<Scheduler>(*model_, options, clock_, forward);
+    const ThreadKeeper::Plan threads{plan.load.threads, plan.adapt_threads};
     keeper_ = std::make_unique<ThreadKeeper>(
-        *model_, std::move(probe_), clock_, load.threads, [this](const std::string& text) {
+        *model_, std::move(probe_), clock_, threads, [this](const std::string& text) {
           worker::v1::FromWorker message;
           message.mutable_log()->set_level(static_cast<std::uint32_t>(LogLevel::kWarning));
           message.mutable_log()->set_message(text);
@@ -153,10 +157,11 @@ void Engine::load_now(const PluginLoad& load, std::uint32_t max_queued) {
         });
   }
   if (info.can_infer) {
-    pool_ = std::make_unique<InferPool>(*model_, clock_, max_queued, [this](auto key, auto event) {
-      ++signals_.progress;
-      emit(key, std::move(event));
-    });
+    pool_ =
+        std::make_unique<InferPool>(*model_, clock_, plan.max_queued, [this](auto key, auto event) {
+          ++signals_.progress;
+          emit(key, std::move(event));
+        });
   }
   published_ = true;
   worker::v1::FromWorker message;

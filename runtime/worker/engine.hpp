@@ -34,8 +34,14 @@ class Engine {
 
   // Runs `work` on the engine thread; counts as busy until it is done.
   void post(std::function<void()> work);
+  struct Plan {
+    PluginLoad load;
+    std::uint32_t max_queued = 0;
+    bool adapt_threads = true;
+    std::chrono::milliseconds inter_token_target{0};  // 0: the scheduler's default
+  };
   // Loads on the engine thread and answers Loaded or Failed. `files` stay open for good.
-  void load(PluginLoad load, std::uint32_t max_queued, std::vector<UniqueFd> files);
+  void load(Plan plan, std::vector<UniqueFd> files);
   void submit(RequestKey key, Request request);
   void cancel(RequestKey key);
   [[nodiscard]] bool busy() const;
@@ -44,7 +50,7 @@ class Engine {
 
  private:
   void run();
-  void load_now(const PluginLoad& load, std::uint32_t max_queued);
+  void load_now(const Plan& plan);
   void emit(RequestKey key, Event event);
 
   Plugin& plugin_;

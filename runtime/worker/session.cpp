@@ -135,16 +135,20 @@ Result<void> Session::load(const worker::v1::Load& load, std::vector<UniqueFd> f
   if (!matched) {
     return matched.error();
   }
-  PluginLoad job{.model = *model,
-                 .files = std::move(*matched),
-                 .accelerator = load.accelerator(),
-                 .context_length = load.context_length(),
-                 .max_sequences = load.max_sequences(),
-                 .max_rows = load.max_rows(),
-                 .threads = load.threads(),
-                 .memory_limit = load.memory_limit(),
-                 .options = options_of(load.options())};
-  engine_->load(std::move(job), load.max_queued(), std::move(files));
+  Engine::Plan plan;
+  plan.load = PluginLoad{.model = *model,
+                         .files = std::move(*matched),
+                         .accelerator = load.accelerator(),
+                         .context_length = load.context_length(),
+                         .max_sequences = load.max_sequences(),
+                         .max_rows = load.max_rows(),
+                         .threads = load.threads(),
+                         .memory_limit = load.memory_limit(),
+                         .options = options_of(load.options())};
+  plan.max_queued = load.max_queued();
+  plan.adapt_threads = !load.fixed_threads();
+  plan.inter_token_target = std::chrono::milliseconds{load.inter_token_target_ms()};
+  engine_->load(std::move(plan), std::move(files));
   return {};
 }
 

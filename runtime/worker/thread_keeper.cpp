@@ -14,15 +14,15 @@ constexpr std::chrono::milliseconds kSampleTime{250};
 ThreadKeeper::ThreadKeeper(PluginModel& model,
                            CpuProbe probe,
                            const Clock& clock,
-                           std::uint32_t threads,
+                           const Plan& plan,
                            std::function<void(const std::string&)> warn)
     : model_(model),
       probe_(std::move(probe)),
       clock_(clock),
       warn_(std::move(warn)),
-      governor_({.threads = threads}),
-      active_(model.sets_threads()),
-      most_threads_(std::max(threads, 1U)) {
+      governor_({.threads = plan.threads}),
+      active_(plan.adapt && model.sets_threads()),
+      most_threads_(std::max(plan.threads, 1U)) {
   publish();
 }
 

@@ -27,11 +27,15 @@ struct CpuFacts {
 
 class ThreadKeeper {
  public:
+  struct Plan {
+    std::uint32_t threads = 1;
+    bool adapt = true;
+  };
   // `model` and `clock` outlive it. `warn` takes one line, called at most once.
   ThreadKeeper(PluginModel& model,
                CpuProbe probe,
                const Clock& clock,
-               std::uint32_t threads,
+               const Plan& plan,
                std::function<void(const std::string&)> warn);
 
   // Work begins after a pause.

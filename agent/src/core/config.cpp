@@ -106,6 +106,9 @@ void read_runtime(TomlTable table, RuntimeConfig& runtime) {
   table.read("worker_user", runtime.worker_user);
   read_choice(table, "sandbox", runtime.sandbox, {"best_effort", "standard", "strict"});
   table.read_int("threads", runtime.threads, 0, 1024);
+  table.read("adapt_threads", runtime.adapt_threads);
+  read_duration(
+      table, "inter_token_target", runtime.inter_token_target, std::chrono::milliseconds{1});
   table.read_int("max_sequences", runtime.max_sequences, 1, 256);
   table.read_int("context_length", runtime.context_length, 0, 1 << 24);
   table.read_int("max_queued", runtime.max_queued, 1, 65536);

@@ -12,7 +12,7 @@
 
 namespace skerry::runtime::test {
 
-class FakeStepEngine final : public StepEngine {
+class FakeStepEngine : public StepEngine {
  public:
   static constexpr std::int32_t kVocabulary = 128;
 

@@ -63,6 +63,8 @@ struct RuntimeConfig {
   // "best_effort", "standard" or "strict": what a worker must have achieved before it gets a model.
   std::string sandbox = "standard";
   std::int64_t threads = 0;
+  bool adapt_threads = true;
+  std::chrono::milliseconds inter_token_target{150};
   std::int64_t max_sequences = 4;
   std::int64_t context_length = 0;
   std::int64_t max_queued = 256;

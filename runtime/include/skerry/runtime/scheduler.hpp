@@ -6,16 +6,16 @@
 // fake engine.
 //
 // One step is one batch: a row for every sequence that generates, then prompt rows, in chunks small
-// enough that the others keep their pace. Cancellations and deadlines take effect between steps. A
-// failure of one sequence fails that request alone.
+// enough that the others keep their pace. Classes go before each other, principals share a class
+// fairly, waiting raises a request's class, and one that must not wait may send another back.
+// Cancellations and deadlines take effect between steps. A failure of one sequence fails that
+// request alone. ADRs 0012 and 0098.
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "skerry/common/clock.hpp"
 #include "skerry/common/result.hpp"
@@ -34,6 +34,15 @@ struct SchedulerOptions {
   // Total rows of a batch while some sequence generates: 64 cost 4 % more than 512 and cut the
   // longest stall of the others eightfold (ADR 0012).
   std::uint32_t shared_rows = 64;
+  // Longest time between two tokens of an answer that prompts of others may cause, as far as tiles
+  // of `shared_rows` allow it.
+  std::chrono::nanoseconds inter_token_target{std::chrono::milliseconds{150}};
+  // A request that waits goes up by one class in this time.
+  std::chrono::nanoseconds ageing{std::chrono::seconds{10}};
+  // How long the place of a principal whose answer ended is kept from one with more than its share.
+  std::chrono::nanoseconds hold{std::chrono::milliseconds{30}};
+  // A request that runs is not sent back before this.
+  std::chrono::nanoseconds least_run{std::chrono::seconds{2}};
   std::uint32_t max_queued = 256;
   // A non-causal model: a prompt is computed in one batch.
   bool whole_sequence = false;

@@ -48,7 +48,11 @@ struct LoadSpec {
   std::uint32_t context_length = 0;  // 0: the model's own
   std::uint32_t max_sequences = 4;
   std::uint32_t max_rows = 512;  // most rows of one batch
-  std::uint32_t threads = 0;     // 0: usable cores (affinity and cgroup quota)
+  std::uint32_t threads = 0;     // at most; 0: usable cores (affinity and cgroup quota)
+  // Fewer threads while the rest of the machine needs the cores (ADR 0097).
+  bool adapt_threads = true;
+  // Longest time between two tokens that others' prompts may cause; 0: 150 ms.
+  std::chrono::milliseconds inter_token_target{0};
   // Private memory the worker may use (RLIMIT_DATA, and memory.max where delegated); 0: unlimited.
   std::uint64_t memory_limit = 0;
   security::SandboxRequirement sandbox = security::SandboxRequirement::kStandard;

@@ -1,0 +1,105 @@
+#pragma once
+
+// The scheduler's state. scheduler.cpp takes requests in and computes batches, scheduler_start.cpp
+// decides who runs, scheduler_plan.cpp what a batch holds.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "skerry/runtime/scheduler.hpp"
+
+#include "fair_share.hpp"
+#include "sequence.hpp"
+#include "step_cost.hpp"
+
+namespace skerry::runtime {
+
+// A sequence's part of the batch: rows [first, first + count).
+struct Share {
+  Sequence* sequence = nullptr;
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+
+struct Batch {
+  std::vector<Row> rows;
+  std::vector<Share> shares;
+
+  void add(Sequence& sequence, std::size_t budget) {
+    const std::size_t first = rows.size();
+    const std::size_t count = append_rows(sequence, budget, rows);
+    shares.push_back({&sequence, first, count});
+  }
+  // Before the results are taken, which turns prompts into generations.
+  [[nodiscard]] BatchFacts facts(std::chrono::nanoseconds time) const {
+    BatchFacts out{.rows = rows.size(), .generating = 0, .time = time};
+    for (const Share& share : shares) {
+      out.generating += share.sequence->decoding() ? 1U : 0U;
+    }
+    return out;
+  }
+};
+
+struct Scheduler::Impl {
+  using Queue = std::deque<std::unique_ptr<Sequence>>;
+
+  Impl(StepEngine& the_engine,
+       const SchedulerOptions& the_options,
+       const Clock& the_clock,
+       Emit the_emit);
+
+  // scheduler.cpp
+  void submit(RequestKey key, Request request);
+  bool end_what_is_due();
+  bool end_waiting(Sequence& sequence, BootTime now);
+  void compute(const Batch& batch);
+  void compute_apart(const Batch& batch);
+  void count(const Batch& batch, std::chrono::nanoseconds time);
+  void take(const Share& share);
+  void end(Sequence& sequence);
+  void release(Sequence& sequence);
+  void forget_ended();
+  void die(const DecodeOutcome& outcome);
+  void fail(RequestKey key, Error error, bool retryable = false) const {
+    emit(key, Failure{.error = std::move(error), .retryable = retryable});
+  }
+
+  // scheduler_start.cpp
+  [[nodiscard]] PriorityClass rank(const Sequence& sequence, BootTime now) const;
+  [[nodiscard]] std::size_t fair_places() const;
+  [[nodiscard]] bool held_for_others(const Sequence& next) const;
+  [[nodiscard]] Queue::iterator choose(BootTime now);
+  bool start_what_fits();
+  void start(std::unique_ptr<Sequence> sequence, BootTime now);
+  [[nodiscard]] bool may_give_way(const Sequence& sequence, const Sequence& to, BootTime now) const;
+  bool make_way(const Sequence& next, BootTime now);
+  [[nodiscard]] std::optional<Error> hopeless(const Sequence& sequence, BootTime now) const;
+
+  // scheduler_plan.cpp
+  [[nodiscard]] Batch plan(bool embeddings) const;
+  [[nodiscard]] std::size_t batch_rows(std::size_t generating) const;
+  [[nodiscard]] std::vector<Sequence*> prompts(bool embeddings) const;
+
+  StepEngine& engine;
+  SchedulerOptions options;
+  const Clock& clock;
+  Emit emit;
+  Queue queue;                                     // waiting, oldest first
+  std::vector<std::unique_ptr<Sequence>> running;  // in the order they started
+  std::vector<std::uint32_t> free_slots;           // smallest last: dense slots batch best
+  FairShare shares;
+  // Places of principals who have just had an answer and may ask again at once, kept a moment.
+  std::multimap<std::string, BootTime> holds;
+  StepCost cost;
+  std::uint32_t reserved = 0;  // context that running sequences may fill
+  bool embeddings_next = false;
+  bool dead = false;
+  BatchFacts last;
+};
+
+}  // namespace skerry::runtime
