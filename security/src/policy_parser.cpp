@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <type_traits>
 #include <utility>
 
 #include "skerry/common/id.hpp"
@@ -190,11 +191,50 @@ Result<PolicyRule> parse_rule(const Json& value, const std::string& path, const 
   return rule;
 }
 
+// "quota": {"requests_per_minute": 60, "tokens_per_minute": 20000, "concurrent": 2}
+Result<PolicyQuota> parse_quota(const Json& value, const std::string& path) {
+  if (auto known =
+          check_members(value, path, {"requests_per_minute", "tokens_per_minute", "concurrent"});
+      !known) {
+    return known.error();
+  }
+  PolicyQuota quota;
+  const auto read = [&](std::string_view key, auto& out) -> Result<void> {
+    if (value.find(key) == nullptr) {
+      return {};
+    }
+    const auto number = value.get_int(key);
+    if (!number || *number < 1 || *number > PolicyLimits::kQuota) {
+      return bad(at(path, key), "expected a whole number from 1 to 1000000000");
+    }
+    out = static_cast<std::remove_reference_t<decltype(out)>>(*number);
+    return {};
+  };
+  for (const auto& result : {read("requests_per_minute", quota.requests_per_minute),
+                             read("tokens_per_minute", quota.tokens_per_minute),
+                             read("concurrent", quota.concurrent)}) {
+    if (!result) {
+      return result.error();
+    }
+  }
+  if (quota.empty()) {
+    return bad(path, "names no limit; leave it out for none");
+  }
+  return quota;
+}
+
 Result<PolicyRole> parse_role(const Json& value, const std::string& path) {
-  if (auto known = check_members(value, path, {"name", "description", "rules"}); !known) {
+  if (auto known = check_members(value, path, {"name", "description", "quota", "rules"}); !known) {
     return known.error();
   }
   PolicyRole role;
+  if (const Json* quota = value.find("quota")) {
+    auto parsed = parse_quota(*quota, at(path, "quota"));
+    if (!parsed) {
+      return std::move(parsed).error();
+    }
+    role.quota = *parsed;
+  }
   auto name = member_name(value, path, "name");
   if (!name) {
     return std::move(name).error();

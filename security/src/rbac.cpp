@@ -264,6 +264,7 @@ Decision Policy::decide(const Principal& principal, Verb verb, const Resource& r
       decision.binding = binding.name;
       decision.rule = rule.id;
       decision.allowed = !denies;
+      decision.quota = denies ? PolicyQuota{} : role->quota;
       if (denies) {
         decision.reason = "denied by rule " + rule.id + " of role " + role->name + " (binding " +
                           binding.name + ")";

@@ -148,6 +148,9 @@ std::string Metrics::render(const Gauges& gauges) const {
     out.histogram(metric::kTimeToFirstToken, labels, model.first_token);
   });
   page.counter(metric::kDenied, "Calls that the policy denied.", static_cast<double>(denied_));
+  page.counter(metric::kOverQuota,
+               "Requests that a role's quota refused.",
+               static_cast<double>(over_quota_));
   page.counter(metric::kWorkerExits,
                "Workers that ended without being asked to.",
                static_cast<double>(worker_exits_));

@@ -4,6 +4,7 @@
 
 #include "skerry/agent/http_text.hpp"
 #include "skerry/agent/openai.hpp"
+#include "skerry/agent/quota_book.hpp"
 
 #include "chat_stream.hpp"
 
@@ -92,7 +93,8 @@ Task<bool> HttpSession::fail_with(int status, Error error) {
   const openai::HttpError how = openai::http_error(error.code());
   HttpHeaders headers = with_id();
   if (how.retry_after > 0) {
-    headers.emplace_back("retry-after", std::to_string(how.retry_after));
+    const auto wait = quota_wait(error).value_or(std::chrono::seconds(how.retry_after));
+    headers.emplace_back("retry-after", std::to_string(wait.count()));
   } else if (status >= 500 && !how.retryable) {
     headers.emplace_back("x-should-retry", "false");
   }

@@ -46,6 +46,20 @@ struct Inference::Ticket {
   std::shared_ptr<CallWatch> watch;
   BootTime began{};
   bool settled = false;
+  // Set while it counts against a quota.
+  QuotaBook* quotas = nullptr;
+  const Clock* clock = nullptr;
+
+  Ticket() = default;
+  Ticket(const Ticket&) = delete;
+  Ticket& operator=(const Ticket&) = delete;
+  // However the call ends, its place is given back.
+  ~Ticket() { pay(0); }
+  void pay(std::uint64_t tokens) {
+    if (QuotaBook* const book = std::exchange(quotas, nullptr); book != nullptr) {
+      book->finish(decision, tokens, clock->boot_now());
+    }
+  }
 
   [[nodiscard]] const ServedModel& model() const { return lease.served(); }
 };
@@ -155,6 +169,16 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
     record_failure(*ticket, **model, call.request_id, gone);
     co_return gone;
   }
+  // Before a model is loaded: who floods must not make others' models leave.
+  const Result<void> within = quotas_.admit(ticket->decision, ticket->began);
+  if (!within) {
+    metrics_.count_over_quota();
+    ++metrics_.model((*model)->name()).failure[std::string(to_string(within.error().code()))];
+    record_failure(*ticket, **model, call.request_id, within.error());
+    co_return within.error();
+  }
+  ticket->quotas = &quotas_;
+  ticket->clock = &core_.clock;
   Result<ModelHost::Lease> lease = co_await host_.acquire(*model);
   if (!lease) {
     ++metrics_.model((*model)->name()).failure[std::string(to_string(lease.error().code()))];
@@ -198,6 +222,7 @@ void Inference::settle(Ticket& ticket, const runtime::Usage& usage, std::string_
   ++model.success[std::string{finish}];
   model.prompt_tokens += usage.prompt_tokens;
   model.generation_tokens += usage.completion_tokens;
+  ticket.pay(std::uint64_t{usage.prompt_tokens} + usage.completion_tokens);
   model.latency.observe(
       std::chrono::duration<double>(core_.clock.boot_now() - ticket.began).count());
   security::AuditEvent event = security::AuditEvent::inference(ticket.caller.principal,
@@ -225,6 +250,7 @@ void Inference::settle(Ticket& ticket, const Error& error) {
   running_.erase(ticket.meta.id.str());
   ModelMetrics& model = metrics_.model(ticket.model().name());
   --model.running;
+  ticket.pay(0);
   ++model.failure[std::string{to_string(error.code())}];
   record_failure(ticket, ticket.model(), ticket.meta.id.str(), error);
 }

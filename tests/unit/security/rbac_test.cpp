@@ -95,6 +95,45 @@ TEST_F(RbacTest, KindsOfSubjectsDoNotMix) {
   EXPECT_FALSE(policy_.decide(token, Verb::kInfer, {"acme/x", ""}).allowed);
 }
 
+TEST(RbacQuota, IsThatOfTheRoleThatAllows) {
+  const auto policy = Policy::parse(R"({"format": "skerry-policy/1", "version": 1, "roles": [
+    {"name": "free", "rules": [{"verbs": ["list"]}]},
+    {"name": "app", "quota": {"requests_per_minute": 60, "concurrent": 2},
+     "rules": [{"verbs": ["infer"]}]},
+    {"name": "big", "quota": {"tokens_per_minute": 1000000000}, "rules": [{"verbs": ["infer"]}]}],
+    "bindings": [{"name": "a", "role": "free", "subjects": ["uid:1"]},
+                 {"name": "b", "role": "app", "subjects": ["uid:1"]},
+                 {"name": "c", "role": "big", "subjects": ["uid:1", "uid:2"]}]})");
+  ASSERT_TRUE(policy) << policy.error().to_string();
+  const auto quota = [&](std::uint32_t uid, Verb verb) {
+    return policy->decide(Principal::local(uid, {uid}), verb, {"acme/x", "q4_0"}).quota;
+  };
+  EXPECT_EQ(quota(1, Verb::kInfer), (PolicyQuota{60, 0, 2})) << "the first that allows";
+  EXPECT_EQ(quota(2, Verb::kInfer), (PolicyQuota{0, 1000000000, 0}));
+  EXPECT_TRUE(quota(1, Verb::kList).empty());
+  EXPECT_TRUE(quota(3, Verb::kInfer).empty()) << "denied";
+}
+
+TEST(RbacQuota, MustNameALimitInRange) {
+  for (const char* const bad : {R"({})",
+                                R"([])",
+                                R"(7)",
+                                R"({"concurrent": 0})",
+                                R"({"concurrent": -1})",
+                                R"({"concurrent": 1.5})",
+                                R"({"tokens_per_minute": 1000000001})",
+                                R"({"requests_per_minute": "60"})",
+                                R"({"requests_per_hour": 60})"}) {
+    const std::string document =
+        std::string{R"({"format": "skerry-policy/1", "version": 1, "bindings": [], "roles": [)"} +
+        R"({"name": "a", "rules": [{"verbs": ["infer"]}], "quota": )" + bad + "}]}";
+    const auto policy = Policy::parse(document);
+    ASSERT_FALSE(policy) << bad;
+    EXPECT_NE(policy.error().message().find("roles[0].quota"), std::string::npos)
+        << policy.error().message();
+  }
+}
+
 TEST_F(RbacTest, VariantsAreChecked) {
   const Principal lab = Principal::local(1001, {1001});
   EXPECT_TRUE(policy_.decide(lab, Verb::kInfer, {"lab/x", "q4_k_m"}).allowed);

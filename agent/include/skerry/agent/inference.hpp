@@ -17,6 +17,7 @@
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/metrics.hpp"
 #include "skerry/agent/model_host.hpp"
+#include "skerry/agent/quota_book.hpp"
 #include "skerry/async/task.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/runtime/supervisor.hpp"
@@ -136,6 +137,7 @@ class Inference {
   AuditWriter& audit_;
   Metrics& metrics_;
   ModelHost& host_;
+  QuotaBook quotas_;
   OnServed on_served_;
   WhyAbsent why_absent_;
   struct Running {

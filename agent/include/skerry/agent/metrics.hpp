@@ -23,6 +23,7 @@ inline constexpr std::string_view kGenerationTokens = "skerry_generation_tokens_
 inline constexpr std::string_view kRequestLatency = "skerry_e2e_request_latency_seconds";
 inline constexpr std::string_view kTimeToFirstToken = "skerry_time_to_first_token_seconds";
 inline constexpr std::string_view kDenied = "skerry_requests_denied_total";
+inline constexpr std::string_view kOverQuota = "skerry_requests_over_quota_total";
 inline constexpr std::string_view kWorkerExits = "skerry_worker_unclean_exits_total";
 inline constexpr std::string_view kModelsLoaded = "skerry_models_loaded";
 inline constexpr std::string_view kWorkerThreads = "skerry_worker_threads";
@@ -119,6 +120,7 @@ class Metrics {
     return models_;
   }
   void count_denied() { ++denied_; }
+  void count_over_quota() { ++over_quota_; }
   void count_worker_exit() { ++worker_exits_; }
   [[nodiscard]] std::uint64_t denied() const { return denied_; }
   [[nodiscard]] std::uint64_t worker_exits() const { return worker_exits_; }
@@ -129,6 +131,7 @@ class Metrics {
  private:
   std::map<std::string, ModelMetrics, std::less<>> models_;
   std::uint64_t denied_ = 0;
+  std::uint64_t over_quota_ = 0;
   std::uint64_t worker_exits_ = 0;
 };
 

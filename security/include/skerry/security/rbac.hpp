@@ -69,6 +69,18 @@ struct Resource {
   std::string variant;
 };
 
+// What each principal of a role may take; 0: no limit. Gateways hold inference to it.
+struct PolicyQuota {
+  std::uint32_t requests_per_minute = 0;
+  std::uint64_t tokens_per_minute = 0;
+  std::uint32_t concurrent = 0;
+
+  [[nodiscard]] bool empty() const {
+    return requests_per_minute == 0 && tokens_per_minute == 0 && concurrent == 0;
+  }
+  friend bool operator==(const PolicyQuota&, const PolicyQuota&) = default;
+};
+
 // Which rule decided. Text fields are empty when no rule matched (denied by default).
 struct Decision {
   bool allowed = false;
@@ -80,6 +92,8 @@ struct Decision {
   // "<role>/rules[<index>]", or the rule's own id.
   std::string rule;
   std::int64_t policy_version = 0;
+  // Of the role that allows.
+  PolicyQuota quota;
   // For people: "allowed by role apps (binding local-apps)", "denied: no rule allows …".
   std::string reason;
 
@@ -112,6 +126,7 @@ std::string_view to_string(PolicyRule::Match match) noexcept;
 struct PolicyRole {
   std::string name;
   std::vector<PolicyRule> rules;
+  PolicyQuota quota;
 };
 
 struct PolicySubject {
@@ -148,6 +163,7 @@ struct PolicyLimits {
   static constexpr std::size_t kSubjectsPerBinding = 1024;
   static constexpr std::size_t kPatternsPerRule = 256;
   static constexpr std::size_t kPatternLength = 256;
+  static constexpr std::int64_t kQuota = 1'000'000'000;
 };
 
 // Immutable once parsed; share it as `std::shared_ptr<const Policy>`. All calls are thread-safe.
