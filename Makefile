@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CTEST_JOBS ?= $(shell nproc)
 RELEASE := build/release
 
-.PHONY: help setup build models demo test check asan tsan fuzz lint fmt bench install clean
+.PHONY: help setup build models demo test check asan tsan fuzz lint fmt bench bench-serving install clean
 
 ##@ First
 setup:     ## install what is missing: Debian packages, Node, the inference engines
@@ -27,6 +27,8 @@ tsan: setup ## modules without gRPC under ThreadSanitizer (Debian's gRPC is not 
 fuzz: setup ## every libFuzzer target for FUZZ_SECONDS (30) each, by clang 14
 	@scripts/build.sh fuzz fuzzers
 	@scripts/fuzz.sh build/fuzz $${FUZZ_SECONDS:-30}
+bench-serving: build ## answers' speed beside neighbours, under a quota, between principals
+	@bench/serving/serving.sh $(RELEASE)/bin
 bench: build ## the benches; what they measure is in docs/benchmarks.md
 	@scripts/bench.sh $(RELEASE)
 

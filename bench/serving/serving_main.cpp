@@ -1,0 +1,246 @@
+// How fast a worker answers on a machine that does other things as well: real worker, real engine,
+// real neighbours. Each case takes its turn in every round, because machines are noisy; printed are
+// medians and their 95 % intervals (bootstrap).
+//
+//   skerry-bench-serving --model FILE.gguf [--rounds N] [--tokens N] [--threads N] [--rows LIST]
+//
+// Rows: neighbour (one stream, with and without a process that computes beside it), lone (the same
+// without), arrival (time between tokens while a long prompt arrives), fairness (two principals,
+// one of whom floods).
+// `--spin` is the neighbour itself.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench_worker.hpp"
+
+namespace {
+
+using namespace skerry;
+using bench::Answer;
+using bench::BenchWorker;
+
+struct Options {
+  std::string model;
+  std::string rows = "neighbour,arrival,fairness";
+  int rounds = 5;
+  std::uint32_t tokens = 64;
+  std::uint32_t threads = 0;
+};
+
+[[noreturn]] void spin() {
+  volatile std::uint64_t count = 0;
+  for (;;) {
+    count = count + 1;
+  }
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string key = argv[i];
+    const char* value = argv[i + 1];
+    if (key == "--model") {
+      options.model = value;
+    } else if (key == "--rows") {
+      options.rows = value;
+    } else if (key == "--rounds") {
+      options.rounds = std::max(1, std::atoi(value));
+    } else if (key == "--tokens") {
+      options.tokens = static_cast<std::uint32_t>(std::max(8, std::atoi(value)));
+    } else if (key == "--threads") {
+      options.threads = static_cast<std::uint32_t>(std::max(0, std::atoi(value)));
+    } else {
+      bench::give_up("unknown option " + key);
+    }
+  }
+  if (options.model.empty()) {
+    bench::give_up("--model FILE.gguf is needed");
+  }
+  return options;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) {
+    return 0;
+  }
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+// 95 % interval of the median.
+std::pair<double, double> interval(const std::vector<double>& values) {
+  constexpr int kDraws = 2000;
+  std::mt19937 random{1};
+  std::uniform_int_distribution<std::size_t> pick{0, values.size() - 1};
+  std::vector<double> medians;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    std::vector<double> sample;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      sample.push_back(values[pick(random)]);
+    }
+    medians.push_back(median(std::move(sample)));
+  }
+  std::sort(medians.begin(), medians.end());
+  return {medians[kDraws / 40], medians[kDraws - kDraws / 40 - 1]};
+}
+
+double percentile(std::vector<double> values, double share) {
+  if (values.empty()) {
+    return 0;
+  }
+  std::sort(values.begin(), values.end());
+  return values[std::min(values.size() - 1,
+                         static_cast<std::size_t>(share * static_cast<double>(values.size())))];
+}
+
+void print(const std::string& name, const std::vector<double>& values, const char* unit) {
+  const auto [low, high] = interval(values);
+  std::printf("%-46s %8.2f %s  [%.2f, %.2f]  n=%zu\n",
+              name.c_str(),
+              median(values),
+              unit,
+              low,
+              high,
+              values.size());
+  std::fflush(stdout);
+}
+
+std::string load_average() {
+  std::ifstream in{"/proc/loadavg"};
+  std::string first;
+  in >> first;
+  return first;
+}
+
+std::vector<std::int32_t> some_prompt(std::size_t length, std::int32_t salt) {
+  std::vector<std::int32_t> tokens{1};
+  while (tokens.size() < length) {
+    tokens.push_back(300 + static_cast<std::int32_t>(
+                               (tokens.size() * 37U + static_cast<std::size_t>(salt)) % 600U));
+  }
+  return tokens;
+}
+
+// One stream: as Skerry does it and with the engine's own defaults (as many threads as cores, which
+// poll), each alone and beside a process that computes.
+void neighbour_row(const Options& options, bool with_neighbour) {
+  BenchWorker adaptive{options.model, {.threads = options.threads, .adapt = true}};
+  BenchWorker fixed{options.model, {.threads = options.threads, .adapt = false, .poll = "50"}};
+  std::map<std::string, std::vector<double>> rates;
+  std::map<std::string, std::string> states;
+  for (int round = 0; round < options.rounds; ++round) {
+    for (const bool beside : {false, true}) {
+      if (beside && !with_neighbour) {
+        continue;
+      }
+      const bench::Neighbour neighbour{beside};
+      for (const bool adapts : {true, false}) {
+        BenchWorker& worker = adapts ? adaptive : fixed;
+        const std::string name = std::string{adapts ? "adapting" : "engine's defaults"} +
+                                 (beside ? ", one neighbour" : ", alone");
+        // The governor needs its second or two; both get the same time.
+        worker.generate_for(std::chrono::milliseconds{3500}, "bench");
+        const Answer answer = worker.generate("bench", some_prompt(32, round), options.tokens);
+        rates[name].push_back(answer.tokens_per_second());
+        states[name] = worker.state();
+      }
+    }
+  }
+  for (const auto& [name, values] : rates) {
+    print("decode, " + name + " (" + states[name] + ")", values, "tokens/s");
+  }
+  const auto ratio = [&](const char* with, const char* without) {
+    return median(rates[with]) / std::max(median(rates[without]), 1e-9);
+  };
+  std::printf("alone, adapting over engine's defaults: %.2f\n",
+              ratio("adapting, alone", "engine's defaults, alone"));
+  if (with_neighbour) {
+    std::printf(
+        "beside a neighbour, of its own speed alone: adapting %.2f, engine's defaults %.2f\n",
+        ratio("adapting, one neighbour", "adapting, alone"),
+        ratio("engine's defaults, one neighbour", "engine's defaults, alone"));
+    std::printf("beside a neighbour, adapting over engine's defaults: %.2f\n",
+                ratio("adapting, one neighbour", "engine's defaults, one neighbour"));
+  }
+}
+
+// Somebody reads an answer while somebody else's long prompt is taken in.
+void arrival_row(const Options& options) {
+  BenchWorker worker{options.model, {.threads = options.threads, .adapt = true}};
+  const std::size_t length = worker.context() / 2;
+  std::vector<double> gaps;
+  std::vector<double> first;
+  std::vector<double> lone;
+  for (int round = 0; round < options.rounds; ++round) {
+    lone.push_back(worker.generate("lone", some_prompt(length, round), 1).first_token());
+    auto reader = worker.begin("reader", some_prompt(16, round), options.tokens * 8);
+    worker.wait_for_tokens(*reader, 4);
+    const Answer long_one = worker.generate("arriving", some_prompt(length, round + 7), 1);
+    first.push_back(long_one.first_token());
+    worker.cancel(*reader);
+    const std::vector<double> between = worker.finish(*reader).gaps(long_one);
+    gaps.insert(gaps.end(), between.begin(), between.end());
+  }
+  std::printf(
+      "between tokens while a prompt of %zu tokens arrives: p50 %.1f ms, p99 %.1f ms, longest "
+      "%.1f ms  n=%zu\n",
+      length,
+      percentile(gaps, 0.5) * 1e3,
+      percentile(gaps, 0.99) * 1e3,
+      percentile(gaps, 1.0) * 1e3,
+      gaps.size());
+  print("first token of that prompt, alone", lone, "s");
+  print("first token of that prompt, beside the reader", first, "s");
+  std::printf("beside over alone: %.2f\n", median(first) / std::max(median(lone), 1e-9));
+}
+
+// Jain's index of the tokens that two principals get in the same time, one of whom asks for
+// everything at once and the other for its share.
+void fairness_row(const Options& options) {
+  BenchWorker worker{options.model, {.threads = options.threads, .adapt = true}};
+  std::vector<double> indices;
+  for (int round = 0; round < options.rounds; ++round) {
+    const auto [flood, modest] =
+        worker.compete(std::chrono::seconds{20}, 24, 2, some_prompt(16, round), options.tokens);
+    const double both = static_cast<double>(flood + modest);
+    const double squares = static_cast<double>(flood) * static_cast<double>(flood) +
+                           static_cast<double>(modest) * static_cast<double>(modest);
+    std::printf("tokens in 20 s: flooding %zu, modest %zu\n", flood, modest);
+    indices.push_back(squares > 0 ? both * both / (2 * squares) : 0);
+  }
+  print("fairness (Jain), 24 requests against 2", indices, "");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--spin") == 0) {
+    spin();
+  }
+  const Options options = parse(argc, argv);
+  std::printf("load %s, %u cores\n", load_average().c_str(), std::thread::hardware_concurrency());
+  const auto wanted = [&](const char* row) { return options.rows.find(row) != std::string::npos; };
+  if (wanted("neighbour") || wanted("lone")) {
+    neighbour_row(options, wanted("neighbour"));
+  }
+  if (wanted("arrival")) {
+    arrival_row(options);
+  }
+  if (wanted("fairness")) {
+    fairness_row(options);
+  }
+  std::printf("load %s\n", load_average().c_str());
+  return 0;
+}
