@@ -88,7 +88,7 @@ void QuotaBook::forget_rested(BootTime now) {
     return;
   }
   swept_ = now;
-  std::erase_if(accounts_, [now](auto& item) {
+  std::erase_if(accounts_, [now](const auto& item) {
     Account account = item.second;
     fill(account, now);
     return account.running == 0 &&
