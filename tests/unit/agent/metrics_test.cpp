@@ -59,7 +59,20 @@ TEST(Metrics, EveryNameIsDocumented) {
       ++names;
     }
   }
-  EXPECT_EQ(names, 27);
+  EXPECT_EQ(names, 31);
+}
+
+TEST(Metrics, WorkersShowTheirThreads) {
+  Gauges gauges;
+  gauges.workers.push_back(
+      {.model = "acme/x", .threads = 1, .most_threads = 2, .other_cores = 0.95});
+  Metrics metrics;
+  metrics.count_over_quota();
+  const std::string page = metrics.render(gauges);
+  EXPECT_THAT(page, HasSubstr("skerry_worker_threads{model_name=\"acme/x\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("skerry_worker_threads_limit{model_name=\"acme/x\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("skerry_worker_other_cores{model_name=\"acme/x\"} 0.95\n"));
+  EXPECT_THAT(page, HasSubstr("skerry_requests_over_quota_total 1\n"));
 }
 
 TEST(Metrics, ProcessUseIsReadFromTheKernel) {
