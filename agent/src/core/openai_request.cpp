@@ -1,98 +1,27 @@
+// Bodies of OpenAI's chat completions, completions and embeddings.
+
 #include <array>
-#include <cmath>
 
 #include "skerry/agent/openai.hpp"
 #include "skerry/common/json.hpp"
 
+#include "request_fields.hpp"
+
 namespace skerry::agent::openai {
 namespace {
 
-Error bad(std::string_view param, std::string_view problem) {
-  return Error{Error::Code::kInvalidArgument, std::string{param} + ": " + std::string{problem}};
-}
+using fields::bad;
+using fields::given;
 
-// Absent and null mean the same to OpenAI's clients.
-const Json* given(const Json& body, std::string_view key) {
-  const Json* value = body.find(key);
-  return value == nullptr || value->is_null() ? nullptr : value;
-}
-
-Result<void> read_number(
-    const Json& body, std::string_view key, double low, double high, std::optional<double>& out) {
-  const Json* value = given(body, key);
-  if (value == nullptr) {
-    return {};
-  }
-  Result<double> number = value->as_number();
-  if (!number || !std::isfinite(*number) || *number < low || *number > high) {
-    return bad(key,
-               "must be a number from " + std::to_string(static_cast<int>(low)) + " to " +
-                   std::to_string(static_cast<int>(high)));
-  }
-  out = *number;
-  return {};
-}
-
-Result<void> read_count(const Json& body, std::string_view key, std::uint32_t& out) {
-  const Json* value = given(body, key);
-  if (value == nullptr) {
-    return {};
-  }
-  Result<std::int64_t> number = value->as_int();
-  if (!number || *number < 1 || *number > (1 << 24)) {
-    return bad(key, "must be a whole number from 1 to 16777216");
-  }
-  out = static_cast<std::uint32_t>(*number);
-  return {};
-}
-
-Result<void> read_flag(const Json& body, std::string_view key, bool& out) {
-  const Json* value = given(body, key);
-  if (value == nullptr) {
-    return {};
-  }
-  if (!value->is_bool()) {
-    return bad(key, "must be true or false");
-  }
-  out = *body.get_bool(key);
-  return {};
-}
-
-// A message's content is a string, or parts of which every one is text.
-Result<std::string> read_content(const Json& content, const std::string& where) {
-  if (const std::string* text = content.string()) {
-    return *text;
-  }
-  const Json::Array* parts = content.array();
-  if (parts == nullptr) {
-    return bad(where, "must be a string or an array of parts");
-  }
-  std::string text;
-  for (std::size_t i = 0; i < parts->size(); ++i) {
-    const std::string part = where + "[" + std::to_string(i) + "]";
-    Result<std::string> type = (*parts)[i].get_string("type");
-    if (!type) {
-      return bad(part + ".type", "must be a string");
-    }
-    if (*type != "text") {
-      return bad(part + ".type", "this model reads text only, not \"" + *type + "\"");
-    }
-    Result<std::string> piece = (*parts)[i].get_string("text");
-    if (!piece) {
-      return bad(part + ".text", "must be a string");
-    }
-    text += *piece;
-  }
-  return text;
-}
+constexpr std::array<std::string_view, 1> kChatParts{"text"};
 
 Result<void> read_messages(const Json& body, std::vector<ChatMessage>& out) {
   const Json* list = given(body, "messages");
   if (list == nullptr || list->array() == nullptr || list->array()->empty()) {
     return bad("messages", "must be an array with at least one message");
   }
-  if (list->array()->size() > Limits::kMessages) {
-    return bad("messages", "at most " + std::to_string(Limits::kMessages) + " are taken");
+  if (list->array()->size() > TextLimits::kMessages) {
+    return bad("messages", "at most " + std::to_string(TextLimits::kMessages) + " are taken");
   }
   for (std::size_t i = 0; i < list->array()->size(); ++i) {
     const Json& message = (*list->array())[i];
@@ -109,14 +38,14 @@ Result<void> read_messages(const Json& body, std::vector<ChatMessage>& out) {
           where + ".role",
           "must be \"system\", \"developer\", \"user\" or \"assistant\", not \"" + *role + "\"");
     }
-    if (given(message, "tool_calls") != nullptr) {
+    if (fields::asked(message, "tool_calls")) {
       return bad(where + ".tool_calls", "tools are not offered");
     }
     const Json* content = given(message, "content");
     if (content == nullptr) {
       return bad(where + ".content", "is missing");
     }
-    Result<std::string> text = read_content(*content, where + ".content");
+    Result<std::string> text = fields::read_parts(*content, where + ".content", kChatParts);
     if (!text) {
       return text.error();
     }
@@ -125,60 +54,17 @@ Result<void> read_messages(const Json& body, std::vector<ChatMessage>& out) {
   return {};
 }
 
-Result<void> read_stop(const Json& body, std::vector<std::string>& out) {
-  const Json* value = given(body, "stop");
-  if (value == nullptr) {
-    return {};
-  }
-  if (const std::string* one = value->string()) {
-    out.push_back(*one);
-  } else if (const Json::Array* list = value->array()) {
-    for (const Json& entry : *list) {
-      if (entry.string() == nullptr) {
-        return bad("stop", "must hold strings");
-      }
-      out.push_back(*entry.string());
-    }
-  } else {
-    return bad("stop", "must be a string or an array of strings");
-  }
-  if (out.size() > Limits::kStops) {
-    return bad("stop", "at most " + std::to_string(Limits::kStops) + " are taken");
-  }
-  for (const std::string& entry : out) {
-    if (entry.empty() || entry.size() > Limits::kStopBytes) {
-      return bad("stop", "each must have 1 to " + std::to_string(Limits::kStopBytes) + " bytes");
-    }
-  }
-  return {};
-}
-
 // Members that would change the answer if they were taken.
 Result<void> refuse_unsupported(const Json& body) {
-  constexpr std::array kUnsupported{std::string_view{"tools"},
-                                    std::string_view{"functions"},
-                                    std::string_view{"logit_bias"},
-                                    std::string_view{"audio"},
-                                    std::string_view{"prediction"}};
-  for (const std::string_view key : kUnsupported) {
-    const Json* value = given(body, key);
-    const bool empty =
-        value != nullptr && ((value->array() != nullptr && value->array()->empty()) ||
-                             (value->object() != nullptr && value->object()->empty()));
-    if (value != nullptr && !empty) {
-      return bad(key, "is not offered by this server");
-    }
+  constexpr std::array<std::string_view, 5> kUnsupported{
+      "tools", "functions", "logit_bias", "audio", "prediction"};
+  if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
+    return done;
   }
-  if (const Json* n = given(body, "n"); n != nullptr) {
-    Result<std::int64_t> count = n->as_int();
-    if (!count || *count != 1) {
-      return bad("n", "only one choice is offered");
-    }
-  }
-  if (const Json* logprobs = given(body, "logprobs"); logprobs != nullptr) {
-    if (!logprobs->is_bool() || *body.get_bool("logprobs")) {
-      return bad("logprobs", "is not offered by this server");
-    }
+  // A number in the older call: 0 asks for the chosen token's own.
+  if (const Json* logprobs = given(body, "logprobs");
+      logprobs != nullptr && *logprobs != Json{false}) {
+    return bad("logprobs", "is not offered by this server");
   }
   if (const Json* format = given(body, "response_format"); format != nullptr) {
     Result<std::string> type = format->get_string("type");
@@ -189,45 +75,26 @@ Result<void> refuse_unsupported(const Json& body) {
   return {};
 }
 
-Result<void> read_seed(const Json& body, std::optional<std::uint64_t>& out) {
-  const Json* value = given(body, "seed");
-  if (value == nullptr) {
-    return {};
-  }
-  Result<std::int64_t> seed = value->as_int();
-  if (!seed) {
-    return bad("seed", "must be a whole number");
-  }
-  out = static_cast<std::uint64_t>(*seed);
-  return {};
-}
-
-Result<void> read_sampling(const Json& body, ChatRequest& request) {
-  if (Result<void> done = read_number(body, "temperature", 0, 2, request.temperature); !done) {
+Result<void> read_sampling(const Json& body, TextSampling& sampling) {
+  if (auto done = fields::read_number(body, "temperature", 0, 2, sampling.temperature); !done) {
     return done;
   }
-  if (Result<void> done = read_number(body, "top_p", 0, 1, request.top_p); !done) {
+  if (auto done = fields::read_number(body, "top_p", 0, 1, sampling.top_p); !done) {
     return done;
   }
-  if (Result<void> done = read_number(body, "frequency_penalty", -2, 2, request.frequency_penalty);
+  if (auto done = fields::read_number(body, "frequency_penalty", -2, 2, sampling.frequency_penalty);
       !done) {
     return done;
   }
-  if (Result<void> done = read_number(body, "presence_penalty", -2, 2, request.presence_penalty);
+  if (auto done = fields::read_number(body, "presence_penalty", -2, 2, sampling.presence_penalty);
       !done) {
     return done;
   }
-  if (Result<void> done = read_seed(body, request.seed); !done) {
-    return done;
-  }
-  if (Result<void> done = read_count(body, "max_tokens", request.max_tokens); !done) {
-    return done;
-  }
-  return read_count(body, "max_completion_tokens", request.max_tokens);
+  return fields::read_seed(body, sampling.seed);
 }
 
-Result<void> read_streaming(const Json& body, ChatRequest& request) {
-  if (Result<void> done = read_flag(body, "stream", request.stream); !done) {
+Result<void> read_streaming(const Json& body, OpenAiText& request) {
+  if (Result<void> done = fields::read_flag(body, "stream", request.text.stream); !done) {
     return done;
   }
   const Json* options = given(body, "stream_options");
@@ -237,39 +104,188 @@ Result<void> read_streaming(const Json& body, ChatRequest& request) {
   if (!options->is_object()) {
     return bad("stream_options", "must be an object");
   }
-  return read_flag(*options, "include_usage", request.include_usage);
+  return fields::read_flag(*options, "include_usage", request.include_usage);
+}
+
+// How many answers each prompt gets; all of a body together are bounded.
+Result<void> read_answers(const Json& body, TextRequest& request) {
+  std::int64_t answers = 1;
+  const auto most = static_cast<std::int64_t>(TextLimits::kChoices);
+  if (Result<void> done = fields::read_int(body, "n", 1, most, answers); !done) {
+    return done;
+  }
+  if (request.prompts.size() * static_cast<std::size_t>(answers) > TextLimits::kChoices) {
+    return bad("n", "at most " + std::to_string(most) + " answers are given to one request");
+  }
+  request.answers = static_cast<std::uint32_t>(answers);
+  return {};
+}
+
+// What both calls have in common.
+Result<void> read_common(const Json& body, OpenAiText& request) {
+  Result<std::string> model = fields::read_model(body);
+  if (!model) {
+    return model.error();
+  }
+  request.text.model = *std::move(model);
+  if (Result<void> done = refuse_unsupported(body); !done) {
+    return done;
+  }
+  if (Result<void> done = read_sampling(body, request.text.sampling); !done) {
+    return done;
+  }
+  if (Result<void> done = fields::read_count(body, "max_tokens", request.text.max_tokens); !done) {
+    return done;
+  }
+  if (Result<void> done = fields::read_stop(body, "stop", request.text.stop); !done) {
+    return done;
+  }
+  return read_streaming(body, request);
+}
+
+bool holds_numbers(const Json& value) {
+  return value.array() != nullptr && !value.array()->empty() && value.array()->front().is_number();
+}
+
+// A text or an array of tokens, or an array of either; at most `most`.
+Result<std::vector<EmbedInput>> read_inputs(const Json& body,
+                                            const std::string& key,
+                                            std::size_t most) {
+  const Json* value = given(body, key);
+  if (value == nullptr) {
+    return bad(key, "is missing");
+  }
+  std::vector<EmbedInput> inputs;
+  if (const std::string* text = value->string()) {
+    inputs.emplace_back(*text);
+    return inputs;
+  }
+  if (holds_numbers(*value)) {
+    Result<std::vector<std::int32_t>> tokens = fields::read_tokens(*value, key);
+    if (!tokens) {
+      return tokens.error();
+    }
+    inputs.emplace_back(*std::move(tokens));
+    return inputs;
+  }
+  const Json::Array* list = value->array();
+  if (list == nullptr || list->empty() || list->size() > most) {
+    return bad(key,
+               "must be a string, an array of tokens, or an array of 1 to " + std::to_string(most) +
+                   " of these");
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    if (const std::string* text = (*list)[i].string()) {
+      inputs.emplace_back(*text);
+      continue;
+    }
+    Result<std::vector<std::int32_t>> tokens =
+        fields::read_tokens((*list)[i], key + "[" + std::to_string(i) + "]");
+    if (!tokens) {
+      return tokens.error();
+    }
+    inputs.emplace_back(*std::move(tokens));
+  }
+  return inputs;
 }
 
 }  // namespace
 
-Result<ChatRequest> parse_chat_request(std::string_view body, std::size_t max_bytes) {
-  Result<Json> json = Json::parse(body, JsonLimits{max_bytes, Limits::kDepth});
+Result<OpenAiText> parse_chat_request(std::string_view body, std::size_t max_bytes) {
+  Result<Json> json = fields::parse_body(body, max_bytes);
   if (!json) {
     return json.error();
   }
-  if (!json->is_object()) {
-    return Error{Error::Code::kParse, "the body must be a JSON object"};
+  OpenAiText request;
+  if (Result<void> done = read_common(*json, request); !done) {
+    return done.error();
   }
-  ChatRequest request;
-  Result<std::string> model = json->get_string("model");
-  if (!model || model->empty()) {
-    return bad("model", "must name a slot or a model");
+  std::uint32_t& most = request.text.max_tokens;
+  if (Result<void> done = fields::read_count(*json, "max_completion_tokens", most); !done) {
+    return done.error();
+  }
+  std::vector<ChatMessage> messages;
+  if (Result<void> done = read_messages(*json, messages); !done) {
+    return done.error();
+  }
+  request.text.prompts.emplace_back(std::move(messages));
+  if (Result<void> done = read_answers(*json, request.text); !done) {
+    return done.error();
+  }
+  return request;
+}
+
+Result<OpenAiText> parse_completion_request(std::string_view body, std::size_t max_bytes) {
+  Result<Json> json = fields::parse_body(body, max_bytes);
+  if (!json) {
+    return json.error();
+  }
+  OpenAiText request;
+  // OpenAI's default for this call.
+  request.text.max_tokens = 16;
+  if (Result<void> done = read_common(*json, request); !done) {
+    return done.error();
+  }
+  if (fields::asked(*json, "suffix")) {
+    return bad("suffix", "is not offered by this server");
+  }
+  Result<std::vector<EmbedInput>> prompts = read_inputs(*json, "prompt", TextLimits::kChoices);
+  if (!prompts) {
+    return prompts.error();
+  }
+  if (Result<void> done = fields::read_flag(*json, "echo", request.echo); !done) {
+    return done.error();
+  }
+  for (EmbedInput& prompt : *prompts) {
+    if (auto* tokens = std::get_if<std::vector<std::int32_t>>(&prompt)) {
+      if (request.echo) {
+        return bad("echo", "is offered for prompts that are text only");
+      }
+      request.text.prompts.emplace_back(std::move(*tokens));
+    } else {
+      request.text.prompts.emplace_back(std::get<std::string>(std::move(prompt)));
+    }
+  }
+  if (Result<void> done = read_answers(*json, request.text); !done) {
+    return done.error();
+  }
+  std::int64_t best_of = request.text.answers;
+  if (Result<void> done = fields::read_int(*json, "best_of", best_of, best_of, best_of); !done) {
+    return bad("best_of", "is not offered by this server");
+  }
+  return request;
+}
+
+Result<EmbeddingsRequest> parse_embeddings_request(std::string_view body, std::size_t max_bytes) {
+  Result<Json> json = fields::parse_body(body, max_bytes);
+  if (!json) {
+    return json.error();
+  }
+  EmbeddingsRequest request;
+  Result<std::string> model = fields::read_model(*json);
+  if (!model) {
+    return model.error();
   }
   request.model = *std::move(model);
-  if (Result<void> done = refuse_unsupported(*json); !done) {
+  Result<std::vector<EmbedInput>> inputs = read_inputs(*json, "input", TextLimits::kTexts);
+  if (!inputs) {
+    return inputs.error();
+  }
+  request.inputs = *std::move(inputs);
+  std::string format{"float"};
+  if (Result<void> done = fields::read_text(*json, "encoding_format", format); !done) {
     return done.error();
   }
-  if (Result<void> done = read_messages(*json, request.messages); !done) {
+  if (format != "float" && format != "base64") {
+    return bad("encoding_format", "must be \"float\" or \"base64\"");
+  }
+  request.base64 = format == "base64";
+  std::uint32_t dimensions = 0;
+  if (Result<void> done = fields::read_count(*json, "dimensions", dimensions); !done) {
     return done.error();
   }
-  if (Result<void> done = read_sampling(*json, request); !done) {
-    return done.error();
-  }
-  if (Result<void> done = read_stop(*json, request.stop); !done) {
-    return done.error();
-  }
-  if (Result<void> done = read_streaming(*json, request); !done) {
-    return done.error();
+  if (dimensions > 0) {
+    request.dimensions = dimensions;
   }
   return request;
 }

@@ -1,51 +1,14 @@
+#include <array>
+#include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "skerry/agent/openai.hpp"
+#include "skerry/common/bytes.hpp"
 #include "skerry/common/json.hpp"
 
 namespace skerry::agent::openai {
 namespace {
-
-Json usage_json(const Usage& usage) {
-  Json::Object details;
-  details.emplace("cached_tokens", Json{usage.cached_tokens});
-  Json::Object object;
-  object.emplace("prompt_tokens", Json{usage.prompt_tokens});
-  object.emplace("completion_tokens", Json{usage.completion_tokens});
-  object.emplace("total_tokens", Json{usage.prompt_tokens + usage.completion_tokens});
-  object.emplace("prompt_tokens_details", Json{std::move(details)});
-  return Json{std::move(object)};
-}
-
-Json::Object envelope(const Answer& answer, std::string_view kind) {
-  Json::Object object;
-  object.emplace("id", Json{answer.id});
-  object.emplace("object", Json{kind});
-  object.emplace("created", Json{answer.created});
-  object.emplace("model", Json{answer.model});
-  object.emplace("system_fingerprint", Json{nullptr});
-  return object;
-}
-
-std::string event(const Json& json) {
-  return "data: " + json.dump() + "\n\n";
-}
-
-std::string chunk(const Answer& answer, Json::Object delta, Json finish_reason) {
-  Json::Object choice;
-  choice.emplace("index", Json{0});
-  choice.emplace("delta", Json{std::move(delta)});
-  choice.emplace("logprobs", Json{nullptr});
-  choice.emplace("finish_reason", std::move(finish_reason));
-  Json::Array choices;
-  choices.emplace_back(std::move(choice));
-  Json::Object object = envelope(answer, "chat.completion.chunk");
-  object.emplace("choices", Json{std::move(choices)});
-  if (answer.include_usage) {
-    object.emplace("usage", Json{nullptr});
-  }
-  return event(Json{std::move(object)});
-}
 
 Json model_json(const ModelEntry& model) {
   Json::Object object;
@@ -74,57 +37,41 @@ Json error_json(const Error& error) {
 
 }  // namespace
 
-std::string completion_body(const Answer& answer,
-                            std::string_view text,
-                            std::string_view finish_reason,
-                            const Usage& usage) {
-  Json::Object message;
-  message.emplace("role", Json{"assistant"});
-  message.emplace("content", Json{text});
-  message.emplace("refusal", Json{nullptr});
-  Json::Object choice;
-  choice.emplace("index", Json{0});
-  choice.emplace("message", Json{std::move(message)});
-  choice.emplace("logprobs", Json{nullptr});
-  choice.emplace("finish_reason", Json{finish_reason});
-  Json::Array choices;
-  choices.emplace_back(std::move(choice));
-  Json::Object object = envelope(answer, "chat.completion");
-  object.emplace("choices", Json{std::move(choices)});
-  object.emplace("usage", usage_json(usage));
-  return Json{std::move(object)}.dump();
+std::string float_list(const std::vector<float>& values) {
+  std::string text{"["};
+  std::array<char, 32> number{};
+  for (const float value : values) {
+    if (text.size() > 1) {
+      text += ',';
+    }
+    const auto end = std::to_chars(number.data(), number.data() + number.size(), value);
+    text.append(number.data(), end.ptr);
+  }
+  return text + "]";
 }
 
-std::string role_event(const Answer& answer) {
-  Json::Object delta;
-  delta.emplace("role", Json{"assistant"});
-  delta.emplace("content", Json{""});
-  return chunk(answer, std::move(delta), Json{nullptr});
-}
-
-std::string text_event(const Answer& answer, std::string_view text) {
-  Json::Object delta;
-  delta.emplace("content", Json{text});
-  return chunk(answer, std::move(delta), Json{nullptr});
-}
-
-std::string finish_event(const Answer& answer, std::string_view finish_reason) {
-  return chunk(answer, {}, Json{finish_reason});
-}
-
-std::string usage_event(const Answer& answer, const Usage& usage) {
-  Json::Object object = envelope(answer, "chat.completion.chunk");
-  object.emplace("choices", Json{Json::Array{}});
-  object.emplace("usage", usage_json(usage));
-  return event(Json{std::move(object)});
-}
-
-std::string error_event(const Error& error) {
-  return event(error_json(error));
-}
-
-std::string_view done_event() noexcept {
-  return "data: [DONE]\n\n";
+std::string embeddings_body(const std::string& model,
+                            const std::vector<std::vector<float>>& vectors,
+                            bool base64,
+                            std::uint32_t prompt_tokens) {
+  // By hand: a batch is a million numbers, which need no tree.
+  std::string data;
+  for (std::size_t i = 0; i < vectors.size(); ++i) {
+    data += i > 0 ? R"(,{"embedding":)" : R"({"embedding":)";
+    if (base64) {
+      Bytes bytes(vectors[i].size() * sizeof(float));
+      if (!bytes.empty()) {
+        std::memcpy(bytes.data(), vectors[i].data(), bytes.size());
+      }
+      data += '"' + to_base64(bytes) + '"';
+    } else {
+      data += float_list(vectors[i]);
+    }
+    data += R"(,"index":)" + std::to_string(i) + R"(,"object":"embedding"})";
+  }
+  const std::string tokens = std::to_string(prompt_tokens);
+  return R"({"object":"list","data":[)" + data + R"(],"model":)" + Json{model}.dump() +
+         R"(,"usage":{"prompt_tokens":)" + tokens + R"(,"total_tokens":)" + tokens + "}}";
 }
 
 std::string model_list_body(const std::vector<ModelEntry>& models) {

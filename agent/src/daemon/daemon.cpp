@@ -176,9 +176,16 @@ class Daemon {
               administration_,
               import_administration_,
               status_sources()),
-        http_(core, inference_, access_, audit_, host_, *state.tokens, metrics_, [this] {
-          return gauges();
-        }) {
+        http_(core,
+              inference_,
+              access_,
+              audit_,
+              host_,
+              slots_,
+              import_administration_,
+              *state.tokens,
+              metrics_,
+              [this] { return gauges(); }) {
     installer_.set_security(&security_);
     host_.set_gate([this](const ServedModel& model) {
       return security_.may_run(*model.manifest, model.variant.name);

@@ -121,7 +121,7 @@ grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* cont
           const Error bad(Error::Code::kInvalidArgument, "input: 1 to 1024 texts are taken");
           co_return to_status(bad);
         }
-        std::vector<std::string> texts(request->input().begin(), request->input().end());
+        std::vector<Inference::EmbedInput> texts(request->input().begin(), request->input().end());
         Result<Inference::EmbedAnswer> answer =
             co_await inference_.embed(std::move(caller), call, std::move(texts));
         if (!answer) {
@@ -174,8 +174,10 @@ grpc::ServerUnaryReactor* InferenceGrpc::Tokenize(grpc::CallbackServerContext* c
       context,
       "tokenize",
       [this, request, response, call](Caller caller) -> Task<grpc::Status> {
+        runtime::Prompt input;
+        input.text = request->text();
         Result<runtime::Tokens> tokens =
-            co_await inference_.tokenize(std::move(caller), call, request->text());
+            co_await inference_.tokenize(std::move(caller), call, std::move(input));
         if (!tokens) {
           co_return to_status(tokens.error());
         }

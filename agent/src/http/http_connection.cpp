@@ -48,6 +48,9 @@ HttpRequest to_request(http::request<http::string_body>& message) {
   request.host = text(message[http::field::host]);
   request.origin = text(message[http::field::origin]);
   request.authorization = text(message[http::field::authorization]);
+  request.api_key = text(message["x-api-key"]);
+  request.anthropic_version = text(message["anthropic-version"]);
+  request.json_length = text(message["inference-header-content-length"]);
   request.content_type = text(message[http::field::content_type]);
   request.request_id = text(message["x-request-id"]);
   request.keep_alive = message.keep_alive();

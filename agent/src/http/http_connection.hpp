@@ -25,6 +25,12 @@ struct HttpRequest {
   std::string host;
   std::string origin;
   std::string authorization;
+  // x-api-key: how Anthropic's clients send their token.
+  std::string api_key;
+  // anthropic-version; empty if absent.
+  std::string anthropic_version;
+  // inference-header-content-length: how many bytes of the body are JSON; empty: all.
+  std::string json_length;
   std::string content_type;
   std::string request_id;
   bool keep_alive = true;

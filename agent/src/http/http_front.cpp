@@ -84,11 +84,21 @@ HttpFront::HttpFront(Core& core,
                      Access& access,
                      AuditWriter& audit,
                      ModelHost& host,
+                     SlotManager& slots,
+                     ImportAdministration& imports,
                      security::TokenStore& tokens,
                      Metrics& metrics,
                      std::function<Gauges()> gauges)
-    : impl_(std::make_unique<Impl>(
-          HttpParts{core, inference, access, audit, host, tokens, metrics, std::move(gauges)})) {}
+    : impl_(std::make_unique<Impl>(HttpParts{core,
+                                             inference,
+                                             access,
+                                             audit,
+                                             host,
+                                             slots,
+                                             imports,
+                                             tokens,
+                                             metrics,
+                                             std::move(gauges)})) {}
 
 HttpFront::~HttpFront() = default;
 

@@ -5,6 +5,8 @@
 
 #include "skerry/async/offload.hpp"
 
+#include "embed_call.hpp"
+
 namespace skerry::agent {
 namespace {
 
@@ -314,25 +316,32 @@ Task<void> Inference::begin_text(Caller caller, TextJob job, std::shared_ptr<Tex
 
 Task<Result<Inference::EmbedAnswer>> Inference::embed(Caller caller,
                                                       CallOptions call,
-                                                      std::vector<std::string> texts) {
+                                                      std::vector<EmbedInput> inputs) {
   Result<std::shared_ptr<Ticket>> admitted =
       co_await admit(std::move(caller), std::move(call), security::Verb::kEmbed, "inference.embed");
   if (!admitted) {
     co_return admitted.error();
   }
   const std::shared_ptr<Ticket> ticket = *std::move(admitted);
+  Result<std::vector<std::string>> texts =
+      co_await embed_texts(ticket->lease.model(), ticket->meta, std::move(inputs), follow(ticket));
+  if (!texts) {
+    settle(*ticket, texts.error());
+    co_return texts.error();
+  }
   runtime::EmbedRequest request;
   request.meta = ticket->meta;
-  request.texts = std::move(texts);
-  Result<runtime::Embeddings> result =
-      co_await runtime::embed(ticket->lease.model(), std::move(request), follow(ticket));
+  request.texts = *std::move(texts);
+  Result<CountedEmbeddings> result = co_await embed_counted(
+      core_.control, ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {
     settle(*ticket, result.error());
     co_return result.error();
   }
-  settle(*ticket, runtime::Usage(), "done");
+  settle(*ticket, result->usage, "done");
   EmbedAnswer answer;
-  answer.embeddings = *std::move(result);
+  answer.embeddings = std::move(result->embeddings);
+  answer.usage = result->usage;
   answer.model = ticket->lease.served_ptr();
   co_return answer;
 }
@@ -381,7 +390,7 @@ Task<Result<Inference::ScoreAnswer>> Inference::score(Caller caller,
 
 Task<Result<runtime::Tokens>> Inference::tokenize(Caller caller,
                                                   CallOptions call,
-                                                  std::string text) {
+                                                  TokenizeInput input) {
   Result<std::shared_ptr<Ticket>> admitted = co_await admit(
       std::move(caller), std::move(call), security::Verb::kTokenize, "inference.tokenize");
   if (!admitted) {
@@ -390,7 +399,7 @@ Task<Result<runtime::Tokens>> Inference::tokenize(Caller caller,
   const std::shared_ptr<Ticket> ticket = *std::move(admitted);
   runtime::TokenizeRequest request;
   request.meta = ticket->meta;
-  request.input = runtime::Prompt{std::move(text)};
+  request.input = std::move(input);
   Result<runtime::Tokens> result =
       co_await runtime::tokenize(ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {

@@ -1,18 +1,31 @@
-// Bodies of POST /v1/chat/completions, and what is answered to a bad one.
+// Bodies of POST /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/responses, and what
+// is answered to a bad one.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "skerry/agent/http_text.hpp"
 #include "skerry/agent/openai.hpp"
+#include "skerry/agent/openai_responses.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  namespace openai = skerry::agent::openai;
+  constexpr std::size_t kMost = 1U << 20U;
   const std::string_view text{reinterpret_cast<const char*>(data), size};
-  auto request = skerry::agent::openai::parse_chat_request(text, 1U << 20U);
-  if (!request) {
-    skerry::agent::openai::error_body(request.error());
+  auto chat = openai::parse_chat_request(text, kMost);
+  if (!chat) {
+    openai::error_body(chat.error());
   } else {
-    skerry::agent::openai::text_event({}, request->messages.front().content);
+    openai::make_chat_dialect(*chat, {})->delta(0, chat->text.model);
+  }
+  if (auto completion = openai::parse_completion_request(text, kMost); completion) {
+    openai::make_completion_dialect(*completion, {})->begin({});
+  }
+  if (auto embed = openai::parse_embeddings_request(text, kMost); !embed) {
+    openai::param_of(embed.error());
+  }
+  if (auto response = openai::parse_responses_request(text, kMost); response) {
+    openai::make_responses_dialect(*response, "1", 0)->begin({});
   }
   if (auto path = skerry::agent::percent_decode(text); path) {
     skerry::agent::host_allowed(*path, {"example"});

@@ -183,3 +183,73 @@ test('openai: a bad parameter is a BadRequestError that names it', async () => {
     },
   );
 });
+
+test('openai: completions.create takes a raw prompt, several prompts and echo', async () => {
+  const options = { model: 'acme/log-triage', temperature: 0, max_tokens: 200 };
+  const one = await openai.completions.create({ ...options, prompt });
+  assert.equal(one.object, 'text_completion');
+  assert.equal(one.choices[0].text, expect);
+  assert.equal(one.choices[0].finish_reason, 'stop');
+  const two = await openai.completions.create({ ...options, prompt: golden.slice(0, 2).map((item) => item.prompt), echo: true });
+  two.choices.forEach((choice, index) => assert.equal(choice.text, golden[index].prompt + golden[index].expect));
+  assert.ok(two.usage.prompt_tokens > one.usage.prompt_tokens);
+});
+
+test('openai: completions stream to a finish reason', async () => {
+  const stream = await openai.completions.create({ model: 'acme/log-triage', temperature: 0, max_tokens: 200, prompt, stream: true });
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  assert.equal(chunks.map((chunk) => chunk.choices[0].text).join(''), expect);
+  assert.equal(chunks.at(-1).choices[0].finish_reason, 'stop');
+});
+
+test('openai: n answers come with their own index', async () => {
+  const messages = [{ role: 'user', content: line }];
+  const completion = await openai.chat.completions.create({ model: 'acme/log-triage', temperature: 0, n: 3, messages });
+  assert.deepEqual(completion.choices.map((choice) => choice.index), [0, 1, 2]);
+  completion.choices.forEach((choice) => assert.equal(choice.message.content, expect));
+  const final = await openai.chat.completions.stream({ model: 'acme/log-triage', temperature: 0, n: 2, messages }).finalChatCompletion();
+  final.choices.forEach((choice) => assert.equal(choice.message.content, expect));
+});
+
+test('openai: logprobs, which the engine does not give, are refused by name', async () => {
+  await assert.rejects(
+    openai.chat.completions.create({ model: 'acme/log-triage', logprobs: true, messages: [{ role: 'user', content: 'x' }] }),
+    /logprobs/,
+  );
+});
+
+test('openai: embeddings are the same as base64 (the default) and as numbers', async () => {
+  const input = ['disk sda1 failed', 'all is well'];
+  const coded = await openai.embeddings.create({ model: 'acme/log-triage', input });
+  const plain = await openai.embeddings.create({ model: 'acme/log-triage', input, encoding_format: 'float' });
+  assert.equal(coded.data.length, 2);
+  assert.ok(coded.usage.prompt_tokens > 2);
+  coded.data.forEach(({ embedding }, index) => {
+    assert.equal(embedding.length, plain.data[index].embedding.length);
+    assert.ok(Math.abs(Math.hypot(...embedding) - 1) < 1e-3);
+    embedding.forEach((value, at) => assert.ok(Math.abs(value - plain.data[index].embedding[at]) < 1e-3));
+  });
+  const dimensions = coded.data[0].embedding.length;
+  assert.equal((await openai.embeddings.create({ model: 'acme/log-triage', input, dimensions })).data.length, 2);
+  await assert.rejects(openai.embeddings.create({ model: 'acme/log-triage', input, dimensions: dimensions - 1 }), /dimensions/);
+});
+
+test('openai: responses.create answers and says that nothing is stored', async () => {
+  const response = await openai.responses.create({ model: 'acme/log-triage', temperature: 0, input: line });
+  assert.equal(response.output_text, expect);
+  assert.equal(response.status, 'completed');
+  assert.equal(response.store, false);
+  assert.ok(response.usage.output_tokens > 0);
+  await assert.rejects(openai.responses.create({ model: 'acme/log-triage', input: line, store: true }), /store/);
+  await assert.rejects(openai.responses.create({ model: 'acme/log-triage', input: line, previous_response_id: response.id }), /previous_response_id/);
+});
+
+test('openai: responses.stream accumulates to the same answer', async () => {
+  const stream = openai.responses.stream({ model: 'acme/log-triage', temperature: 0, input: [{ role: 'user', content: line }] });
+  const types = [];
+  for await (const event of stream) types.push(event.type);
+  assert.equal(types[0], 'response.created');
+  assert.equal(types.at(-1), 'response.completed');
+  assert.equal((await stream.finalResponse()).output[0].content[0].text, expect);
+});

@@ -80,9 +80,13 @@ class Inference {
 
   struct EmbedAnswer {
     runtime::Embeddings embeddings;
+    runtime::Usage usage;
     ServedModelPtr model;
   };
-  Task<Result<EmbedAnswer>> embed(Caller caller, CallOptions call, std::vector<std::string> texts);
+  // What is given as the model's own tokens is embedded as their text, which must be written as
+  // those tokens again; kInvalidArgument names the input otherwise.
+  using EmbedInput = std::variant<std::string, std::vector<std::int32_t>>;
+  Task<Result<EmbedAnswer>> embed(Caller caller, CallOptions call, std::vector<EmbedInput> inputs);
   struct ScoreAnswer {
     std::vector<runtime::TokenScore> tokens;
     ServedModelPtr model;
@@ -91,7 +95,8 @@ class Inference {
                                   CallOptions call,
                                   std::string prompt,
                                   std::string continuation);
-  Task<Result<runtime::Tokens>> tokenize(Caller caller, CallOptions call, std::string text);
+  using TokenizeInput = std::variant<runtime::Prompt, runtime::PromptTokens, runtime::PromptChat>;
+  Task<Result<runtime::Tokens>> tokenize(Caller caller, CallOptions call, TokenizeInput input);
   struct InferAnswer {
     runtime::Tensors tensors;
     ServedModelPtr model;

@@ -1,85 +1,71 @@
 #pragma once
 
-// The OpenAI chat-completions dialect without HTTP: reads request bodies, writes response bodies
-// and server-sent events. Used by the HTTP front end; a fuzz target feeds `parse_chat_request`.
-// What the npm client `openai` checks is listed in docs/http.md.
+// OpenAI's chat completions, completions and embeddings without HTTP: reads request bodies, writes
+// response bodies and server-sent events. Used by the HTTP front end; a fuzz target feeds the
+// parsers. What the npm client `openai` checks is listed in docs/http.md.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "skerry/agent/text_request.hpp"
 #include "skerry/common/error.hpp"
 #include "skerry/common/result.hpp"
 
 namespace skerry::agent::openai {
 
-struct Limits {
-  static constexpr std::size_t kMessages = 2048;
-  static constexpr std::size_t kStops = 16;
-  static constexpr std::size_t kStopBytes = 256;
-  static constexpr std::size_t kDepth = 32;
-};
-
-struct ChatMessage {
-  std::string role;
-  std::string content;
-
-  friend bool operator==(const ChatMessage&, const ChatMessage&) = default;
-};
-
-struct ChatRequest {
-  std::string model;
-  std::vector<ChatMessage> messages;
-  std::optional<double> temperature;
-  std::optional<double> top_p;
-  std::optional<double> frequency_penalty;
-  std::optional<double> presence_penalty;
-  std::optional<std::uint64_t> seed;
-  std::uint32_t max_tokens = 0;
-  std::vector<std::string> stop;
-  bool stream = false;
+// A text request and what only OpenAI's answers know.
+struct OpenAiText {
+  TextRequest text;
   bool include_usage = false;
+  // Completions: the answer begins with the prompt.
+  bool echo = false;
 };
 
 // kParse for a body that is not JSON, kInvalidArgument for one that is not a request; the message
-// is "<parameter>: <problem>". What would change the answer and is not offered (tools, n > 1,
+// is "<parameter>: <problem>". What would change the answer and is not offered (tools, logprobs,
 // response_format other than text …) is refused by name; unknown members are ignored, as clients
 // expect.
-Result<ChatRequest> parse_chat_request(std::string_view body, std::size_t max_bytes);
+Result<OpenAiText> parse_chat_request(std::string_view body, std::size_t max_bytes);
+Result<OpenAiText> parse_completion_request(std::string_view body, std::size_t max_bytes);
+
+// A text, or one as the model's own tokens.
+using EmbedInput = std::variant<std::string, std::vector<std::int32_t>>;
+struct EmbeddingsRequest {
+  std::string model;
+  std::vector<EmbedInput> inputs;
+  bool base64 = false;
+  // What the client wants each vector to have; none: the model's own.
+  std::optional<std::uint32_t> dimensions;
+};
+Result<EmbeddingsRequest> parse_embeddings_request(std::string_view body, std::size_t max_bytes);
 
 // "messages[0].role" of such a message; empty if there is none.
 std::string param_of(const Error& error);
-
-struct Usage {
-  std::uint32_t prompt_tokens = 0;
-  std::uint32_t completion_tokens = 0;
-  std::uint32_t cached_tokens = 0;
-};
 
 // What is common to all parts of one answer.
 struct Answer {
   std::string id;
   std::string model;
   std::int64_t created = 0;
-  bool include_usage = false;
 };
 
-// The whole answer. `finish_reason` is "stop" or "length".
-std::string completion_body(const Answer& answer,
-                            std::string_view text,
-                            std::string_view finish_reason,
-                            const Usage& usage);
+// The role comes first, the finish reason always, usage (if asked for) in a chunk of its own with
+// no choices, "[DONE]" at the end.
+std::unique_ptr<TextDialect> make_chat_dialect(const OpenAiText& request, Answer answer);
+std::unique_ptr<TextDialect> make_completion_dialect(const OpenAiText& request, Answer answer);
 
-// Server-sent events, each "data: …\n\n". The role comes first, the finish reason always, usage (if
-// asked for) in a chunk of its own with no choices, "[DONE]" at the end.
-std::string role_event(const Answer& answer);
-std::string text_event(const Answer& answer, std::string_view text);
-std::string finish_event(const Answer& answer, std::string_view finish_reason);
-std::string usage_event(const Answer& answer, const Usage& usage);
-std::string error_event(const Error& error);
-std::string_view done_event() noexcept;
+// Floats as decimal numbers, or as base64 of little-endian float32.
+std::string embeddings_body(const std::string& model,
+                            const std::vector<std::vector<float>>& vectors,
+                            bool base64,
+                            std::uint32_t prompt_tokens);
+// "[0.5,-1]", each as short as it can be read back.
+std::string float_list(const std::vector<float>& values);
 
 struct ModelEntry {
   std::string id;

@@ -1,0 +1,117 @@
+#pragma once
+
+// What an HTTP dialect asks of a text model, and how it is told the answer. Every dialect's parser
+// makes a `TextRequest`; every dialect writes its answers as a `TextDialect`; one function between
+// them (agent/src/http/text_call.cpp) does the rest. Plain values and strings: no sockets.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "skerry/common/error.hpp"
+
+namespace skerry::agent {
+
+struct TextLimits {
+  static constexpr std::size_t kMessages = 2048;
+  static constexpr std::size_t kStops = 16;
+  static constexpr std::size_t kStopBytes = 256;
+  // Prompts of one body times answers for each.
+  static constexpr std::size_t kChoices = 16;
+  static constexpr std::size_t kTokens = 1U << 18U;
+  static constexpr std::size_t kTexts = 1024;
+};
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+
+  friend bool operator==(const ChatMessage&, const ChatMessage&) = default;
+};
+
+// Text, the model's own tokens, or a chat that the model's template renders.
+using TextPrompt = std::variant<std::string, std::vector<std::int32_t>, std::vector<ChatMessage>>;
+
+// 0 (top_k, min_p), 1 (top_p, repeat_penalty) and 0 (penalties) switch off.
+struct TextSampling {
+  double temperature = 1;
+  double top_p = 1;
+  double min_p = 0;
+  std::uint32_t top_k = 0;
+  double repeat_penalty = 1;
+  std::uint32_t repeat_last = 64;
+  double frequency_penalty = 0;
+  double presence_penalty = 0;
+  std::optional<std::uint64_t> seed;
+
+  friend bool operator==(const TextSampling&, const TextSampling&) = default;
+};
+
+struct TextRequest {
+  std::string model;
+  // At least one.
+  std::vector<TextPrompt> prompts;
+  // Answers for each prompt; choice i answers prompt i / answers.
+  std::uint32_t answers = 1;
+  TextSampling sampling;
+  // 0: until the model ends or its context is full.
+  std::uint32_t max_tokens = 0;
+  std::vector<std::string> stop;
+  bool stream = false;
+};
+
+// Known when the first choice starts.
+struct TextStart {
+  std::string model;
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+};
+
+// How one choice ended: by itself, at max_tokens or the end of the context, or before a stop
+// string.
+struct TextEnd {
+  bool length = false;
+  std::string stop_match;
+};
+
+struct TextChoice {
+  std::string text;
+  TextEnd end;
+};
+
+// Of all choices; a prompt that has several answers counts once. The times are the longest of any.
+struct TextTotals {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+  std::chrono::nanoseconds load{0};
+  std::chrono::nanoseconds prefill{0};
+  std::chrono::nanoseconds decode{0};
+  std::chrono::nanoseconds total{0};
+};
+
+// Writes one answer in one dialect. Streamed: begin, then any number of delta and one ended per
+// choice, then end; or failed instead of the rest. Whole: `whole` alone. What is returned goes to
+// the client as it is.
+class TextDialect {
+ public:
+  virtual ~TextDialect() = default;
+  // Content type of a stream.
+  [[nodiscard]] virtual std::string_view stream_type() const = 0;
+  virtual std::string begin(const TextStart& start) = 0;
+  virtual std::string delta(std::size_t choice, std::string_view text) = 0;
+  virtual std::string ended(std::size_t choice, const TextEnd& end) = 0;
+  virtual std::string end(const TextTotals& totals) = 0;
+  virtual std::string failed(const Error& error) = 0;
+  virtual std::string whole(const TextStart& start,
+                            const std::vector<TextChoice>& choices,
+                            const TextTotals& totals) = 0;
+};
+
+inline constexpr std::string_view kServerSentEvents = "text/event-stream; charset=utf-8";
+
+}  // namespace skerry::agent

@@ -1,0 +1,141 @@
+// Bodies of Anthropic's /v1/messages and /v1/messages/count_tokens.
+
+#include <array>
+
+#include "skerry/agent/anthropic.hpp"
+#include "skerry/common/json.hpp"
+
+#include "request_fields.hpp"
+
+namespace skerry::agent::anthropic {
+namespace {
+
+constexpr std::array<std::string_view, 1> kBlocks{"text"};
+
+Result<void> read_system(const Json& body, std::vector<ChatMessage>& out) {
+  const Json* system = fields::given(body, "system");
+  if (system == nullptr) {
+    return {};
+  }
+  Result<std::string> text = fields::read_parts(*system, "system", kBlocks);
+  if (!text) {
+    return text.error();
+  }
+  if (!text->empty()) {
+    out.push_back(ChatMessage{"system", *std::move(text)});
+  }
+  return {};
+}
+
+Result<void> read_turns(const Json& body, std::vector<ChatMessage>& out) {
+  const Json* list = fields::given(body, "messages");
+  if (list == nullptr || list->array() == nullptr || list->array()->empty()) {
+    return fields::bad("messages", "must be an array with at least one message");
+  }
+  if (list->array()->size() > TextLimits::kMessages) {
+    return fields::bad("messages",
+                       "at most " + std::to_string(TextLimits::kMessages) + " are taken");
+  }
+  for (std::size_t i = 0; i < list->array()->size(); ++i) {
+    const Json& message = (*list->array())[i];
+    const std::string where = "messages[" + std::to_string(i) + "]";
+    Result<std::string> role = message.get_string("role");
+    if (!role || (*role != "user" && *role != "assistant")) {
+      return fields::bad(where + ".role", "must be \"user\" or \"assistant\"");
+    }
+    const Json* content = fields::given(message, "content");
+    if (content == nullptr) {
+      return fields::bad(where + ".content", "is missing");
+    }
+    Result<std::string> text = fields::read_parts(*content, where + ".content", kBlocks);
+    if (!text) {
+      return text.error();
+    }
+    out.push_back(ChatMessage{*role, *std::move(text)});
+  }
+  // The template would end that turn and open another, which is not what is asked.
+  if (out.back().role == "assistant") {
+    return fields::bad("messages", "the last one must be the user's: prefilling is not offered");
+  }
+  return {};
+}
+
+Result<void> refuse_features(const Json& body) {
+  constexpr std::array<std::string_view, 4> kUnsupported{
+      "tools", "mcp_servers", "container", "output_format"};
+  if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
+    return done;
+  }
+  const Json* thinking = fields::given(body, "thinking");
+  if (thinking != nullptr && thinking->get_string("type").value_or("") != "disabled") {
+    return fields::bad("thinking", "is not offered by this server");
+  }
+  return {};
+}
+
+Result<TextRequest> read_prompt(const Json& body) {
+  TextRequest request;
+  Result<std::string> model = fields::read_model(body);
+  if (!model) {
+    return model.error();
+  }
+  request.model = *std::move(model);
+  if (Result<void> done = refuse_features(body); !done) {
+    return done.error();
+  }
+  std::vector<ChatMessage> messages;
+  if (Result<void> done = read_system(body, messages); !done) {
+    return done.error();
+  }
+  if (Result<void> done = read_turns(body, messages); !done) {
+    return done.error();
+  }
+  request.prompts.emplace_back(std::move(messages));
+  return request;
+}
+
+}  // namespace
+
+Result<TextRequest> parse_messages_request(std::string_view body, std::size_t max_bytes) {
+  Result<Json> json = fields::parse_body(body, max_bytes);
+  if (!json) {
+    return json.error();
+  }
+  Result<TextRequest> request = read_prompt(*json);
+  if (!request) {
+    return request;
+  }
+  if (Result<void> done = fields::read_count(*json, "max_tokens", request->max_tokens); !done) {
+    return done.error();
+  }
+  if (request->max_tokens == 0) {
+    return fields::bad("max_tokens", "is missing");
+  }
+  TextSampling& sampling = request->sampling;
+  if (auto done = fields::read_number(*json, "temperature", 0, 1, sampling.temperature); !done) {
+    return done.error();
+  }
+  if (auto done = fields::read_number(*json, "top_p", 0, 1, sampling.top_p); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_count(*json, "top_k", sampling.top_k); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_stop(*json, "stop_sequences", request->stop); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_flag(*json, "stream", request->stream); !done) {
+    return done.error();
+  }
+  return request;
+}
+
+Result<TextRequest> parse_count_request(std::string_view body, std::size_t max_bytes) {
+  Result<Json> json = fields::parse_body(body, max_bytes);
+  if (!json) {
+    return json.error();
+  }
+  return read_prompt(*json);
+}
+
+}  // namespace skerry::agent::anthropic
