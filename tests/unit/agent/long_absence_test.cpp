@@ -1,7 +1,8 @@
 // A gateway that is away for 500 days with a clock that nobody set: from its first boot to the day
-// it is up to date again. Real installer, director client, catalogue and TUF client on a fake
-// clock; meanwhile both image keys and root changed twice, the director's root once, and what the
-// device holds has long expired.
+// it is up to date again. Real installer, director client, catalogue, TUF client and certificates
+// of both sides, on fake clocks; meanwhile both image keys and root changed twice, the director's
+// root once, the certificate authority twice, and what the device holds has long expired, its own
+// certificate too.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -9,6 +10,7 @@
 
 #include "skerry/agent/installer.hpp"
 
+#include "fleet_papers.hpp"
 #include "signed_fleet.hpp"
 
 namespace skerry::test {
@@ -244,6 +246,9 @@ TEST_P(LongAbsenceTest, ItServesComesBackAndIsUpToDate) {
   FakeClock clock{wrong};
   FleetSource source;
   Office office{source};
+  Bureau bureau{dir / "controller", made};
+  Bureau stranger{dir / "stranger", made};
+  Papers papers{state};
   const SampleFile weights = make_file(registry::FileRole::kWeights, "weights.bin", 1000, 1);
   const auto model = [&](const std::string& version, std::uint64_t counter) {
     registry::Variant variant = make_variant("raw", {weights});
@@ -264,6 +269,11 @@ TEST_P(LongAbsenceTest, ItServesComesBackAndIsUpToDate) {
     ASSERT_TRUE(boot.installer().bootstrap_trust(office.image_root()));
     ASSERT_TRUE(boot.installer().director().pin(office.director_root()));
     EXPECT_FALSE(boot.time().now().attested());
+    ASSERT_TRUE(fs.create_directories(state / "keys", 0700));
+    const auto first_key = papers.held().key;
+    ASSERT_TRUE(papers.keep(bureau.enrol(Papers::request(*first_key)), *first_key));
+    EXPECT_TRUE(papers.believes(bureau.server_chain(), boot.time()));
+    EXPECT_FALSE(papers.believes(stranger.server_chain(), boot.time()));
     old_directions = office.publish({first}, 1, made);
     const auto running = boot.follow(source, old_directions, made);
     ASSERT_TRUE(running) << running.error().to_string();
@@ -279,6 +289,13 @@ TEST_P(LongAbsenceTest, ItServesComesBackAndIsUpToDate) {
     EXPECT_EQ(boot.serving(), "1.0.0");
     EXPECT_GE(boot.time().floor(), made) << "time never goes back";
     clock.advance(100 * kDay);
+    bureau.clock().advance(100 * kDay);
+    // Elsewhere the authority changes twice, each time with two of them side by side for a while.
+    if (boots == 0 || boots == 2) {
+      ASSERT_TRUE(bureau.authorities().rotate(bureau.clock().wall_now()));
+    } else if (boots == 1 || boots == 3) {
+      ASSERT_TRUE(bureau.authorities().retire(boots == 1 ? 1 : 2, false));
+    }
     EXPECT_EQ(boot.serving(), "1.0.0");
     // What was verified is still known, though all of it expired long ago.
     const auto known = boot.installer().find_target(first.path, source);
@@ -300,6 +317,22 @@ TEST_P(LongAbsenceTest, ItServesComesBackAndIsUpToDate) {
     EXPECT_EQ(stale.error().code(), Error::Code::kMetadataExpired);
     EXPECT_EQ(boot.serving(), "1.0.0");
   }
+  const auto identity = *papers.held().identity;
+  {
+    // It knows the first authority alone, which has no say any more; how the present one follows
+    // from it comes with the server's certificate. Then its own certificate, which ended.
+    Boot boot{state, clock};
+    EXPECT_TRUE(papers.believes(bureau.server_chain(), boot.time()));
+    EXPECT_FALSE(papers.believes(stranger.server_chain(), boot.time()));
+    EXPECT_GT(bureau.clock().wall_now(), papers.certificate().not_after());
+    EXPECT_EQ(bureau.authorities()
+                  .verify(papers.certificate(), now, controller::Authorities::Use::kCall)
+                  .error()
+                  .code(),
+              Error::Code::kCertificateInvalid);
+    const auto renewed = papers.renew(bureau);
+    ASSERT_TRUE(renewed) << renewed.error().to_string();
+  }
   Boot boot{state, clock};
   const auto running = boot.follow(source, directions, now);
   ASSERT_TRUE(running) << running.error().to_string();
@@ -311,6 +344,21 @@ TEST_P(LongAbsenceTest, ItServesComesBackAndIsUpToDate) {
   ASSERT_TRUE(refreshed) << refreshed.error().to_string();
   EXPECT_EQ(refreshed->root_version, 3);
   EXPECT_TRUE(refreshed->warnings.empty());
+  // The same device as on the first day, with a certificate for the next 400, that trusts the third
+  // authority alone and holds it to its dates.
+  EXPECT_EQ(papers.held().identity->device_id, identity.device_id);
+  EXPECT_EQ(papers.held().identity->key_file, "device-2.pem");
+  EXPECT_TRUE(
+      bureau.authorities().verify(papers.certificate(), now, controller::Authorities::Use::kCall));
+  EXPECT_EQ(papers.held().identity->trust_bundle_pem, bureau.authorities().bundle_pem());
+  ASSERT_TRUE(boot.time().now().attested());
+  const std::string chain = bureau.server_chain();
+  EXPECT_TRUE(papers.believes(chain, boot.time()));
+  clock.advance(20 * kDay);
+  boot.time().vouch(now + 100 * kDay);
+  EXPECT_FALSE(papers.believes(chain, boot.time())) << "it ended after 90 days";
+  // To another fleet the old certificate says nothing.
+  EXPECT_FALSE(stranger.renew(identity, Papers::request(*papers.held().key)));
 }
 
 TEST_P(LongAbsenceTest, WithoutAnybodysTimeExpiryOnlyWarnsAndVersionsStayHard) {
