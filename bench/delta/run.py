@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Deltas between two versions of a model, beside the tools that people use: bytes, times, memory, in one run.
 
-bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--bsdiff all|whole|never]
+bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--pairs all|whole] [--bsdiff all|whole|never]
+
+`whole`: the pairs in which every tensor changed.
 
 Builds the pairs itself (skerry-bench-delta-pair), makes and applies each delta with one thread and checks the result
 byte by byte. A peer that is not installed is named as missing. All programs run one after the other.
@@ -77,15 +79,16 @@ class Bench:
         kinds = self.options.types.split(",")
         for kind in kinds:
             base = self.model(f"{kind}.gguf", kind)
-            changed = self.model("target.gguf", kind, "--metadata", 1003)
-            yield Pair(f"{kind}, metadata +1003 B (all data shift)", base, changed, False)
-            changed.unlink()
-            for part in (0.1, 0.5, 1.0):
+            if self.options.pairs == "all":
+                changed = self.model("target.gguf", kind, "--metadata", 1003)
+                yield Pair(f"{kind}, metadata +1003 B (all data shift)", base, changed, False)
+                changed.unlink()
+            for part in (0.1, 0.5, 1.0) if self.options.pairs == "all" else (1.0,):
                 for relative in ("1e-3", "1e-2"):
                     changed = self.model("target.gguf", kind, "--change", part, relative)
                     yield Pair(f"{kind}, {part:.0%} of tensors, {relative}", base, changed, part == 1.0)
                     changed.unlink()
-        if "q8_0" in kinds and "q4_k_m" in kinds:
+        if self.options.pairs == "all" and "q8_0" in kinds and "q4_k_m" in kinds:
             yield Pair(
                 "q8_0 to q4_k_m, same weights", self.folder / "q8_0.gguf", self.folder / "q4_k_m.gguf", False
             )
@@ -258,6 +261,7 @@ def main():
     parser.add_argument("--folder", default=None)
     parser.add_argument("--types", default="q8_0,q4_0,q4_k_m")
     parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--pairs", choices=("all", "whole"), default="all")
     parser.add_argument("--bsdiff", choices=("all", "whole", "never"), default="whole")
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
