@@ -1,79 +1,13 @@
 #include "skerry/registry/tar_folder.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "skerry/common/confined_folder.hpp"
+#include "skerry/registry/tar_index.hpp"
 
 namespace skerry::registry {
 namespace {
-
-constexpr std::size_t kTarBlock = 512;
-
-struct TarField {
-  std::size_t offset;
-  std::size_t size;
-};
-constexpr TarField kTarName{0, 100};
-constexpr TarField kTarSize{124, 12};
-constexpr TarField kTarSum{148, 8};
-constexpr std::size_t kTarType = 156;
-constexpr TarField kTarMagic{257, 6};
-constexpr TarField kTarPrefix{345, 155};
-
-using TarHeader = std::array<char, kTarBlock>;
-
-std::string_view field_text(const TarHeader& header, const TarField& field) {
-  const std::string_view raw{header.data() + field.offset, field.size};
-  return raw.substr(0, raw.find('\0'));
-}
-
-// Octal digits, padded by spaces and zeros; none for anything else.
-std::optional<std::uint64_t> octal(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') {
-    text.remove_prefix(1);
-  }
-  while (!text.empty() && text.back() == ' ') {
-    text.remove_suffix(1);
-  }
-  if (text.empty() || text.size() > 12) {
-    return std::nullopt;
-  }
-  std::uint64_t value = 0;
-  for (const char digit : text) {
-    if (digit < '0' || digit > '7') {
-      return std::nullopt;
-    }
-    value = value * 8 + static_cast<std::uint64_t>(digit - '0');
-  }
-  return value;
-}
-
-// Octal, or big-endian behind a set top bit (GNU, above 8 GiB).
-std::optional<std::uint64_t> size_of(const TarHeader& header) {
-  const auto* raw = reinterpret_cast<const unsigned char*>(header.data() + kTarSize.offset);
-  if ((raw[0] & 0x80U) == 0) {
-    return octal(field_text(header, kTarSize));
-  }
-  if (raw[0] != 0x80U || raw[1] != 0 || raw[2] != 0 || raw[3] != 0 || (raw[4] & 0x80U) != 0) {
-    return std::nullopt;
-  }
-  std::uint64_t value = 0;
-  for (std::size_t i = 4; i < kTarSize.size; ++i) {
-    value = (value << 8U) | raw[i];
-  }
-  return value;
-}
-
-bool checksum_fits(const TarHeader& header) {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < header.size(); ++i) {
-    const bool own = i >= kTarSum.offset && i < kTarSum.offset + kTarSum.size;
-    sum += own ? ' ' : static_cast<unsigned char>(header[i]);
-  }
-  return octal(field_text(header, kTarSum)) == sum;
-}
 
 // "./a/b/" → "a/b"; none for a name that leads out of the archive or is not plain.
 std::optional<std::string> plain_path(std::string text) {
@@ -129,85 +63,21 @@ class TarFile final : public ReadOnlyFile {
 
 }  // namespace
 
-// Reads the headers one after another.
-class TarFolder::Scan {
- public:
-  explicit Scan(TarFolder& folder) : folder_(folder) {}
-
-  Result<void> run() {
-    const auto status = folder_.archive_->status();
-    if (!status) {
-      return status.error();
-    }
-    folder_.entries_.emplace("", Entry{0, 0, true});
-    while (at_ < status->size) {
-      TarHeader header{};
-      const auto got = folder_.archive_->read_at(
-          at_, {reinterpret_cast<std::uint8_t*>(header.data()), header.size()});
-      if (!got) {
-        return got.error();
-      }
-      if (*got != header.size()) {
-        return bad(Error::Code::kSizeMismatch, "the archive is cut");
-      }
-      if (std::all_of(header.begin(), header.end(), [](char c) { return c == '\0'; })) {
-        return {};
-      }
-      if (auto taken = take(header, status->size); !taken) {
-        return taken;
-      }
-    }
-    return bad(Error::Code::kSizeMismatch, "the archive has no end");
-  }
-
- private:
-  [[nodiscard]] Error bad(Error::Code code, std::string_view why) const {
-    return {code, folder_.name_ + ": at byte " + std::to_string(at_) + ": " + std::string{why}};
-  }
-
-  Result<void> take(const TarHeader& header, std::uint64_t archive_size) {
-    if (field_text(header, kTarMagic).substr(0, 5) != "ustar" || !checksum_fits(header)) {
-      return bad(Error::Code::kParse, "no tar header");
-    }
-    const char type = header[kTarType];
-    if (type != '0' && type != '\0' && type != '5') {
-      return bad(Error::Code::kParse,
-                 "only files and folders are taken: make it with tar --format=ustar");
-    }
-    std::string name{field_text(header, kTarName)};
-    // In the GNU format the field means something else, and is empty in plain entries.
-    if (const auto prefix = field_text(header, kTarPrefix);
-        !prefix.empty() && header[kTarMagic.offset + 5] == '\0') {
-      name = std::string{prefix} + "/" + name;
-    }
-    const auto path = plain_path(std::move(name));
-    const auto size = size_of(header);
-    if (!path || !size) {
-      return bad(Error::Code::kParse, path ? "a size that is none" : "a name that is not plain");
-    }
-    const Entry entry{at_ + kTarBlock, type == '5' ? 0 : *size, type == '5'};
-    if (entry.size > archive_size || entry.offset > archive_size - entry.size) {
-      return bad(Error::Code::kSizeMismatch, "the archive is cut");
-    }
-    if (path->empty() ? !entry.is_directory : !folder_.entries_.emplace(*path, entry).second) {
-      return bad(Error::Code::kParse, "a name that was there before");
-    }
-    if (folder_.entries_.size() > TarLimits::kEntries) {
-      return bad(Error::Code::kTooLarge, "too many entries");
-    }
-    at_ = entry.offset + (entry.size + kTarBlock - 1) / kTarBlock * kTarBlock;
-    return {};
-  }
-
-  TarFolder& folder_;
-  std::uint64_t at_ = 0;
-};
-
 Result<std::unique_ptr<TarFolder>> TarFolder::open(std::shared_ptr<File> archive,
                                                    std::string name) {
+  TarOptions options;
+  options.entries = kEntries;
+  options.folders = true;
+  options.need_end = true;
+  auto index = read_tar_index(*archive, options);
+  if (!index) {
+    return index.error().with_context(name);
+  }
   std::unique_ptr<TarFolder> folder{new TarFolder{std::move(archive), std::move(name)}};
-  if (auto scanned = Scan{*folder}.run(); !scanned) {
-    return scanned.error();
+  folder->entries_.emplace("", Entry{0, 0, true});
+  for (TarEntry& entry : *index) {
+    folder->entries_.emplace(std::move(entry.path),
+                             Entry{entry.offset, entry.size, entry.is_folder});
   }
   return folder;
 }

@@ -14,7 +14,7 @@ skerry_fuzz(oci_image LINK skerry::registry) # seeds: make_oci_corpus.py
 skerry_fuzz(bundle LINK skerry::registry) # seeds: make_oci_corpus.py
 # What importers read of other tools. Seeds: make_import_corpus.py.
 skerry_fuzz(gguf_join LINK skerry::admission)
-skerry_fuzz(tar LINK skerry::model_import)
+skerry_fuzz(tar LINK skerry::registry)
 skerry_fuzz(import_index LINK skerry::model_import)
 target_include_directories(gguf_join_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/tests/support)
 target_include_directories(tar_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/tests/support)

@@ -1,9 +1,8 @@
 #pragma once
 
 // A tar archive as a read-only folder, without unpacking it: a bundle that travels as one file.
-// Strict: regular files and directories of the ustar and GNU formats, plain relative names, each
-// once; anything else (links, devices, extended headers, sparse files) refuses the archive. Made
-// with `tar --format=ustar`.
+// Strict: regular files and directories under plain relative names, each once; anything else
+// (links, devices, sparse files) refuses the archive. Made with `tar`.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,14 +14,11 @@
 
 namespace skerry::registry {
 
-struct TarLimits {
-  static constexpr std::size_t kEntries = 40'000;
-};
-
 class TarFolder final : public ReadOnlyFileSystem {
  public:
-  // Reads every header, no content. `name` is for messages. kParse names the offset of what is
-  // refused, kTooLarge at the limit, kSizeMismatch for an archive that is cut.
+  static constexpr std::size_t kEntries = 40'000;
+
+  // Reads every header, no content. `name` is for messages. The errors of `read_tar_index`.
   static Result<std::unique_ptr<TarFolder>> open(std::shared_ptr<File> archive, std::string name);
 
   // A file's `fd` is the archive's, whose bytes begin elsewhere: read by `read_at`.
@@ -39,7 +35,6 @@ class TarFolder final : public ReadOnlyFileSystem {
     std::uint64_t size = 0;
     bool is_directory = false;
   };
-  class Scan;
   TarFolder(std::shared_ptr<File> archive, std::string name)
       : archive_(std::move(archive)), name_(std::move(name)) {}
   [[nodiscard]] Result<const Entry*> find(const std::filesystem::path& path) const;

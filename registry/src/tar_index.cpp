@@ -7,7 +7,6 @@
 #include <set>
 
 #include "skerry/common/bytes.hpp"
-#include "skerry/registry/source_folder.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -37,6 +36,43 @@ std::optional<std::uint64_t> octal(std::string_view text) {
   return value;
 }
 
+// Octal, or big-endian behind a set top bit (GNU, above 8 GiB).
+std::optional<std::uint64_t> size_of(const TarBlock& block) {
+  constexpr std::size_t kSizeAt = 124;
+  constexpr std::size_t kSizeBytes = 12;
+  const ByteView raw = ByteView{block}.subspan(kSizeAt, kSizeBytes);
+  if ((raw[0] & 0x80U) == 0) {
+    return octal(field(block, kSizeAt, kSizeBytes));
+  }
+  if (raw[0] != 0x80U || raw[1] != 0 || raw[2] != 0 || raw[3] != 0 || (raw[4] & 0x80U) != 0) {
+    return std::nullopt;
+  }
+  std::uint64_t value = 0;
+  for (const std::uint8_t byte : raw.subspan(4)) {
+    value = (value << 8U) | byte;
+  }
+  return value;
+}
+
+// Relative, of plain parts, without what other systems take for a separator.
+bool stays_inside(std::string_view path) {
+  if (path.size() > TarLimits::kPathBytes || path.find('\\') != std::string_view::npos ||
+      path.find('\0') != std::string_view::npos) {
+    return false;
+  }
+  for (std::string_view rest = path;;) {
+    const std::size_t slash = rest.find('/');
+    const std::string_view part = rest.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") {
+      return false;
+    }
+    if (slash == std::string_view::npos) {
+      return true;
+    }
+    rest.remove_prefix(slash + 1);
+  }
+}
+
 bool checksum_holds(const TarBlock& block) {
   const auto stated = octal(field(block, 148, 8));
   std::uint64_t sum = 0;
@@ -48,14 +84,17 @@ bool checksum_holds(const TarBlock& block) {
 
 class TarReader {
  public:
-  TarReader(File& file, std::uint64_t size) : file_(file), size_(size) {}
+  TarReader(File& file, std::uint64_t size, const TarOptions& options)
+      : file_(file), size_(size), options_(options) {}
 
   Result<std::vector<TarEntry>> run() {
     for (;;) {
       if (size_ - position_ < kBlock) {
         // Some writers leave out the two empty blocks at the end.
-        return position_ == size_ ? std::move(entries_)
-                                  : Result<std::vector<TarEntry>>{truncated()};
+        if (position_ != size_ || options_.need_end) {
+          return truncated();
+        }
+        return std::move(entries_);
       }
       TarBlock block{};
       if (auto ok = read(position_, block); !ok) {
@@ -74,8 +113,9 @@ class TarReader {
 
  private:
   [[nodiscard]] Error truncated() const {
-    return {Error::Code::kParse,
-            "the archive ends inside an entry, at offset " + std::to_string(position_)};
+    return {Error::Code::kSizeMismatch,
+            "the archive is cut: it ends inside an entry or without its end, at offset " +
+                std::to_string(position_)};
   }
 
   Result<void> read(std::uint64_t offset, std::span<std::uint8_t> out) {
@@ -90,9 +130,9 @@ class TarReader {
     if (!checksum_holds(block)) {
       return Error{Error::Code::kParse, "its checksum is wrong"};
     }
-    auto size = octal(field(block, 124, 12));
+    auto size = size_of(block);
     if (!size) {
-      return Error{Error::Code::kParse, "its size is no octal number"};
+      return Error{Error::Code::kParse, "its size is no number"};
     }
     const char kind = static_cast<char>(block[156]);
     const bool extended = kind == 'x' || kind == 'g';
@@ -116,7 +156,8 @@ class TarReader {
 
   static std::string ustar_path(const TarBlock& block) {
     std::string name{field(block, 0, 100)};
-    if (field(block, 257, 5) != "ustar") {
+    // In the GNU format ("ustar " and a space) the field means something else.
+    if (field(block, 257, 6) != "ustar") {
       return name;
     }
     const std::string prefix{field(block, 345, 155)};
@@ -140,19 +181,21 @@ class TarReader {
     if (kind == kFolder && (path.empty() || path == ".")) {
       return {};
     }
-    if (auto ok = check_source_path(path, "tar"); !ok) {
-      return ok;
+    if (!stays_inside(path)) {
+      return Error{Error::Code::kInvalidArgument,
+                   "the name \"" + path.substr(0, 256) + "\" does not stay inside the archive"};
     }
-    if (kind == kFolder) {
+    if (kind == kFolder && !options_.folders) {
       return {};
     }
     if (!names_.insert(path).second) {
       return Error{Error::Code::kParse, "\"" + path + "\" occurs twice"};
     }
-    if (entries_.size() == TarLimits::kEntries) {
-      return Error{Error::Code::kTooLarge, "more than 10000 files in an archive"};
+    if (entries_.size() == options_.entries) {
+      return Error{Error::Code::kTooLarge,
+                   "more than " + std::to_string(options_.entries) + " entries in an archive"};
     }
-    entries_.push_back({std::move(path), data, size});
+    entries_.push_back({std::move(path), data, kind == kFolder ? 0 : size, kind == kFolder});
     return {};
   }
 
@@ -214,6 +257,7 @@ class TarReader {
 
   File& file_;
   std::uint64_t size_;
+  const TarOptions& options_;
   std::uint64_t position_ = 0;
   std::vector<TarEntry> entries_;
   std::set<std::string, std::less<>> names_;
@@ -258,12 +302,12 @@ class RangeFile final : public File {
 
 }  // namespace
 
-Result<std::vector<TarEntry>> read_tar_index(File& archive) {
+Result<std::vector<TarEntry>> read_tar_index(File& archive, const TarOptions& options) {
   const auto status = archive.status();
   if (!status) {
     return status.error();
   }
-  return TarReader{archive, status->size}.run();
+  return TarReader{archive, status->size, options}.run();
 }
 
 std::unique_ptr<File> range_of_file(std::shared_ptr<File> whole,
