@@ -1,11 +1,11 @@
 #include "skerry/controller/authorities.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
-#include "skerry/common/json.hpp"
 #include "skerry/security/signer.hpp"
+
+#include "authority_list.hpp"
 
 namespace skerry::controller {
 namespace {
@@ -14,26 +14,10 @@ using security::Certificate;
 using security::CertificateAuthority;
 
 constexpr std::string_view kListFile = "authorities.json";
-constexpr std::size_t kMaxAuthoritiesFile = 1U << 20U;
 constexpr std::chrono::hours kAuthorityLifetime{10 * 365 * 24};
-constexpr std::string_view kAuthoritiesFormat = "skerry-authorities/1";
-
-constexpr std::array kStates{AuthorityState::kIssuing,
-                             AuthorityState::kAccepted,
-                             AuthorityState::kRetired,
-                             AuthorityState::kDistrusted};
 
 bool is_trusted(AuthorityState state) {
   return state == AuthorityState::kIssuing || state == AuthorityState::kAccepted;
-}
-
-Result<AuthorityState> parse_authority_state(const std::string& text) {
-  for (const AuthorityState state : kStates) {
-    if (to_string(state) == text) {
-      return state;
-    }
-  }
-  return Error{Error::Code::kParse, "there is no authority state \"" + text + "\""};
 }
 
 Result<std::shared_ptr<const security::Signer>> open_authority_key(FileSystem& fs,
@@ -69,20 +53,6 @@ std::string authority_name(std::uint32_t generation, const std::string& trust_do
 }
 
 }  // namespace
-
-std::string_view to_string(AuthorityState state) noexcept {
-  switch (state) {
-    case AuthorityState::kIssuing:
-      return "issuing";
-    case AuthorityState::kAccepted:
-      return "accepted";
-    case AuthorityState::kRetired:
-      return "retired";
-    case AuthorityState::kDistrusted:
-      break;
-  }
-  return "distrusted";
-}
 
 Authorities::Authorities(FileSystem& fs, std::filesystem::path directory, const Settings& settings)
     : fs_(fs),
@@ -128,7 +98,7 @@ Result<Authorities::Roots> Authorities::make_first(WallTime now) {
 
 // The first authority, from before there was a list.
 Result<Authorities::Roots> Authorities::load_first() const {
-  const auto pem = read_file(fs_, directory_ / "ca.crt", kMaxAuthoritiesFile);
+  const auto pem = read_file(fs_, directory_ / "ca.crt", AuthorityListLimits::kBytes);
   if (!pem) {
     return pem.error();
   }
@@ -139,59 +109,23 @@ Result<Authorities::Roots> Authorities::load_first() const {
   return Roots{Root{1, AuthorityState::kIssuing, first_key_, std::move(*certificate), {}, {}}};
 }
 
-Result<Authorities::Root> Authorities::parse_root(const Json& entry) const {
-  const auto generation = entry.get_int("generation");
-  const auto word = entry.get_string("state");
-  const auto key = entry.get_string("key");
-  const auto pem = entry.get_string("certificate");
-  if (!generation || !word || !key || !pem) {
-    return Error{Error::Code::kParse, "an authority with a missing member"};
-  }
-  const auto state = parse_authority_state(*word);
-  if (!state) {
-    return state.error();
-  }
-  auto certificate = Certificate::from_pem(*pem);
-  if (!certificate) {
-    return certificate.error();
-  }
-  Root root{static_cast<std::uint32_t>(*generation),
-            *state,
-            *generation == 1 ? first_key_ : *key,
-            std::move(*certificate),
-            {},
-            {}};
-  if (const auto cross = entry.get_string("cross"); cross && !cross->empty()) {
-    auto parsed = Certificate::from_pem(*cross);
-    if (!parsed) {
-      return parsed.error();
-    }
-    root.cross = std::move(*parsed);
-  }
-  return root;
-}
-
 Result<Authorities::Roots> Authorities::load_listed() const {
-  const auto text = read_file(fs_, directory_ / kListFile, kMaxAuthoritiesFile);
+  const auto text = read_file(fs_, directory_ / kListFile, AuthorityListLimits::kBytes);
   if (!text) {
     return text.error();
   }
-  const auto json = Json::parse(*text);
-  if (!json) {
-    return json.error();
-  }
-  const Json* list = json->find("authorities");
-  if (json->get_string("format").value_or("") != kAuthoritiesFormat || list == nullptr ||
-      !list->is_array()) {
-    return Error{Error::Code::kParse, "is not of format " + std::string{kAuthoritiesFormat}};
+  auto entries = parse_authorities(*text);
+  if (!entries) {
+    return entries.error();
   }
   Roots roots;
-  for (const Json& entry : *list->array()) {
-    auto root = parse_root(entry);
-    if (!root) {
-      return root.error();
-    }
-    roots.push_back(std::move(*root));
+  for (AuthorityEntry& entry : *entries) {
+    roots.push_back(Root{entry.generation,
+                         entry.state,
+                         entry.generation == 1 ? first_key_ : entry.key_uri,
+                         std::move(entry.certificate),
+                         std::move(entry.cross),
+                         {}});
   }
   return roots;
 }
@@ -201,9 +135,6 @@ Result<Authorities::Roots> Authorities::load() const {
   auto roots = fs_.exists(file) ? load_listed() : load_first();
   if (!roots) {
     return roots.error().with_context(file.string());
-  }
-  if (roots->empty() || roots->back().state != AuthorityState::kIssuing) {
-    return Error{Error::Code::kParse, file.string() + ": the newest authority does not issue"};
   }
   for (Root& root : *roots) {
     if (!is_trusted(root.state)) {
@@ -329,21 +260,12 @@ Result<void> Authorities::verify(const Certificate& certificate, WallTime now, U
 }
 
 Result<void> Authorities::keep(Roots roots) {
-  Json::Array list;
+  std::vector<AuthorityEntry> entries;
   for (const Root& root : roots) {
-    Json::Object entry{{"generation", static_cast<std::int64_t>(root.generation)},
-                       {"state", std::string{to_string(root.state)}},
-                       {"key", root.key_uri},
-                       {"certificate", root.certificate.pem()}};
-    if (root.cross) {
-      entry.emplace("cross", root.cross->pem());
-    }
-    list.emplace_back(std::move(entry));
+    entries.push_back({root.generation, root.state, root.key_uri, root.certificate, root.cross});
   }
-  const Json document =
-      Json::Object{{"format", std::string{kAuthoritiesFormat}}, {"authorities", std::move(list)}};
   if (auto kept =
-          write_file_atomic(fs_, directory_ / kListFile, document.dump_pretty() + "\n", 0600);
+          write_file_atomic(fs_, directory_ / kListFile, serialise_authorities(entries), 0600);
       !kept) {
     return kept.error();
   }

@@ -6,28 +6,20 @@
 #include <vector>
 
 #include "skerry/common/digest.hpp"
-#include "skerry/common/json.hpp"
 #include "skerry/common/sqlite.hpp"
 #include "skerry/controller/store.hpp"
+
+#include "backup_list.hpp"
 
 namespace skerry::controller {
 namespace {
 
 namespace stdfs = std::filesystem;
 
-constexpr std::string_view kBackupFormat = "skerry-controller-backup/1";
 constexpr std::string_view kBackupList = "backup.json";
 constexpr std::string_view kBackupFiles = "files";
-constexpr std::size_t kMaxBackupList = 256U << 20U;
 constexpr std::size_t kCopyPiece = 1U << 20U;
 constexpr int kMaxBackupDepth = 16;
-
-struct BackupEntry {
-  // Relative, with '/'.
-  std::string path;
-  std::uint64_t size = 0;
-  Digest digest;
-};
 
 Error not_a_backup(const std::string& why) {
   return Error{Error::Code::kParse, "not a backup of a controller: " + why};
@@ -173,30 +165,7 @@ Result<void> write_list(FileSystem& fs,
                         const stdfs::path& target,
                         WallTime taken,
                         const std::vector<BackupEntry>& entries) {
-  Json::Array files;
-  for (const auto& entry : entries) {
-    files.emplace_back(
-        Json::Object{{"path", entry.path}, {"size", entry.size}, {"sha256", entry.digest.hex()}});
-  }
-  const Json document = Json::Object{{"format", std::string{kBackupFormat}},
-                                     {"taken", to_rfc3339(taken)},
-                                     {"files", std::move(files)}};
-  return write_file_atomic(fs, target / kBackupList, document.dump_pretty() + "\n", 0600);
-}
-
-struct BackupList {
-  WallTime taken{};
-  std::vector<BackupEntry> entries;
-};
-
-bool is_plain(const std::string& path) {
-  if (path.empty() || path.size() > 1024 || path.front() == '/') {
-    return false;
-  }
-  const stdfs::path parts{path};
-  return std::none_of(parts.begin(), parts.end(), [](const stdfs::path& part) {
-    return part == "." || part == ".." || part.empty();
-  });
+  return write_file_atomic(fs, target / kBackupList, serialise_backup_list({taken, entries}), 0600);
 }
 
 Result<BackupList> read_list(FileSystem& fs, const stdfs::path& source) {
@@ -208,29 +177,7 @@ Result<BackupList> read_list(FileSystem& fs, const stdfs::path& source) {
   if (!text) {
     return text.error();
   }
-  JsonLimits limits;
-  limits.bytes = kMaxBackupList;
-  const auto json = Json::parse(*text, limits);
-  if (!json) {
-    return not_a_backup(json.error().message());
-  }
-  const auto taken = parse_rfc3339(json->get_string("taken").value_or(""));
-  const auto files = json->get_array("files");
-  if (json->get_string("format").value_or("") != kBackupFormat || !taken || !files) {
-    return not_a_backup("it is not of format " + std::string{kBackupFormat});
-  }
-  BackupList list;
-  list.taken = *taken;
-  for (const Json& one : *(*files)->array()) {
-    const auto path = one.get_string("path");
-    const auto size = one.get_int("size");
-    const auto digest = Digest::from_hex(one.get_string("sha256").value_or(""));
-    if (!path || !size || *size < 0 || !digest || !is_plain(*path)) {
-      return not_a_backup("a file with a bad path, size or digest");
-    }
-    list.entries.push_back({*path, static_cast<std::uint64_t>(*size), *digest});
-  }
-  return list;
+  return parse_backup_list(*text);
 }
 
 Result<void> compare(const BackupEntry& wanted, const BackupEntry& found) {

@@ -104,7 +104,6 @@ class Authorities {
   Result<Roots> load() const;
   Result<Roots> load_first() const;
   Result<Roots> load_listed() const;
-  Result<Root> parse_root(const Json& entry) const;
   Result<Roots> make_first(WallTime now);
   Result<void> keep(Roots roots);
   [[nodiscard]] std::shared_ptr<const Roots> roots() const;
