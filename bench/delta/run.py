@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Deltas between two versions of a model, beside the tools that people use: bytes, times, memory, in one run.
 
-bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--pairs all|whole] [--bsdiff all|whole|never]
+bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--pairs all|whole] [--derived]
+    [--bsdiff all|whole|never]
 
 `whole`: the pairs in which every tensor changed.
 
@@ -56,9 +57,10 @@ def megabytes_per_second(size, seconds):
 
 
 class Pair:
-    def __init__(self, name, base, target, whole):
+    def __init__(self, name, base, target, whole, derived=None):
         self.name, self.base, self.target, self.whole = name, base, target, whole
         self.size = target.stat().st_size
+        self.derived = derived  # the quantizer's type, where the target is made from the base
 
 
 class Bench:
@@ -93,7 +95,32 @@ class Bench:
                 "q8_0 to q4_k_m, same weights", self.folder / "q8_0.gguf", self.folder / "q4_k_m.gguf", False
             )
 
+        if self.options.derived:
+            base = self.model("bf16.gguf", "bf16")
+            for kind in ("q8_0", "q4_k_m"):
+                target = self.folder / f"derived-{kind}.gguf"
+                self.quantize(base, kind, target)
+                yield Pair(f"bf16 held, {kind} wanted", base, target, False, kind)
+                target.unlink()
+
+    def quantize(self, base, kind, out):
+        return Run(self.bin / "skerry", "model", "quantize", "--input", base, "--type", kind, "--output", out, "--threads", 1)
+
+    def derive(self, pair):
+        """What a device does with the recipe in the manifest; on the wire is the recipe alone."""
+        out = self.folder / "out.gguf"
+        made = self.quantize(pair.base, pair.derived, out)
+        if not filecmp.cmp(out, pair.target, shallow=False):
+            raise RuntimeError("the quantizer made other bytes")
+        note = pathlib.Path(f"{out}.recipe")
+        recipe = f'"skerry.derive.{pair.derived}":"{note.read_text().strip().split(" ", 1)[1]}",'
+        out.unlink()
+        note.unlink()
+        return len(recipe), f"derived in {made.wall:.1f} s, {megabytes_per_second(pair.size, made.wall)} MB/s"
+
     def skerry(self, pair):
+        if pair.derived:
+            return self.derive(pair)
         delta, out = self.folder / "d.skerry", self.folder / "out"
         made = Run(self.bin / "skerry", "delta", "create", pair.base, pair.target, "-o", delta, "--threads", 1, check=False)
         if not delta.exists():
@@ -262,6 +289,7 @@ def main():
     parser.add_argument("--types", default="q8_0,q4_0,q4_k_m")
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--pairs", choices=("all", "whole"), default="all")
+    parser.add_argument("--derived", action="store_true", help="also variants that the quantizer makes from held weights")
     parser.add_argument("--bsdiff", choices=("all", "whole", "never"), default="whole")
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")

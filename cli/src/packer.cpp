@@ -5,12 +5,14 @@
 
 #include "skerry/cli/weights.hpp"
 #include "skerry/registry/chunk_index.hpp"
+#include "skerry/registry/recipe.hpp"
 
 namespace skerry::cli {
 namespace {
 
 constexpr std::size_t kCopyBytes = 1U << 20U;
 constexpr std::size_t kMaxQualityFile = 1U << 20U;
+constexpr std::size_t kMaxRecipeFile = 4096;
 
 class BlobFolder {
  public:
@@ -145,6 +147,34 @@ Result<registry::Variant> pack_variant(FileSystem& fs,
   return variant;
 }
 
+// What `skerry model quantize` noted beside the weights, if it is of this very file.
+Result<std::optional<registry::Recipe>> read_recipe(FileSystem& fs,
+                                                    const std::filesystem::path& weights,
+                                                    const registry::Variant& variant) {
+  const std::filesystem::path note = weights.string() + std::string{kRecipeSuffix};
+  if (!fs.exists(note)) {
+    return std::optional<registry::Recipe>{};
+  }
+  const auto text = read_file(fs, note, kMaxRecipeFile);
+  if (!text) {
+    return text.error();
+  }
+  const auto line = text->substr(0, text->find('\n'));
+  const auto space = line.find(' ');
+  const auto made = Digest::parse(line.substr(0, space));
+  if (!made || space == std::string::npos) {
+    return Error{Error::Code::kParse, note.string() + ": a digest and a recipe are expected"};
+  }
+  if (*made != variant.files.front().digest) {
+    return std::optional<registry::Recipe>{};
+  }
+  auto recipe = registry::Recipe::parse(line.substr(space + 1));
+  if (!recipe) {
+    return recipe.error().with_context(note.string());
+  }
+  return std::optional{std::move(*recipe)};
+}
+
 bool wanted(const PackOptions& options, const std::string& name) {
   return options.variants.empty() ||
          std::find(options.variants.begin(), options.variants.end(), name) !=
@@ -201,6 +231,13 @@ Result<PackedModel> pack_model(FileSystem& fs,
     auto made = pack_variant(fs, blobs, source, variant, options, *quality);
     if (!made) {
       return made.error().with_context("variant " + variant.name);
+    }
+    const auto recipe = read_recipe(fs, source.weights_of(variant, options.derived), *made);
+    if (!recipe) {
+      return recipe.error();
+    }
+    if (*recipe) {
+      manifest.annotations.emplace(registry::recipe_key(made->name), (*recipe)->serialise());
     }
     manifest.variants.push_back(std::move(*made));
   }

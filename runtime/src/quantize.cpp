@@ -7,8 +7,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <sys/stat.h>
 
+#include "spawn.hpp"
 #include "wire.hpp"
 #include "worker_link.hpp"
 
@@ -106,6 +109,10 @@ Task<Result<QuantizeResult>> converse(std::shared_ptr<WorkerLink> link,
   }
   QuantizeResult result;
   result.engine_version = (*message)->setup_done().engine_version();
+  if (!job.engine.empty() && result.engine_version != job.engine) {
+    co_return Error(Error::Code::kFailedPrecondition,
+                    "the engine here is " + result.engine_version + ", not " + job.engine);
+  }
   const auto report = wire::parse_sandbox((*message)->setup_done());
   if (auto met = security::check_requirement(report, job.sandbox); !met) {
     co_return met.error();
@@ -128,6 +135,32 @@ Task<Result<QuantizeResult>> converse(std::shared_ptr<WorkerLink> link,
   co_return result;
 }
 
+constexpr std::chrono::milliseconds kCancelPoll{100};
+
+// Outlives the coroutine that ends first.
+struct CancelWatch {
+  bool over = false;
+  bool cancelled = false;
+};
+
+// What ended shows in the outcome.
+void ignore_end(const std::exception_ptr& /*error*/) {}
+
+// Kills the worker when the job is not wanted any more; the conversation ends by that.
+Task<void> watch_for_cancel(std::shared_ptr<WorkerLink> link,
+                            const QuantizeJob& job,
+                            std::shared_ptr<CancelWatch> watch) {
+  asio::steady_timer timer{co_await asio::this_coro::executor};
+  while (!watch->over && !watch->cancelled) {
+    timer.expires_after(kCancelPoll);
+    co_await timer.async_wait(asio::use_awaitable);
+    if (!watch->over && job.cancelled()) {
+      watch->cancelled = true;
+      link->signal(SIGKILL);
+    }
+  }
+}
+
 Task<void> run(asio::any_io_executor executor,
                const SupervisorOptions& options,
                const QuantizeJob& job,
@@ -138,14 +171,24 @@ Task<void> run(asio::any_io_executor executor,
     co_return;
   }
   const auto link = std::make_shared<WorkerLink>(executor, std::move(*spawned));
+  // Less CPU weight than who answers requests, like every worker.
+  SystemFileSystem files;
+  const WorkerCgroup cgroup(files, options.cgroup, link->pid(), job.memory_limit);
+  const auto watch = std::make_shared<CancelWatch>();
+  if (job.cancelled) {
+    asio::co_spawn(executor, watch_for_cancel(link, job, watch), ignore_end);
+  }
   outcome = co_await converse(link, options, job);
+  watch->over = true;
   // It has nothing more to do, whatever came of it.
   const bool died = !*outcome && outcome->error().message().empty();
   if (!died) {
     link->signal(SIGKILL);
   }
   const ProcessEnd end = co_await link->ended();
-  if (died) {
+  if (watch->cancelled) {
+    outcome = Error(Error::Code::kCancelled, "the quantization was cancelled");
+  } else if (died) {
     outcome = Error(Error::Code::kWorkerLost, "the quantizing worker " + to_string(end));
   }
 }

@@ -8,7 +8,10 @@
 #include <fmt/format.h>
 
 #include "skerry/cli/model_source.hpp"
+#include "skerry/cli/packer.hpp"
 #include "skerry/cli/weights.hpp"
+#include "skerry/registry/chunk_index.hpp"
+#include "skerry/registry/recipe.hpp"
 #include "skerry/runtime/quantize.hpp"
 
 #include "commands.hpp"
@@ -37,6 +40,27 @@ struct Job {
   std::string plugin;
   std::string type;
 };
+
+// How the output was made, beside it: `skerry model pack` signs it, and a device that holds the
+// input makes the output itself. What needs calibration data cannot be made there.
+Result<void> note_recipe(Invocation& invocation, const Job& job, const std::string& engine) {
+  if (!job.calibration.empty()) {
+    return {};
+  }
+  const auto source = registry::hash_file(invocation.fs, job.input, registry::kDefaultChunkSize);
+  const auto made = registry::hash_file(invocation.fs, job.output, registry::kDefaultChunkSize);
+  if (!source || !made) {
+    return source ? made.error() : source.error();
+  }
+  const registry::Recipe recipe{source->digest, job.plugin, engine, job.type};
+  if (!registry::Recipe::parse(recipe.serialise())) {
+    return {};  // an engine that names no release
+  }
+  return write_file_atomic(invocation.fs,
+                           job.output.string() + std::string{kRecipeSuffix},
+                           made->digest.to_string() + " " + recipe.serialise() + "\n",
+                           0644);
+}
 
 Result<std::uint64_t> derive(Invocation& invocation,
                              const ModelQuantizeOptions& options,
@@ -92,6 +116,9 @@ Result<std::uint64_t> derive(Invocation& invocation,
   }
   if (auto renamed = invocation.fs.rename(partial, job.output); !renamed) {
     return renamed.error();
+  }
+  if (auto noted = note_recipe(invocation, job, done->engine_version); !noted) {
+    return noted.error();
   }
   return done->bytes;
 }

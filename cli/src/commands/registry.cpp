@@ -1,5 +1,12 @@
-// skerry registry gc|scrub: removes blobs that nothing needs any more; reads the others again and
-// compares them with their names. `skerry gc` is the first by its old name.
+// skerry registry gc|scrub|rekey: removes blobs that nothing needs any more; reads the others again
+// and compares them with their names; wraps the data key of an encrypted store anew. `skerry gc` is
+// the first by its old name.
+
+#include <unistd.h>
+
+#include <sys/stat.h>
+
+#include "skerry/registry/store_key.hpp"
 
 #include "admin.hpp"
 #include "commands.hpp"
@@ -65,6 +72,67 @@ Result<int> run_scrub(Invocation& invocation, const RegistryScrubOptions& option
   return lost ? kExitFailed : kExitDone;
 }
 
+struct RekeyOptions {
+  std::string from;
+  std::string to;
+  bool lost = false;
+  std::string state_dir = "/var/lib/skerry";
+};
+
+// On the files themselves: the daemon, which has the store open, must be stopped.
+Result<int> run_rekey(Invocation& invocation, const RekeyOptions& options) {
+  if (options.lost == !options.from.empty()) {
+    return Error{Error::Code::kInvalidArgument,
+                 "give the present key with --from, or --lost if it is lost for good"};
+  }
+  const auto to = security::KeyUri::parse(options.to);
+  if (!to) {
+    return to.error().with_context("--to");
+  }
+  struct stat owner {};
+  if (::stat(options.state_dir.c_str(), &owner) != 0) {
+    return errno_error(errno, options.state_dir);
+  }
+  if (owner.st_uid != ::geteuid()) {
+    return Error{Error::Code::kPermissionDenied,
+                 options.state_dir + " belongs to uid " + std::to_string(owner.st_uid) +
+                     ", who must be able to read what this writes; run it as that user (sudo -u "
+                     "skerry skerry registry rekey ...)"};
+  }
+  SystemFileSystem fs;
+  if (options.lost) {
+    if (auto done = registry::StoreKey::replace_lost(fs, options.state_dir, *to); !done) {
+      return done.error();
+    }
+    invocation.console.line(
+        "a new data key, wrapped to " + to->to_string() +
+        "; the encrypted blobs are removed at the next start and fetched again");
+    return kExitDone;
+  }
+  const auto from = security::KeyUri::parse(options.from);
+  if (!from) {
+    return from.error().with_context("--from");
+  }
+  if (auto done = registry::StoreKey::rewrap(fs, options.state_dir, *from, *to); !done) {
+    return done.error();
+  }
+  invocation.console.line("the data key is wrapped to " + to->to_string() +
+                          " now; set storage.encryption_key to it, then start skerryd");
+  return kExitDone;
+}
+
+void add_rekey(Command& registry, Invocation& invocation) {
+  Command* rekey = registry.add_subcommand(
+      "rekey", "wrap the data key of an encrypted store to another key (skerryd must be stopped)");
+  const auto options = add_action<RekeyOptions>(rekey, invocation, run_rekey);
+  rekey->add_option("--to", options->to, "the new key: file:/path.pem or tpm:/path.tss")
+      ->required();
+  rekey->add_option("--from", options->from, "the key that it is wrapped to now");
+  rekey->add_flag("--lost", options->lost, "the present key is lost: give up what it encrypted");
+  rekey->add_option("--state-dir", options->state_dir, "the daemon's folder")
+      ->capture_default_str();
+}
+
 void add_gc(Command& parent, Invocation& invocation) {
   Command* command = parent.add_subcommand("gc", "remove blobs that nothing needs any more");
   const auto options = add_action<GcOptions>(command, invocation, run_gc);
@@ -83,6 +151,7 @@ void add_registry_command(Command& app, Invocation& invocation) {
   scrub->add_option("--rate", options->rate, "bytes per second; 0: as fast as the disk");
   scrub->add_option(
       "--older-than", options->older_than, "leave out what was read in the last so many seconds");
+  add_rekey(*registry, invocation);
 }
 
 }  // namespace skerry::cli

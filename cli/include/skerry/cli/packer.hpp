@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "skerry/cli/model_source.hpp"
@@ -21,6 +22,10 @@ namespace skerry::cli {
 // Measured figures by variant, as `skerry model evaluate --save` writes them:
 // {"q8_0": {"accuracy": 0.97, …}, …}.
 using QualityFigures = std::map<std::string, std::map<std::string, double, std::less<>>>;
+
+// Beside derived weights: their digest and their recipe (registry/recipe.hpp), written by `skerry
+// model quantize`.
+inline constexpr std::string_view kRecipeSuffix = ".recipe";
 
 struct PackOptions {
   std::filesystem::path derived;  // derived variants and quality.json

@@ -1,8 +1,8 @@
 #pragma once
 
 // Makes a smaller variant of a model in a sandboxed worker, by the `tools` of a runtime plugin: the
-// caller never parses the model itself. Used by `skerry model quantize` and the build of the
-// example variants.
+// caller never parses the model itself. Used by `skerry model quantize`, the build of the example
+// variants, and the agent, which derives variants instead of fetching them.
 
 #include <cstdint>
 #include <functional>
@@ -30,6 +30,10 @@ struct QuantizeJob {
   security::SandboxRequirement sandbox = security::SandboxRequirement::kStandard;
   std::vector<std::pair<std::string, std::string>> options;
   std::function<void(float)> progress;
+  // Nothing but this release of the engine may do it; empty: any.
+  std::string engine;
+  // Asked a few times a second, on the calling thread: true ends the job with kCancelled.
+  std::function<bool()> cancelled;
 };
 
 struct QuantizeResult {
@@ -38,7 +42,8 @@ struct QuantizeResult {
 };
 
 // The output's content is complete when this returns a value, not yet synced. kInvalidArgument for
-// a type the plugin lacks (the message lists them), kModelFormat, kWorkerLost. On failure the
+// a type the plugin lacks (the message lists them), kModelFormat, kWorkerLost; kFailedPrecondition
+// for another engine than was asked for. On failure the
 // content of the output is unspecified. Blocks; starts a worker of its own.
 Result<QuantizeResult> quantize_model(const SupervisorOptions& supervisor, QuantizeJob job);
 
