@@ -9,6 +9,7 @@
 #include "skerry/registry/onnx_check.hpp"
 
 #include "delta_fetch.hpp"
+#include "derive_fetch.hpp"
 
 namespace skerry::agent {
 namespace {
@@ -315,6 +316,9 @@ Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifes
     }
     return done;
   };
+  if (quantizer_ && core_.settings->sync().derive) {
+    DeriveFetch{core_, store_, *quantizer_, cancel}.run(manifest.manifest, *chosen);
+  }
   const std::uint64_t by_delta = DeltaFetch{core_, catalogue_, store_, rates_, source, cancel}.run(
       manifest.manifest, *chosen, wanted, measured, on_progress);
   Result<registry::FetchProgress> done = measured(wanted, on_progress);
@@ -405,6 +409,7 @@ Result<registry::DeviceProfile> Installer::profile() {
     return device;
   }
   device->memory_available = memory_;
+  device->encrypts = core_.settings->storage().encrypts();
   Result<std::vector<std::string>> plugins = core_.fs.list(core_.settings->plugin_dir());
   if (plugins) {
     for (const std::string& file : *plugins) {

@@ -176,7 +176,8 @@ Task<Event> SlotManager::Driver::gate() {
   if (!loaded) {
     co_return failed(EventKind::kGateFailed, loaded.error());
   }
-  Result<ServedModelPtr> candidate = make_served_model(manifest_, machine.record().variant);
+  Result<ServedModelPtr> candidate = make_served_model(
+      manifest_, machine.record().variant, owner.core_.settings->storage().encrypts());
   if (!candidate) {
     co_return failed(EventKind::kGateFailed, candidate.error());
   }

@@ -139,6 +139,7 @@ void read_controller(TomlTable table, ControllerConfig& controller) {
 void read_sync(TomlTable table, SyncConfig& sync) {
   table.read("max_bytes_per_second", sync.max_bytes_per_second);
   read_choice(table, "delta", sync.delta, {"auto", "always", "never"});
+  table.read("derive", sync.derive);
   read_duration(table, "heartbeat", sync.heartbeat, std::chrono::milliseconds{100});
   read_duration(table, "backoff_first", sync.backoff_first, std::chrono::milliseconds{10});
   read_duration(table, "backoff_longest", sync.backoff_longest, std::chrono::milliseconds{10});
@@ -230,6 +231,18 @@ void read_storage(TomlTable table, StorageConfig& storage) {
   }
   read_duration(table, "scrub_interval", storage.scrub_interval, std::chrono::milliseconds{0});
   table.read("scrub_rate", storage.scrub_rate);
+  read_choice(table, "encryption", storage.encryption, {"off", "on"});
+  table.read("encryption_key", storage.encryption_key);
+  if (storage.encryption_key.empty()) {
+    if (storage.encrypts()) {
+      table.fail("encryption_key", "is needed where encryption is on: a key URI, file: or tpm:");
+    }
+    return;
+  }
+  if (!storage.encryption_key.starts_with("file:/") &&
+      !storage.encryption_key.starts_with("tpm:")) {
+    table.fail("encryption_key", "must be a file:/ or tpm: key, which can unwrap");
+  }
 }
 
 void read_imports(TomlTable table, ImportConfig& imports) {

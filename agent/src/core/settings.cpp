@@ -202,6 +202,10 @@ std::vector<std::string> needs_restart(const Settings& running, const Settings& 
           running.peer().max_bytes_per_second,
           reloaded.peer().max_bytes_per_second);
   compare("peer.max_connections", running.peer().max_connections, reloaded.peer().max_connections);
+  compare("storage.encryption", running.storage().encryption, reloaded.storage().encryption);
+  compare("storage.encryption_key",
+          running.storage().encryption_key,
+          reloaded.storage().encryption_key);
   compare("telemetry.interval", running.telemetry().interval, reloaded.telemetry().interval);
   compare("telemetry.outbox", running.telemetry().outbox, reloaded.telemetry().outbox);
   return changed;

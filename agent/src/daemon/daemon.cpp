@@ -187,6 +187,7 @@ class Daemon {
               metrics_,
               [this] { return gauges(); }) {
     installer_.set_security(&security_);
+    installer_.use_quantizer(supervisor_options(*core_.settings));
     host_.set_gate([this](const ServedModel& model) {
       return security_.may_run(*model.manifest, model.variant.name);
     });

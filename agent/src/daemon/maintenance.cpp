@@ -49,10 +49,55 @@ registry::GcGoal Maintenance::marks() const {
 }
 
 Task<void> Maintenance::run() {
+  co_await convert();
   while (true) {
     co_await async::sleep_for(kLook);
     co_await collect();
+    co_await convert();
     co_await scrub_a_little();
+  }
+}
+
+Task<void> Maintenance::count_forms() {
+  auto count = [this] { return parts_.store.forms(); };
+  Result<registry::StoreForms> forms = co_await async::offload(core_.disk, std::move(count));
+  if (!forms) {
+    core_.log.error("registry.not_counted", forms.error());
+    co_return;
+  }
+  unconverted_ = core_.settings->storage().encrypts() ? forms->plain : forms->sealed;
+}
+
+// Blob by blob; what cannot be done now (no space) is tried again at the next look.
+Task<void> Maintenance::convert() {
+  const StorageConfig& storage = core_.settings->storage();
+  if (storage.encryption_key.empty()) {
+    co_return;
+  }
+  co_await count_forms();
+  std::uint64_t converted = 0;
+  while (unconverted_ > 0) {
+    auto work = [this] {
+      return parts_.store.convert_one([this](std::size_t) -> Result<void> {
+        return cancel_.cancelled() ? Result<void>{Error{Error::Code::kCancelled, "stopping"}}
+                                   : Result<void>{};
+      });
+    };
+    Result<bool> done = co_await async::offload(core_.transfer(), std::move(work));
+    if (!done && done.error().code() != Error::Code::kCancelled) {
+      core_.log.error("registry.convert_failed", done.error());
+    }
+    if (!done || !*done) {
+      break;
+    }
+    ++converted;
+    --unconverted_;
+  }
+  if (converted > 0) {
+    co_await count_forms();
+    core_.log.info(
+        "registry.converted",
+        {{"blobs", converted}, {"encryption", storage.encryption}, {"left", unconverted_}});
   }
 }
 

@@ -17,6 +17,27 @@ Result<void> keep(Result<T> result, T& out, std::string_view what) {
   return {};
 }
 
+// The key that the configuration names, opened or, at the first start, made.
+Result<registry::BlobStoreOptions> storage_options(Core& core, const StateDir& root) {
+  const StorageConfig& storage = core.settings->storage();
+  registry::BlobStoreOptions options;
+  options.seal = storage.encrypts();
+  if (storage.encryption_key.empty()) {
+    return options;
+  }
+  Result<security::KeyUri> uri = security::KeyUri::parse(storage.encryption_key);
+  if (!uri) {
+    return uri.error().with_context("storage.encryption_key");
+  }
+  Result<std::shared_ptr<const registry::StoreKey>> key =
+      registry::StoreKey::open_or_create(core.fs, root.path(), *uri);
+  if (!key) {
+    return key.error().with_context("storage.encryption_key");
+  }
+  options.key = *std::move(key);
+  return options;
+}
+
 }  // namespace
 
 Result<void> load_policy_file(FileSystem& fs,
@@ -57,12 +78,20 @@ Result<StoredState> open_state(Core& core) {
       !done) {
     return done.error();
   }
-  if (auto done =
-          keep(registry::BlobStore::open(core.fs, *state.catalogue, core.clock, root.path()),
-               state.store,
-               "blob store");
+  Result<registry::BlobStoreOptions> storage = storage_options(core, root);
+  if (!storage) {
+    return storage.error();
+  }
+  if (auto done = keep(registry::BlobStore::open(
+                           core.fs, *state.catalogue, core.clock, root.path(), *storage),
+                       state.store,
+                       "blob store");
       !done) {
     return done.error();
+  }
+  if (const std::uint64_t gone = state.store->recovery().unreadable; gone > 0) {
+    core.log.warning("registry.unreadable_removed",
+                     {{"blobs", gone}, {"why", "they were encrypted with a key that is lost"}});
   }
   if (auto done =
           keep(security::PolicyStore::open(core.fs, root / "policy.json"), state.policy, "policy");

@@ -116,6 +116,8 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                      DeviceTime::State clock = sources_.clock();
                      response->set_clock_state(std::move(clock.word));
                      response->set_clock_detail(std::move(clock.detail));
+                     response->set_storage_encryption(core_.settings->storage().encryption);
+                     response->set_unconverted_blobs(parts.maintenance.unconverted());
                      response->set_resident_bytes(process_use().resident);
                      response->set_policy_source(std::string(parts.access.source()));
                      for (const auto& document : sources_.security->views()) {

@@ -8,14 +8,15 @@
 
 namespace skerry::agent {
 std::uint64_t ServedModel::memory() const {
-  if (variant.needs.ram_bytes > 0) {
-    return variant.needs.ram_bytes;
-  }
-  return variant.total_size() + variant.total_size() / 4;
+  const std::uint64_t own = variant.needs.ram_bytes > 0
+                                ? variant.needs.ram_bytes
+                                : variant.total_size() + variant.total_size() / 4;
+  return own + copy_bytes;
 }
 
 Result<ServedModelPtr> make_served_model(std::shared_ptr<const registry::VerifiedManifest> manifest,
-                                         std::string_view variant) {
+                                         std::string_view variant,
+                                         bool encrypts) {
   const registry::Variant* found = manifest->manifest.find_variant(variant);
   if (found == nullptr) {
     return Error{Error::Code::kManifestInvalid,
@@ -29,6 +30,7 @@ Result<ServedModelPtr> make_served_model(std::shared_ptr<const registry::Verifie
   auto model = std::make_shared<ServedModel>();
   model->variant = *found;
   model->weights = weights->digest;
+  model->copy_bytes = encrypts ? found->total_size() : 0;
   model->generation.manifest = manifest->digest;
   model->generation.model = manifest->manifest.model;
   model->generation.version = manifest->manifest.version.to_string();
@@ -113,7 +115,8 @@ Task<Result<void>> ModelHost::refresh() {
       }
       Result<ServedModelPtr> base = make_served_model(
           std::make_shared<const registry::VerifiedManifest>(*std::move(manifest)),
-          slot.active->variant);
+          slot.active->variant,
+          core_.settings->storage().encrypts());
       if (!base) {
         return base.error().with_context("slot " + slot.name.str());
       }

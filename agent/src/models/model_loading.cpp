@@ -1,8 +1,6 @@
 // Bringing models into workers and out again: memory for them, leases on them, idle ones.
 
 #include <algorithm>
-#include <cerrno>
-#include <fcntl.h>
 #include <optional>
 #include <utility>
 
@@ -43,12 +41,12 @@ Result<std::vector<runtime::ModelFile>> open_files(registry::BlobStore& store,
     if (!blob) {
       return blob.error().with_context("opening " + wanted.name);
     }
-    UniqueFd fd{::fcntl(blob->file->fd(), F_DUPFD_CLOEXEC, 0)};
+    Result<UniqueFd> fd = blob->plain_fd();
     if (!fd) {
-      return errno_error(errno, "opening " + wanted.name);
+      return fd.error().with_context("opening " + wanted.name);
     }
     runtime::ModelFile file;
-    file.fd = std::move(fd);
+    file.fd = *std::move(fd);
     file.name = wanted.name;
     file.role = role_name(wanted.role, first_weights);
     file.length = wanted.size;

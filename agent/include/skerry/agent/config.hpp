@@ -132,6 +132,8 @@ struct SyncConfig {
   // Deltas from held versions: "auto" where that is sooner done on the measured link, "always"
   // where it is fewer bytes, "never".
   std::string delta = "auto";
+  // A variant whose signed recipe names weights that are held is quantized here, not fetched.
+  bool derive = true;
   std::chrono::milliseconds heartbeat{std::chrono::seconds{30}};
   std::chrono::milliseconds backoff_first{std::chrono::seconds{1}};
   std::chrono::milliseconds backoff_longest{std::chrono::minutes{5}};
@@ -211,6 +213,13 @@ struct StorageConfig {
   std::chrono::milliseconds scrub_interval{std::chrono::hours{24 * 30}};
   // Bytes per second of a scrub; 0: as fast as the disk gives them.
   ByteSize scrub_rate{16ULL << 20U};
+  // "on": blobs lie encrypted on the disk (ADR 0093). A change is carried out in the background,
+  // for which the key must stay configured.
+  std::string encryption = "off";
+  // The key URI, file: or tpm:, of what the store's data key is wrapped to.
+  std::string encryption_key;
+
+  [[nodiscard]] bool encrypts() const { return encryption == "on"; }
 };
 
 // Whose signature is enough for an imported model to run here (OpenSSF Model Signing).

@@ -57,6 +57,9 @@ class Installer {
   // Where blobs come from besides the source of an offer, and how; it must outlive the installer.
   void use_sources(const BlobSources& sources) { sources_ = &sources; }
 
+  // Lets variants be derived on this machine, by workers started like this; not without it.
+  void use_quantizer(runtime::SupervisorOptions options) { quantizer_ = std::move(options); }
+
   // Trusts `root` as the image repository's first root if nothing is trusted yet.
   Result<void> bootstrap_trust(std::string_view root);
   // Refreshes the image repository's metadata from `source`, then what the `security` role signs.
@@ -88,8 +91,9 @@ class Installer {
   // kFailedPrecondition unless every file of the variant is held.
   Result<void> check_held(const registry::VerifiedManifest& manifest, const std::string& variant);
 
-  // Fetches what is missing, from `source` and every other one that is configured, by deltas where
-  // they are worth it. What was verified stays for the next attempt.
+  // Gets what is missing: derived from what is held where the manifest says how, by deltas where
+  // they are worth it, from `source` and every other one that is configured. What was verified
+  // stays for the next attempt.
   Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
                                         const std::string& variant,
                                         ModelSource& source,
@@ -159,6 +163,7 @@ class Installer {
   SecurityTargets* security_ = nullptr;
   const BlobSources* sources_ = nullptr;
   CheckVouched check_vouched_;
+  std::optional<runtime::SupervisorOptions> quantizer_;
   // One refresh at a time: the TUF client is not thread-safe.
   std::mutex trust_;
   std::unique_ptr<security::tuf::MetadataStore> metadata_;

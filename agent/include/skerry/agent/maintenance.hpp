@@ -1,8 +1,9 @@
 #pragma once
 
-// What the gateway does for its disk when nobody asks: collects above the high water mark, and
-// reads blobs again in idle time, a little at a time, within a limited rate. Each finding of a
-// scrub is a durable audit record. Control thread; the reading happens on a thread of its own.
+// What the gateway does for its disk when nobody asks: collects above the high water mark, brings
+// blobs into the form that `storage.encryption` says, and reads blobs again in idle time, a little
+// at a time, within a limited rate. Each finding of a scrub is a durable audit record. Control
+// thread; the reading happens on a thread of its own.
 
 #include <functional>
 
@@ -45,17 +46,23 @@ class Maintenance {
   // The water marks of the settings.
   [[nodiscard]] registry::GcGoal marks() const;
 
-  // Ends a scrub within one piece; for the end of the daemon.
+  // Blobs that were not in the form of `storage.encryption` when they were last counted.
+  [[nodiscard]] std::uint64_t unconverted() const { return unconverted_; }
+
+  // Ends a scrub or a conversion within one piece; for the end of the daemon.
   void stop() { cancel_.cancel(); }
 
  private:
   Task<void> collect();
   Task<void> scrub_a_little();
+  Task<void> convert();
+  Task<void> count_forms();
 
   Core& core_;
   Parts parts_;
   registry::CancelFlag cancel_;
   bool scrubbing_ = false;
+  std::uint64_t unconverted_ = 0;
 };
 
 }  // namespace skerry::agent

@@ -33,6 +33,8 @@ struct ServedModel {
   registry::Variant variant;
   Digest weights;
   bool on_trial = false;
+  // Memory for the decrypted copy of its files, where the store encrypts.
+  std::uint64_t copy_bytes = 0;
 
   [[nodiscard]] std::string name() const { return manifest->manifest.model.to_string(); }
   [[nodiscard]] std::string version() const { return generation.version; }
@@ -41,9 +43,11 @@ struct ServedModel {
 };
 using ServedModelPtr = std::shared_ptr<const ServedModel>;
 
-// Builds the value for one variant of a verified manifest; kManifestInvalid if it has no weights.
+// Builds the value for one variant of a verified manifest, in a store that encrypts or not;
+// kManifestInvalid if it has no weights.
 Result<ServedModelPtr> make_served_model(std::shared_ptr<const registry::VerifiedManifest> manifest,
-                                         std::string_view variant);
+                                         std::string_view variant,
+                                         bool encrypts = false);
 
 class ModelHost {
   struct Entry;
