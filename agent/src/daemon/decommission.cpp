@@ -92,8 +92,7 @@ LifeStage life_stage(const FileSystem& fs, const std::filesystem::path& state_di
 
 Result<void> finish_decommission(FileSystem& fs, const std::filesystem::path& state_dir) {
   // Whoever can use an identity or read what is sealed needs one of these.
-  for (const char* secret :
-       {"store.key", "keys", "identity.json", "tokens.json", "sync-nonce"}) {
+  for (const char* secret : {"store.key", "keys", "identity.json", "tokens.json", "sync-nonce"}) {
     if (!fs.exists(state_dir / secret)) {
       continue;
     }

@@ -9,7 +9,9 @@
 namespace skerry::agent {
 namespace {
 
-constexpr std::chrono::minutes kLook{1};
+constexpr std::chrono::seconds kLook{60};
+// While what slots run is missing.
+constexpr std::chrono::seconds kLookForLost{3};
 // The most that one look reads: a request that comes meanwhile waits for no more than this.
 constexpr std::chrono::seconds kSliceTime{10};
 constexpr std::chrono::nanoseconds kPauseStep = std::chrono::milliseconds{50};
@@ -49,13 +51,79 @@ registry::GcGoal Maintenance::marks() const {
 }
 
 Task<void> Maintenance::run() {
+  lost_some_ = parts_.store.recovery().unreadable > 0;
   co_await convert();
   while (true) {
-    co_await async::sleep_for(kLook);
+    co_await async::sleep_for(lost_some_ ? kLookForLost : kLook);
+    co_await fetch_lost();
     co_await collect();
     co_await convert();
     co_await scrub_a_little();
   }
+}
+
+Task<void> Maintenance::fetch_lost() {
+  if (!lost_some_) {
+    co_return;
+  }
+  auto work = [this, source = parts_.slots.source()] { return fetch_missing(source.get()); };
+  Result<bool> all_here = co_await async::offload(core_.transfer(), std::move(work));
+  if (!all_here) {
+    core_.log.warning("registry.lost_not_fetched", all_here.error());
+  } else if (*all_here) {
+    lost_some_ = false;
+    core_.log.info("registry.lost_fetched", {});
+  }
+}
+
+// True if nothing is missing any more; false without a source to ask.
+Result<bool> Maintenance::fetch_missing(ModelSource* source) {
+  Result<std::vector<registry::Slot>> slots = parts_.catalogue.list_slots();
+  if (!slots) {
+    return slots.error();
+  }
+  std::vector<registry::WantedBlob> missing;
+  for (const registry::Slot& slot : *slots) {
+    for (const auto& generation : {slot.active, slot.previous}) {
+      if (!generation) {
+        continue;
+      }
+      Result<registry::VerifiedManifest> manifest = parts_.catalogue.manifest(generation->manifest);
+      if (!manifest) {
+        return manifest.error();
+      }
+      const registry::Variant* variant = manifest->manifest.find_variant(generation->variant);
+      if (variant == nullptr) {
+        continue;
+      }
+      for (const registry::ManifestFile& file : manifest->manifest.files_for(*variant)) {
+        const auto wanted = registry::WantedBlob::from(file);
+        Result<bool> here = parts_.store.holds(wanted);
+        if (!here) {
+          return here.error();
+        }
+        if (!*here) {
+          missing.push_back(wanted);
+        }
+      }
+    }
+  }
+  if (missing.empty()) {
+    return true;
+  }
+  const bool costly = parts_.sources.link().state().metered;
+  OpenedSources from{&parts_.sources, source != nullptr ? &source->blobs() : nullptr, costly};
+  if (from.all.empty()) {
+    return false;
+  }
+  registry::Fetcher fetcher{parts_.store,
+                            from.all,
+                            core_.clock,
+                            [this](std::chrono::nanoseconds wait) { pause_for(wait, cancel_); },
+                            core_.log,
+                            parts_.sources.options()};
+  Result<registry::FetchProgress> fetched = fetcher.fetch(missing, cancel_);
+  return fetched ? Result<bool>{true} : fetched.error();
 }
 
 Task<void> Maintenance::count_forms() {

@@ -82,10 +82,10 @@ Result<StoredState> open_state(Core& core) {
   if (!storage) {
     return storage.error();
   }
-  if (auto done = keep(registry::BlobStore::open(
-                           core.fs, *state.catalogue, core.clock, root.path(), *storage),
-                       state.store,
-                       "blob store");
+  if (auto done = keep(
+          registry::BlobStore::open(core.fs, *state.catalogue, core.clock, root.path(), *storage),
+          state.store,
+          "blob store");
       !done) {
     return done.error();
   }

@@ -129,8 +129,7 @@ void add_rekey(Command& registry, Invocation& invocation) {
       ->required();
   rekey->add_option("--from", options->from, "the key that it is wrapped to now");
   rekey->add_flag("--lost", options->lost, "the present key is lost: give up what it encrypted");
-  rekey->add_option("--state-dir", options->state_dir, "the daemon's folder")
-      ->capture_default_str();
+  rekey->add_option("--state-dir", options->state_dir, "the daemon's folder, if it is another");
 }
 
 void add_gc(Command& parent, Invocation& invocation) {

@@ -125,12 +125,12 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
                            status.clock_state(),
                            status.clock_detail().empty() ? "" : ": " + status.clock_detail()));
   if (status.storage_encryption() == "on" || status.unconverted_blobs() > 0) {
-    console.line(fmt::format(
-        "storage     encryption {}{}",
-        status.storage_encryption(),
-        status.unconverted_blobs() == 0
-            ? ""
-            : fmt::format(", {} blobs still to convert", status.unconverted_blobs())));
+    console.line(
+        fmt::format("storage     encryption {}{}",
+                    status.storage_encryption(),
+                    status.unconverted_blobs() == 0
+                        ? ""
+                        : fmt::format(", {} blobs still to convert", status.unconverted_blobs())));
   }
   console.line("link        " + link_text(status.link()));
   console.line("");

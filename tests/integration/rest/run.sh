@@ -123,8 +123,9 @@ version = "1.0.0"
 release_counter = 1
 format = "gguf"
 runtime = "llamacpp"
-golden = "golden.jsonl"
+files.golden = "golden.jsonl"
 activation.probation = "1s"
+activation.context_length = 512
 [[variant]]
 name = "f16"
 file = "log-triage-f16.gguf"
@@ -204,6 +205,9 @@ configure on "file:$work/a/third.pem" ""
 run_gateway
 want "$(cat "$work/a.log")" 'event=registry.unreadable_removed' "what the lost key encrypted is removed"
 [ "$(slot a default "['active']['version']")" = 1.0.0 ] || fail "the slot still knows what it runs"
+within 60 "what it runs is fetched again" grep -q 'event=registry.lost_fetched' "$work/a.log"
+answer=$(gateway a run default --raw --temperature 0 "$line")
+[ "$answer" = "$expected" ] || fail "it answers again; got $answer"
 make_big 2.0.0 2 4
 offer acme/big/2.0.0
 within 60 "it takes models again" runs a 2.0.0

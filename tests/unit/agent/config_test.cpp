@@ -111,6 +111,14 @@ TEST(Config, RefusesAPinThatIsNoDigest) {
               HasSubstr("spki_pin"));
 }
 
+TEST(Config, RefusesEncryptionWithoutAKeyThatUnwraps) {
+  EXPECT_THAT(problem_of("[storage]\nencryption = \"on\"\n"), HasSubstr("encryption_key"));
+  EXPECT_THAT(problem_of("[storage]\nencryption_key = \"pkcs11:token=t;object=o\"\n"),
+              HasSubstr("encryption_key"));
+  EXPECT_TRUE(parse_config(
+      "[storage]\nencryption = \"on\"\nencryption_key = \"tpm:/etc/skerry/k.tss\"\n", "a"));
+}
+
 TEST(Config, ReloadNamesWhatNeedsARestart) {
   Result<Config> before = parse_config("", "a");
   Result<Config> after =

@@ -18,7 +18,8 @@ void fill_state(FileSystem& fs, const std::filesystem::path& root) {
   for (const char* folder : {"keys", "audit", "blobs/sha256/ab", "meta/image"}) {
     ASSERT_TRUE(fs.create_directories(root / folder, 0700));
   }
-  for (const char* file : {"keys/device.pem",
+  for (const char* file : {"store.key",
+                           "keys/device.pem",
                            "keys/audit.pem",
                            "identity.json",
                            "tokens.json",
@@ -67,6 +68,7 @@ TEST(Decommission, EveryCutIsResumedAndKeysGoBeforeData) {
                                 !real.exists(dir.path() / "blobs/sha256/ab/cd");
       if (data_touched) {
         EXPECT_FALSE(real.exists(dir.path() / "keys/device.pem")) << "cut at " << k;
+        EXPECT_FALSE(real.exists(dir.path() / "store.key")) << "cut at " << k;
         EXPECT_FALSE(real.exists(dir.path() / "identity.json")) << "cut at " << k;
       }
       if (life_stage(real, dir.path()) == LifeStage::kEnding) {

@@ -70,6 +70,14 @@ const Row kRows[] = {
      "q8_0",
      {R::kMemory, R::kChosen, R::kFitsButLessPreferred},
      "f16: needs 8.0 GB of memory, 5.0 GB available"},
+    {"the decrypted copy does not fit",
+     [](auto&, auto& d, auto&, auto&) {
+       d.encrypts = true;
+       d.memory_available = 8 * kGigabyte + 2999;
+     },
+     "q8_0",
+     {R::kMemory, R::kChosen, R::kFitsButLessPreferred},
+     "f16: needs 8.0 GB of memory (decrypted files included), 8.0 GB available"},
     {"no avx2",
      [](auto&, auto& d, auto&, auto&) {
        d.memory_available = 5 * kGigabyte;

@@ -24,6 +24,7 @@
 #include "skerry/registry/catalogue.hpp"
 #include "skerry/registry/fetcher.hpp"
 #include "skerry/registry/variant_choice.hpp"
+#include "skerry/runtime/supervisor.hpp"
 #include "skerry/security/trusted_time.hpp"
 
 namespace skerry::agent {

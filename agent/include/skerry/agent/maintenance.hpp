@@ -57,12 +57,16 @@ class Maintenance {
   Task<void> scrub_a_little();
   Task<void> convert();
   Task<void> count_forms();
+  // What slots run and went back to, fetched again after a lost key took it.
+  Task<void> fetch_lost();
+  Result<bool> fetch_missing(ModelSource* source);
 
   Core& core_;
   Parts parts_;
   registry::CancelFlag cancel_;
   bool scrubbing_ = false;
   std::uint64_t unconverted_ = 0;
+  bool lost_some_ = false;
 };
 
 }  // namespace skerry::agent
