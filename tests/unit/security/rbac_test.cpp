@@ -124,9 +124,10 @@ TEST(RbacQuota, MustNameALimitInRange) {
                                 R"({"tokens_per_minute": 1000000001})",
                                 R"({"requests_per_minute": "60"})",
                                 R"({"requests_per_hour": 60})"}) {
-    const std::string document =
-        std::string{R"({"format": "skerry-policy/1", "version": 1, "bindings": [], "roles": [)"} +
-        R"({"name": "a", "rules": [{"verbs": ["infer"]}], "quota": )" + bad + "}]}";
+    std::string document{
+        R"({"format": "skerry-policy/1", "version": 1, "bindings": [], "roles": [)"};
+    document.append(R"({"name": "a", "rules": [{"verbs": ["infer"]}], "quota": )");
+    document.append(bad).append("}]}");
     const auto policy = Policy::parse(document);
     ASSERT_FALSE(policy) << bad;
     EXPECT_NE(policy.error().message().find("roles[0].quota"), std::string::npos)
