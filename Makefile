@@ -5,14 +5,16 @@ JOBS ?= $(shell nproc)
 CTEST_JOBS ?= $(shell nproc)
 RELEASE := build/release
 
-.PHONY: help setup build models demo test check asan tsan fuzz lint fmt bench bench-serving install clean
+.PHONY: help setup build programs demo test check asan tsan fuzz lint fmt bench bench-serving install clean
 
 ##@ First
 setup:     ## install what is missing: Debian packages, Node, the inference engines
 	@scripts/setup.sh
 build: setup ## compile everything (preset release) and derive the example models' variants
 	@scripts/build.sh release
-demo: build ## see the product work: two gateways, a controller, real models, in under two minutes
+programs: setup ## the programs, plugins and example models alone, without tests and benches
+	@scripts/build.sh release programs
+demo: programs ## see the product work: two gateways, a controller, real models, in under two minutes
 	@scripts/demo.sh
 
 ##@ Tests
