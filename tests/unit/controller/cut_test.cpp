@@ -70,6 +70,10 @@ TEST_F(CutTest, ATransferThatRunsEndsAndSaysWhy) {
   EXPECT_TRUE(get_blob(*device_, digest_, {{0, 1}}).status.ok());
 }
 
+// What a simulated device's channel takes without being read
+// (GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES).
+constexpr std::size_t kStreamWindow = std::size_t{8} << 20U;
+
 // Takes one message and then none, until it is told to take what has come.
 class StalledReader final : public grpc::ClientReadReactor<pb::BlobChunk> {
  public:
@@ -139,7 +143,11 @@ TEST_F(CutTest, ATransferThatTheDeviceDoesNotReadEndsToo) {
   ASSERT_TRUE(revoke().ok());
   reader.stall(std::chrono::seconds{4});
   const auto status = reader.drain();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED) << status.error_message();
+  // Revoked before the window was full, there was still room to give the reason.
+  const bool told = status.error_code() == grpc::StatusCode::PERMISSION_DENIED &&
+                    reader.received() < kStreamWindow;
+  EXPECT_TRUE(told || status.error_code() == grpc::StatusCode::CANCELLED)
+      << status.error_code() << " " << status.error_message() << " after " << reader.received();
   EXPECT_LT(reader.received(), kLargeBlob);
 }
 
