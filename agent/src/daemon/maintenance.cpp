@@ -54,7 +54,8 @@ Task<void> Maintenance::run() {
   lost_some_ = parts_.store.recovery().unreadable > 0;
   co_await convert();
   while (true) {
-    co_await async::sleep_for(lost_some_ ? kLookForLost : kLook);
+    const auto pause = lost_some_ ? kLookForLost : kLook;
+    co_await async::sleep_for(pause);
     co_await fetch_lost();
     co_await collect();
     co_await convert();
