@@ -190,7 +190,10 @@ Task<Result<Caller>> HttpSession::authenticate(const HttpExchange& exchange) {
 
 Task<bool> HttpSession::route(HttpExchange& exchange, Caller caller) {
   const HttpRequest& request = exchange.request();
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  std::string_view method = request.method;
+  if (method == "HEAD") {
+    method = "GET";
+  }
   bool known = false;
   for (const Route& one : kRoutes) {
     if (!path_matches(one, request.path)) {
