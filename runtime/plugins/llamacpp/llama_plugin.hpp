@@ -36,6 +36,7 @@ struct FreeThreadpool {
   decltype(&ggml_threadpool_free) free = nullptr;
   void operator()(ggml_threadpool* pool) const { free(pool); }
 };
+using Threadpool = std::unique_ptr<ggml_threadpool, FreeThreadpool>;
 struct FreeBatch {
   void operator()(llama_batch* batch) const {
     llama_batch_free(*batch);
@@ -50,7 +51,11 @@ struct skerry_model {
   const skerry_runtime* runtime = nullptr;
   // Freed in reverse: the context before the threads and the weights that it uses.
   std::unique_ptr<llama_model, skerry_llama::FreeModel> model;
-  std::unique_ptr<ggml_threadpool, skerry_llama::FreeThreadpool> threads;
+  skerry_llama::Threadpool threads;
+  // The engine pauses the pool of its last graph when it first computes with another: pools that a
+  // graph may have used live until a decode with the present one has succeeded.
+  std::vector<skerry_llama::Threadpool> retired_threads;
+  bool threads_tried = false;  // a decode was started with `threads`
   std::unique_ptr<llama_context, skerry_llama::FreeContext> context;
   std::unique_ptr<llama_batch, skerry_llama::FreeBatch> batch;
   const llama_vocab* vocab = nullptr;

@@ -225,9 +225,13 @@ std::uint32_t use_threads(skerry_model& model,
     return SKERRY_OK;
   }
   // The engine's own pool spins between graphs: beside one busy process on two cores decoding fell
-  // from 33.6 to 0.9 tokens a second. The old pool goes first, so that no memory is needed for two.
+  // from 33.6 to 0.9 tokens a second.
   llama_context* context = model.context.get();
   llama_detach_threadpool(context);
+  if (model.threads_tried) {
+    model.retired_threads.push_back(std::move(model.threads));
+    model.threads_tried = false;
+  }
   model.threads.reset();
   model.threads_now = 0;
   ggml_threadpool_params params = ggml_threadpool_params_default(static_cast<int>(threads));

@@ -66,10 +66,12 @@ std::uint32_t run(skerry_model& model,
     batch.logits[i] = wants(rows[i]) ? 1 : 0;
   }
   clear_log_errors();
+  model.threads_tried = true;
   const std::int32_t outcome = llama_decode(model.context.get(), batch);
   switch (outcome) {
     case 0:
       llama_synchronize(model.context.get());
+      model.retired_threads.clear();
       return SKERRY_OK;
     case 1:
       return fail(error, SKERRY_E_NO_SPACE, "no KV cells are free for these tokens");
