@@ -313,7 +313,8 @@ class StoreKeyTest : public ::testing::Test {
   }
   void pretend_sealed_blob() {
     std::filesystem::create_directories(dir_ / "blobs" / "sha256" / "ab");
-    std::ofstream{dir_ / "blobs" / "sha256" / "ab" / (std::string(64, 'a') + ".sealed")} << "x";
+    const std::string name = std::string(64, 'a').append(".sealed");
+    std::ofstream{dir_ / "blobs" / "sha256" / "ab" / name} << "x";
   }
 
   test::TempDir dir_;
