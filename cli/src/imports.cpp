@@ -10,62 +10,39 @@ namespace {
 
 using ImportStub = imports::ImportService::Stub;
 
-constexpr std::chrono::seconds kImportQuick{30};
 // Hashing and admission of a whole model; a gate on a slow machine.
 constexpr std::chrono::hours kImportLong{6};
-
-template <class Request, class Response>
-Result<Response> import_call(Invocation& invocation,
-                             grpc::Status (ImportStub::*method)(grpc::ClientContext*,
-                                                                const Request&,
-                                                                Response*),
-                             const Request& request,
-                             std::chrono::seconds timeout = kImportQuick) {
-  auto channel = connect_socket(invocation.admin_socket);
-  if (!channel) {
-    return channel.error();
-  }
-  const auto stub = imports::ImportService::NewStub(*channel);
-  grpc::ClientContext context;
-  set_deadline(context, timeout);
-  Response response;
-  const grpc::Status status = (stub.get()->*method)(&context, request, &response);
-  if (!status.ok()) {
-    return to_error(status, invocation.admin_socket);
-  }
-  return response;
-}
 
 }  // namespace
 
 Result<imports::PlanImportResponse> call_imports(Invocation& invocation,
                                                  const imports::PlanImportRequest& request) {
-  return import_call(invocation, &ImportStub::Plan, request, kImportLong);
+  return call_socket(invocation.admin_socket, &ImportStub::Plan, request, kImportLong);
 }
 
 Result<imports::CatalogueModel> call_imports(Invocation& invocation,
                                              const imports::CommitImportRequest& request) {
-  return import_call(invocation, &ImportStub::Commit, request, kImportLong);
+  return call_socket(invocation.admin_socket, &ImportStub::Commit, request, kImportLong);
 }
 
 Result<imports::ListCatalogueResponse> call_imports(Invocation& invocation,
                                                     const imports::ListCatalogueRequest& request) {
-  return import_call(invocation, &ImportStub::List, request);
+  return call_socket(invocation.admin_socket, &ImportStub::List, request);
 }
 
 Result<imports::GetManifestResponse> call_imports(Invocation& invocation,
                                                   const imports::GetManifestRequest& request) {
-  return import_call(invocation, &ImportStub::GetManifest, request);
+  return call_socket(invocation.admin_socket, &ImportStub::GetManifest, request);
 }
 
 Result<imports::SlotStatus> call_imports(Invocation& invocation,
                                          const imports::ActivateImportRequest& request) {
-  return import_call(invocation, &ImportStub::Activate, request, kImportLong);
+  return call_socket(invocation.admin_socket, &ImportStub::Activate, request, kImportLong);
 }
 
 Result<imports::CatalogueModel> call_imports(Invocation& invocation,
                                              const imports::RemoveImportRequest& request) {
-  return import_call(invocation, &ImportStub::Remove, request);
+  return call_socket(invocation.admin_socket, &ImportStub::Remove, request);
 }
 
 std::string registry_reference(const std::string& text) {
@@ -75,12 +52,12 @@ std::string registry_reference(const std::string& text) {
 
 Result<imports::CatalogueModel> vouch_model(Invocation& invocation,
                                             const imports::VouchRequest& request) {
-  return import_call(invocation, &ImportStub::Vouch, request);
+  return call_socket(invocation.admin_socket, &ImportStub::Vouch, request);
 }
 
 Result<imports::CatalogueModel> revoke_vouch(Invocation& invocation,
                                              const imports::VouchRequest& request) {
-  return import_call(invocation, &ImportStub::RevokeVouch, request);
+  return call_socket(invocation.admin_socket, &ImportStub::RevokeVouch, request);
 }
 
 Result<void> put_blob(Invocation& invocation,
@@ -138,26 +115,8 @@ Result<void> put_blob(Invocation& invocation,
 Result<void> read_blob(Invocation& invocation,
                        const imports::ReadBlobRequest& request,
                        const std::function<Result<void>(const std::string&)>& take) {
-  auto channel = connect_socket(invocation.admin_socket);
-  if (!channel) {
-    return channel.error();
-  }
-  const auto stub = imports::ImportService::NewStub(*channel);
-  grpc::ClientContext context;
-  const auto reader = stub->ReadBlob(&context, request);
-  imports::BlobPiece piece;
-  Result<void> taken;
-  while (taken && reader->Read(&piece)) {
-    taken = take(piece.data());
-  }
-  if (!taken) {
-    context.TryCancel();
-  }
-  const grpc::Status status = reader->Finish();
-  if (taken && !status.ok()) {
-    return to_error(status, invocation.admin_socket);
-  }
-  return taken;
+  const auto each = [&take](const imports::BlobPiece& piece) { return take(piece.data()); };
+  return read_socket(invocation.admin_socket, &ImportStub::ReadBlob, request, each);
 }
 
 }  // namespace skerry::cli

@@ -74,20 +74,15 @@ Result<int> run_infer(Invocation& invocation, const InferOptions& options) {
   for (const std::string& output : options.outputs) {
     request.add_outputs(output);
   }
-  auto channel = connect_socket(invocation.api_socket);
-  if (!channel) {
-    return channel.error();
-  }
-  grpc::ClientContext context;
-  set_deadline(context, std::chrono::minutes{2});
-  inference::InferResponse response;
-  const grpc::Status status =
-      inference::InferenceService::NewStub(*channel)->Infer(&context, request, &response);
-  if (!status.ok()) {
-    return to_error(status, invocation.api_socket);
+  const auto response = call_socket(invocation.api_socket,
+                                    &inference::InferenceService::Stub::Infer,
+                                    request,
+                                    std::chrono::minutes{2});
+  if (!response) {
+    return response.error();
   }
   Json::Array outputs;
-  for (const auto& output : response.outputs()) {
+  for (const auto& output : response->outputs()) {
     auto json = tensor_to_json(TensorValue{output.name(),
                                            output.datatype(),
                                            {output.shape().begin(), output.shape().end()},
@@ -97,10 +92,10 @@ Result<int> run_infer(Invocation& invocation, const InferOptions& options) {
     }
     outputs.push_back(std::move(*json));
   }
-  const Json answer{Json::Object{{"model", response.model()},
-                                 {"version", response.version()},
-                                 {"variant", response.variant()},
-                                 {"model_digest", response.model_digest()},
+  const Json answer{Json::Object{{"model", response->model()},
+                                 {"version", response->version()},
+                                 {"variant", response->variant()},
+                                 {"model_digest", response->model_digest()},
                                  {"outputs", std::move(outputs)}}};
   if (invocation.json) {
     invocation.console.print_json(answer);

@@ -13,26 +13,20 @@ namespace skerry::cli {
 namespace {
 
 namespace models = ::skerry::models::v1;
+using ModelStub = models::ModelService::Stub;
 
 Result<int> run_models_list(Invocation& invocation, const NoOptions& /*options*/) {
-  auto channel = connect_socket(invocation.api_socket);
-  if (!channel) {
-    return channel.error();
-  }
-  grpc::ClientContext context;
-  set_deadline(context, std::chrono::seconds{30});
-  models::ListModelsResponse response;
-  const grpc::Status status =
-      models::ModelService::NewStub(*channel)->ListModels(&context, {}, &response);
-  if (!status.ok()) {
-    return to_error(status, invocation.api_socket);
+  const auto response =
+      call_socket(invocation.api_socket, &ModelStub::ListModels, models::ListModelsRequest{});
+  if (!response) {
+    return response.error();
   }
   if (invocation.json) {
-    invocation.console.print(to_json(response));
+    invocation.console.print(to_json(*response));
     return kExitDone;
   }
   Table table{{"model", "version", "variant", "slot", "state", "size", "loaded", "runtime", "why"}};
-  for (const auto& model : response.models()) {
+  for (const auto& model : response->models()) {
     table.add({model.name(),
                model.version(),
                model.variant(),
@@ -52,29 +46,24 @@ struct ModelOption {
 };
 
 Result<int> run_load(Invocation& invocation, const ModelOption& options) {
-  auto channel = connect_socket(invocation.api_socket);
-  if (!channel) {
-    return channel.error();
-  }
-  grpc::ClientContext context;
-  set_deadline(context, std::chrono::minutes{10});
   models::LoadModelRequest request;
   request.set_model(options.model);
-  const auto stub = models::ModelService::NewStub(*channel);
-  const auto reader = stub->LoadModel(&context, request);
-  models::LoadProgress progress;
-  constexpr std::uint64_t kSteps = 1000;
-  while (reader->Read(&progress)) {
+  models::LoadProgress last;
+  const auto show = [&](const models::LoadProgress& progress) -> Result<void> {
+    constexpr std::uint64_t kSteps = 1000;
     invocation.console.progress(
         progress.phase(), static_cast<std::uint64_t>(progress.fraction() * kSteps), kSteps);
-  }
+    last = progress;
+    return {};
+  };
+  const Result<void> loaded = read_socket(
+      invocation.api_socket, &ModelStub::LoadModel, request, show, std::chrono::minutes{10});
   invocation.console.finish_progress();
-  const grpc::Status status = reader->Finish();
-  if (!status.ok()) {
-    return to_error(status, invocation.api_socket);
+  if (!loaded) {
+    return loaded.error();
   }
   if (invocation.json) {
-    invocation.console.print(to_json(progress));
+    invocation.console.print(to_json(last));
   } else {
     invocation.console.line(fmt::format("{} is loaded", options.model));
   }
@@ -82,22 +71,15 @@ Result<int> run_load(Invocation& invocation, const ModelOption& options) {
 }
 
 Result<int> run_unload(Invocation& invocation, const ModelOption& options) {
-  auto channel = connect_socket(invocation.api_socket);
-  if (!channel) {
-    return channel.error();
-  }
-  grpc::ClientContext context;
-  set_deadline(context, std::chrono::minutes{1});
   models::UnloadModelRequest request;
   request.set_model(options.model);
-  models::UnloadModelResponse response;
-  const grpc::Status status =
-      models::ModelService::NewStub(*channel)->UnloadModel(&context, request, &response);
-  if (!status.ok()) {
-    return to_error(status, invocation.api_socket);
+  const auto response =
+      call_socket(invocation.api_socket, &ModelStub::UnloadModel, request, std::chrono::minutes{1});
+  if (!response) {
+    return response.error();
   }
   invocation.console.line(options.model +
-                          (response.was_loaded() ? " is unloaded" : " was not loaded"));
+                          (response->was_loaded() ? " is unloaded" : " was not loaded"));
   return kExitDone;
 }
 
