@@ -7,7 +7,7 @@
 
 #include "admin_grpc.hpp"
 #include "call.hpp"
-#include "stream_writer.hpp"
+#include "file_stream.hpp"
 
 namespace skerry::agent {
 namespace admin_pb = skerry::admin::v1;
@@ -15,7 +15,6 @@ using security::Verb;
 namespace {
 
 constexpr std::size_t kBatch = 256;
-constexpr std::size_t kExportPiece = 256U << 10U;
 // How often a follower looks for new records.
 constexpr std::chrono::milliseconds kFollowInterval{500};
 
@@ -56,38 +55,26 @@ Task<grpc::Status> tail(Administration& administration,
 Task<grpc::Status> send_file(Core& core,
                              std::filesystem::path path,
                              std::shared_ptr<StreamWriter<admin_pb::ExportAuditChunk>> writer) {
-  auto open = [&core, path] { return core.fs.open(path, OpenMode::kRead); };
-  Result<std::unique_ptr<File>> opened = co_await async::offload(core.disk, std::move(open));
+  struct Opened {
+    std::shared_ptr<File> file;
+    std::uint64_t size = 0;
+  };
+  auto open = [&core, path]() -> Result<Opened> {
+    Result<std::unique_ptr<File>> file = core.fs.open(path, OpenMode::kRead);
+    if (!file) {
+      return file.error();
+    }
+    const Result<FileStatus> status = (*file)->status();
+    if (!status) {
+      return status.error();
+    }
+    return Opened{*std::move(file), status->size};
+  };
+  Result<Opened> opened = co_await async::offload(core.disk, std::move(open));
   if (!opened) {
     co_return to_status(opened.error());
   }
-  const std::shared_ptr<File> file = *std::move(opened);
-  std::uint64_t offset = 0;
-  while (true) {
-    auto read = [file, offset]() -> Result<std::string> {
-      std::string piece(kExportPiece, '\0');
-      Result<std::size_t> got =
-          file->read_at(offset, {reinterpret_cast<std::uint8_t*>(piece.data()), piece.size()});
-      if (!got) {
-        return got.error();
-      }
-      piece.resize(*got);
-      return piece;
-    };
-    Result<std::string> piece = co_await async::offload(core.disk, std::move(read));
-    if (!piece) {
-      co_return to_status(piece.error());
-    }
-    if (piece->empty()) {
-      co_return grpc::Status::OK;
-    }
-    offset += piece->size();
-    admin_pb::ExportAuditChunk chunk;
-    chunk.set_data(*std::move(piece));
-    if (!co_await writer->write(std::move(chunk))) {
-      co_return grpc::Status::CANCELLED;
-    }
-  }
+  co_return co_await stream_file(core, std::move(opened->file), opened->size, std::move(writer));
 }
 
 Task<void> run_tail(Administration& administration,

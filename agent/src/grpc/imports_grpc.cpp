@@ -7,15 +7,13 @@
 
 #include "blob_upload.hpp"
 #include "call.hpp"
+#include "file_stream.hpp"
 #include "model_text.hpp"
-#include "stream_writer.hpp"
 
 namespace skerry::agent {
 namespace {
 
 namespace imports_pb = skerry::admin::v1;
-
-constexpr std::size_t kBlobPiece = 1U << 20U;
 
 void fill_entry(const CatalogueEntry& entry, imports_pb::CatalogueModel* out) {
   out->set_name(entry.name());
@@ -91,33 +89,8 @@ Task<grpc::Status> send_blob(Core& core,
   if (!opened) {
     co_return to_status(opened.error());
   }
-  const std::shared_ptr<File> file = std::move(opened->file);
-  for (std::uint64_t offset = 0; offset < wanted.size;) {
-    auto read = [file, offset]() -> Result<std::string> {
-      std::string piece(kBlobPiece, '\0');
-      Result<std::size_t> got =
-          file->read_at(offset, {reinterpret_cast<std::uint8_t*>(piece.data()), piece.size()});
-      if (!got) {
-        return got.error();
-      }
-      piece.resize(*got);
-      return piece;
-    };
-    Result<std::string> piece = co_await async::offload(core.disk, std::move(read));
-    if (!piece) {
-      co_return to_status(piece.error());
-    }
-    if (piece->empty()) {
-      co_return grpc::Status(grpc::StatusCode::DATA_LOSS, "size_mismatch: the blob ended early");
-    }
-    offset += piece->size();
-    imports_pb::BlobPiece message;
-    message.set_data(*std::move(piece));
-    if (!co_await writer->write(std::move(message))) {
-      co_return grpc::Status::CANCELLED;
-    }
-  }
-  co_return grpc::Status::OK;
+  std::shared_ptr<File> file = std::move(opened->file);
+  co_return co_await stream_file(core, std::move(file), wanted.size, std::move(writer));
 }
 
 Task<void> run_read_blob(Core& core,
