@@ -71,7 +71,7 @@ Result<OciDescriptor> write_layout(FileSystem& fs,
 
 class OciLayoutTest : public ::testing::Test {
  protected:
-  OciLayoutTest() { write_raw(dir / "model.gguf", std::string(300'000, 'w') + "end"); }
+  OciLayoutTest() { write_raw(dir / "model.gguf", std::string(300'000, 'w').append("end")); }
 
   [[nodiscard]] std::filesystem::path folder() const { return dir / "layout"; }
   void write() { ASSERT_TRUE(write_layout(fs, folder(), dir / "model.gguf")); }
