@@ -78,11 +78,19 @@ void ModelHost::submit(RequestKey key, Request request, EventSink sink) {
                    true));
       return;
     }
+  }
+  InFlight made;
+  made.sink = std::move(sink);
+  wire::put_request(key, std::move(request), *made.message.emplace().mutable_submit());
+  remember(made);
+  if (const auto refused = refuse_suspect(made)) {
+    made.sink(failure(*refused, false));
+    return;
+  }
+  if (phase_ == Phase::kStopped) {
     start_worker();
   }
-  InFlight& entry = requests_[key];
-  entry.sink = std::move(sink);
-  entry.unsent = std::move(request);
+  InFlight& entry = requests_[key] = std::move(made);
   if (phase_ == Phase::kReady) {
     send_request(key, entry);
   }
@@ -90,10 +98,12 @@ void ModelHost::submit(RequestKey key, Request request, EventSink sink) {
 }
 
 void ModelHost::send_request(RequestKey key, InFlight& request) {
-  worker::v1::ToWorker message;
-  wire::put_request(key, std::move(*request.unsent), *message.mutable_submit());
-  request.unsent.reset();
-  if (auto sent = link_->send(message); !sent) {
+  const auto sent = link_->send(*request.message);
+  request.sent = true;
+  if (!request.content) {
+    request.message.reset();
+  }
+  if (!sent) {
     const EventSink sink = std::move(request.sink);
     requests_.erase(key);
     sink(failure(sent.error(), false));
@@ -109,7 +119,7 @@ void ModelHost::cancel(RequestKey key) {
   if (found == requests_.end()) {
     return;
   }
-  if (found->second.unsent) {
+  if (!found->second.sent) {
     const EventSink sink = std::move(found->second.sink);
     requests_.erase(found);
     update_status();
@@ -133,6 +143,11 @@ void ModelHost::abandon() {
 
 Task<void> ModelHost::unload(std::chrono::milliseconds grace) {
   const auto self = shared_from_this();
+  if (phase_ == Phase::kStopped && !requests_.empty()) {
+    // They waited for the next worker.
+    cancel_all();
+    changed_.notify();
+  }
   if (phase_ == Phase::kStarting) {
     set_phase(Phase::kStopping);
     abandon();
@@ -189,8 +204,8 @@ Task<void> ModelHost::run(std::shared_ptr<ModelHost> self) {
   if (!spawned) {
     self->last_error_ = spawned.error();
     self->restarts_.on_unclean_exit(self->context_->clock.boot_now(), std::chrono::nanoseconds(0));
-    self->fail_all(spawned.error(), false);
     self->set_phase(Phase::kStopped);
+    self->settle(spawned.error(), false);
     co_return;
   }
   const auto link = std::make_shared<WorkerLink>(self->context_->executor, std::move(*spawned));
@@ -304,7 +319,7 @@ void ModelHost::become_ready() {
   }
   for (const RequestKey key : waiting) {
     const auto found = requests_.find(key);
-    if (found != requests_.end() && found->second.unsent) {
+    if (found != requests_.end() && !found->second.sent) {
       send_request(key, found->second);
     }
   }
@@ -340,11 +355,18 @@ Result<void> ModelHost::take_event(worker::v1::Event& event) {
     return {};
   }
   if (!is_last(*parsed)) {
-    found->second.answered = found->second.answered || !std::holds_alternative<Started>(*parsed);
+    found->second.begun = true;
+    if (!std::holds_alternative<Started>(*parsed)) {
+      found->second.answered = true;
+      found->second.message.reset();
+    }
     // The sink may cancel, which changes `requests_`.
     const EventSink sink = found->second.sink;
     sink(std::move(*parsed));
     return {};
+  }
+  if (found->second.content && std::holds_alternative<Done>(*parsed)) {
+    suspects_.on_answered(*found->second.content);
   }
   const EventSink sink = std::move(found->second.sink);
   requests_.erase(found);

@@ -16,6 +16,7 @@
 
 #include "restart_policy.hpp"
 #include "signal.hpp"
+#include "suspects.hpp"
 #include "worker_link.hpp"
 
 namespace skerry::runtime {
@@ -68,8 +69,13 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
 
   struct InFlight {
     EventSink sink;
-    std::optional<Request> unsent;
+    // What a worker is given; gone once it has answered something, or was too large to keep.
+    std::optional<worker::v1::ToWorker> message;
+    std::optional<Digest> content;  // of what the engine computes on
+    bool sent = false;              // to the present worker
+    bool begun = false;             // the present worker has begun it
     bool answered = false;
+    bool replayed = false;
   };
 
   void start_worker();
@@ -93,7 +99,14 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
               const Result<void>& outcome,
               TimePoint started);
   Error explain(const WorkerLink& link, const ProcessEnd& end, const Result<void>& outcome) const;
-  std::uint32_t fail_all(const Error& error, bool stopped);
+  // Ends every request, because the model is stopped.
+  std::uint32_t cancel_all();
+  // Ends those of a worker that died or gives them to the next one; how many were lost.
+  // `of_itself`: it was not killed from outside.
+  std::uint32_t settle(const Error& error, bool of_itself);
+  static Task<void> replay(std::shared_ptr<ModelHost> self);
+  static void remember(InFlight& request);
+  std::optional<Error> refuse_suspect(const InFlight& request) const;
   void set_phase(Phase phase);
   void update_status();
 
@@ -109,6 +122,7 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
   std::map<RequestKey, InFlight> requests_;
   std::optional<Error> last_error_;  // why the last worker ended
   RestartPolicy restarts_;
+  Suspects suspects_;
 
   // Watch.
   std::optional<TimePoint> deadline_;  // of the present phase

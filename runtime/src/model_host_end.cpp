@@ -1,5 +1,6 @@
 // The end of a worker: why it ended, who is told, what its requests get.
 
+#include <csignal>
 #include <utility>
 
 #include "model_host.hpp"
@@ -21,6 +22,8 @@ void ModelHost::finish(const std::shared_ptr<WorkerLink>& link,
   exit.pid = link->pid();
   exit.clean = stopped || refused;
   exit.error = explain(*link, end, outcome);
+  // Killed for what it did, or by a signal that nobody sends to another process.
+  const bool of_itself = !outcome || link->reason() || end.exited || end.status != SIGKILL;
   exit.lifetime = lifetime;
 
   link_.reset();
@@ -42,12 +45,14 @@ void ModelHost::finish(const std::shared_ptr<WorkerLink>& link,
   }
   // Before the sinks hear of it: a request that they submit now meets the back-off.
   set_phase(Phase::kStopped);
-  exit.requests_lost = fail_all(exit.error, stopped);
-  const std::vector<LogField> fields{{"plugin", spec_.plugin},
-                                     {"model", spec_.model.to_string()},
-                                     {"pid", exit.pid},
-                                     {"reason", exit.error.message()},
-                                     {"requests_lost", exit.requests_lost}};
+  exit.requests_lost = stopped ? cancel_all() : settle(exit.error, of_itself);
+  const std::vector<LogField> fields{
+      {"plugin", spec_.plugin},
+      {"model", spec_.model.to_string()},
+      {"pid", exit.pid},
+      {"reason", exit.error.message()},
+      {"requests_lost", exit.requests_lost},
+      {"requests_replayed", static_cast<std::uint32_t>(requests_.size())}};
   if (exit.clean) {
     context_->log.info("worker.ended", fields);
   } else {
@@ -75,21 +80,19 @@ Error ModelHost::explain(const WorkerLink& link,
   return Error{Error::Code::kWorkerLost, std::move(text)};
 }
 
-std::uint32_t ModelHost::fail_all(const Error& error, bool stopped) {
-  std::map<RequestKey, InFlight> lost = std::exchange(requests_, {});
+std::uint32_t ModelHost::cancel_all() {
+  std::map<RequestKey, InFlight> ended = std::exchange(requests_, {});
   update_status();
-  for (auto& [key, request] : lost) {
-    if (stopped && !request.unsent) {
+  for (auto& [key, request] : ended) {
+    if (request.sent) {
       request.sink(
           Done{.reason = FinishReason::kCancelled, .usage = {}, .timing = {}, .stop_match = {}});
-    } else if (stopped) {
+    } else {
       request.sink(Failure{.error = Error{Error::Code::kUnavailable, "the model is being unloaded"},
                            .retryable = true});
-    } else {
-      request.sink(Failure{.error = error, .retryable = !request.answered});
     }
   }
-  return static_cast<std::uint32_t>(lost.size());
+  return static_cast<std::uint32_t>(ended.size());
 }
 
 }  // namespace skerry::runtime

@@ -38,11 +38,6 @@ TEST_F(WorkerFailureTest, AbortFailsTheRequestAndSaysWhy) {
   EXPECT_EQ(model->status().state, WorkerState::kBackOff);
 }
 
-TEST_F(WorkerFailureTest, RequestBeforeItsFirstTokenMayBeRetried) {
-  const auto model = load(null_spec(fault("abort", "0")));
-  EXPECT_TRUE(fail_with(*model).retryable);
-}
-
 TEST_F(WorkerFailureTest, SegfaultFailsTheRequest) {
   const auto model = load(null_spec(fault("segv")));
   EXPECT_NE(fail_with(*model).error.message().find("signal 11 (SIGSEGV)"), std::string::npos);

@@ -4,9 +4,11 @@
 // composes one `Supervisor`; the activation machine and the serving layer hold `LoadedModel`s.
 // Read request.hpp for what goes in and comes out, docs/adr/0011 for the protocol below.
 //
-// A worker that aborts, hangs, is killed or runs out of memory fails its own requests with
-// kWorkerLost (kOutOfMemory) saying what happened; the next request starts another after a back-off
-// (1 s doubling to 5 min). A request that has answered a token is never replayed.
+// A worker that aborts, hangs, is killed or runs out of memory fails the requests that it may have
+// died of with kWorkerLost (kOutOfMemory) saying what happened; the others are given to the next
+// worker, once, after a back-off (1 s doubling to 5 min). A request that has answered a token is
+// never repeated, and one that is known to have killed a worker is refused with kQuarantined for
+// ten minutes (docs/adr/0108).
 
 #include <chrono>
 #include <cstdint>
