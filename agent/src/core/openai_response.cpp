@@ -110,6 +110,8 @@ HttpError http_error(Error::Code code) noexcept {
       return {409, 0, false, "invalid_request_error"};
     case Code::kTooLarge:
       return {413, 0, false, "invalid_request_error"};
+    case Code::kQuarantined:
+      return {422, 0, false, "invalid_request_error"};
     case Code::kQuotaExceeded:
     case Code::kResourceExhausted:
       return {429, 1, true, "rate_limit_error"};

@@ -263,6 +263,7 @@ TEST(OpenAiResponse, StatusesFollowTheTable) {
   EXPECT_EQ(http_error(Error::Code::kPermissionDenied).status, 403);
   EXPECT_EQ(http_error(Error::Code::kUnauthenticated).status, 401);
   EXPECT_EQ(http_error(Error::Code::kNotFound).status, 404);
+  EXPECT_EQ(http_error(Error::Code::kQuarantined).status, 422);
   EXPECT_EQ(http_error(Error::Code::kQueueFull).status, 503);
   EXPECT_GT(http_error(Error::Code::kQueueFull).retry_after, 0);
   EXPECT_EQ(http_error(Error::Code::kOutOfMemory).status, 503);
