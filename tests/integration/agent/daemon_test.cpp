@@ -1,4 +1,7 @@
 // skerryd as a process, over its sockets, with the null engine in real workers.
+#include <atomic>
+#include <mutex>
+
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -409,6 +412,64 @@ TEST_F(Daemon, RollbackGoesBackToThePreviousGeneration) {
   EXPECT_EQ(response.slot().active().version(), "1.0.0");
   EXPECT_GT(response.commit_us(), 0U);
   EXPECT_EQ(generate(channel, prompt("x")).text, "old");
+}
+
+// Three apps ask without a pause while another version goes live: every answer is whole and comes
+// from exactly one of the two.
+TEST_F(Daemon, AHotSwapUnderLoadLosesNoRequest) {
+  const std::string old_text(40, 'o');
+  const std::string new_text(40, 'n');
+  daemon_.activate_echo("1.0.0", 1, {{"answer", old_text}, {"step_ms", "1"}});
+  daemon_.activate_echo("1.1.0", 2, {{"answer", new_text}, {"step_ms", "1"}});
+  daemon_.start();
+  std::atomic<bool> done{false};
+  std::atomic<int> asked{0};
+  std::atomic<int> answered_old{0};
+  std::atomic<int> answered_new{0};
+  std::mutex mutex;
+  std::vector<std::string> wrong;
+  std::vector<std::thread> apps;
+  for (int app = 0; app < 3; ++app) {
+    apps.emplace_back([&] {
+      const auto channel = daemon_.channel("api");
+      while (!done) {
+        ++asked;
+        const Answer answer = generate(channel, prompt("x"));
+        if (answer.status.ok() && !answer.failed && answer.text == old_text) {
+          ++answered_old;
+        } else if (answer.status.ok() && !answer.failed && answer.text == new_text) {
+          ++answered_new;
+        } else {
+          const std::lock_guard lock{mutex};
+          wrong.push_back(answer.text + " " + answer.status.error_message() +
+                          answer.failure.message());
+        }
+      }
+    });
+  }
+  const auto wait_for = [](const std::atomic<int>& counter, int wanted) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    while (counter < wanted && std::chrono::steady_clock::now() < limit) {
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+    return counter >= wanted;
+  };
+  EXPECT_TRUE(wait_for(answered_new, 10));
+  auto admin = admin::v1::AdminService::NewStub(daemon_.channel("admin"));
+  grpc::ClientContext context;
+  deadline(context);
+  admin::v1::RollbackRequest request;
+  request.set_slot("default");
+  admin::v1::RollbackResponse response;
+  const grpc::Status status = admin->Rollback(&context, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(wait_for(answered_old, 10));
+  done = true;
+  for (std::thread& app : apps) {
+    app.join();
+  }
+  EXPECT_THAT(wrong, ::testing::IsEmpty());
+  EXPECT_EQ(asked, answered_old + answered_new);
 }
 
 // A disk that lost a bit of the previous model: the scrub takes it out of use and says so in the
