@@ -11,8 +11,6 @@ mkdir -p "$results"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
-# Without a sanitizer glibc fills freed memory, so that what still reads it fails.
-export MALLOC_PERTURB_=${MALLOC_PERTURB_:-165}
 export GTEST_OUTPUT=xml:$results/
 ctest --test-dir "$build" --label-regex "$labels" --output-on-failure --parallel "${CTEST_JOBS:-$(nproc)}" \
   --output-junit "$results/ctest.junit" --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
