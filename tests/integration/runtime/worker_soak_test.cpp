@@ -56,7 +56,9 @@ Footprint footprint(int pid = 0) {
   return {private_memory(pid), count(pid, "fd"), count(pid, "task")};
 }
 
-void expect_flat(const Footprint& before, const Footprint& after, std::uint64_t spare) {
+void expect_flat(const Footprint& before,
+                 const Footprint& after,
+                 [[maybe_unused]] std::uint64_t spare) {
   EXPECT_EQ(before.descriptors, after.descriptors);
   EXPECT_EQ(before.threads, after.threads);
 #if !defined(__SANITIZE_ADDRESS__)
