@@ -155,6 +155,7 @@ void read_link(TomlTable table, LinkConfig& link) {
       table.fail("quiet_hours", parsed.error().message());
     }
   }
+  table.read("quiet_hours_zone", link.quiet_hours_zone);
   table.read("metered", link.metered);
   read_path(table, "metered_file", link.metered_file);
   table.read("metered_daily", link.metered_daily);

@@ -178,11 +178,11 @@ Result<void> LinkBook::may(const LinkRules& rules, const LinkTime& now) const {
                    now.wall ? next_day(*now.wall) : hours_left(use_.day_ran, kDay));
   }
   if (now.wall) {
-    const int minute = calendar_of(*now.wall).minute;
+    const int minute = calendar_of(*now.wall + rules.zone.offset_at(*now.wall)).minute;
     for (const QuietHours& hours : rules.quiet) {
       if (is_quiet(hours, minute)) {
         return Error{Error::Code::kResourceExhausted,
-                     "the link is quiet until " + clock_text(hours.to) + " UTC"};
+                     "the link is quiet until " + clock_text(hours.to) + " " + rules.zone.name()};
       }
     }
   }

@@ -150,6 +150,11 @@ Result<Settings> finalize(Config config, const Environment& environment) {
     }
     settings.quiet_hours_.push_back(*quiet);
   }
+  Result<TimeZone> zone = TimeZone::find(config.link.quiet_hours_zone);
+  if (!zone) {
+    return invalid(config, "link.quiet_hours_zone", zone.error().message());
+  }
+  settings.quiet_hours_zone_ = *std::move(zone);
   settings.peer_address_ = *std::move(peer);
   settings.worker_ = config.runtime.worker.empty() ? environment.program_dir / "skerry-worker"
                                                    : std::filesystem::path{config.runtime.worker};

@@ -47,6 +47,7 @@ LinkRules LinkKeeper::rules() const {
   rules.daily = settings->link().daily.bytes;
   rules.monthly = settings->link().monthly.bytes;
   rules.quiet = settings->quiet_hours();
+  rules.zone = settings->quiet_hours_zone();
   const std::uint64_t metered_daily = settings->link().metered_daily.bytes;
   if (metered_daily != 0 && metered()) {
     rules.daily = rules.daily == 0 ? metered_daily : std::min(rules.daily, metered_daily);

@@ -160,6 +160,11 @@ metered_file = "/run/metered"
   EXPECT_EQ(settings->peer_address().port, 8845);
   ASSERT_EQ(settings->quiet_hours().size(), 1U);
   EXPECT_EQ(settings->quiet_hours()[0], (QuietHours{22 * 60, 6 * 60}));
+  EXPECT_EQ(settings->quiet_hours_zone().name(), "UTC");
+  config->link.quiet_hours_zone = "Europe/Atlantis";
+  settings = finalize(*config, Environment{});
+  ASSERT_FALSE(settings);
+  EXPECT_NE(settings.error().message().find("link.quiet_hours_zone"), std::string::npos);
 }
 
 TEST(Config, RefusesSourcesThatCannotBe) {

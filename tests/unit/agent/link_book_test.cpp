@@ -38,6 +38,69 @@ TEST(LinkBookTest, ADayEndsAtMidnightUtc) {
   EXPECT_EQ(book.use().month_bytes, 1000U);
 }
 
+TEST(LinkBookTest, QuietHoursAreThoseOfTheirZone) {
+  const auto berlin = TimeZone::find("Europe/Berlin");
+  if (!berlin) {
+    GTEST_SKIP() << "tzdata is not installed: " << berlin.error().message();
+  }
+  LinkRules rules;
+  rules.quiet = {*parse_quiet_hours("22:00-06:00")};
+  rules.zone = *berlin;
+  const LinkBook book{{}, {}};
+  const auto quiet_at = [&](const char* utc) {
+    return !book.may(rules, known(*parse_rfc3339(utc))).has_value();
+  };
+  // In winter an hour ahead of UTC, in summer two.
+  EXPECT_FALSE(quiet_at("2026-01-15T20:59:00Z"));
+  EXPECT_TRUE(quiet_at("2026-01-15T21:00:00Z"));
+  EXPECT_TRUE(quiet_at("2026-01-16T04:59:00Z"));
+  EXPECT_FALSE(quiet_at("2026-01-16T05:00:00Z"));
+  EXPECT_FALSE(quiet_at("2026-07-15T19:59:00Z"));
+  EXPECT_TRUE(quiet_at("2026-07-15T20:00:00Z"));
+  EXPECT_TRUE(quiet_at("2026-07-16T03:59:00Z"));
+  EXPECT_FALSE(quiet_at("2026-07-16T04:00:00Z"));
+  // The nights in which summer time begins and ends.
+  EXPECT_TRUE(quiet_at("2026-03-29T03:59:00Z"));
+  EXPECT_FALSE(quiet_at("2026-03-29T04:00:00Z"));
+  EXPECT_TRUE(quiet_at("2026-10-25T04:59:00Z"));
+  EXPECT_FALSE(quiet_at("2026-10-25T05:00:00Z"));
+  // Long after the table of a file ends, by the rule at its end.
+  EXPECT_TRUE(quiet_at("2060-07-15T20:00:00Z"));
+  EXPECT_FALSE(quiet_at("2060-07-15T19:59:00Z"));
+  EXPECT_TRUE(quiet_at("2060-03-27T04:59:00Z"));
+  EXPECT_TRUE(quiet_at("2060-03-28T03:59:00Z"));
+  EXPECT_FALSE(quiet_at("2060-03-28T04:00:00Z"));
+  EXPECT_TRUE(quiet_at("2060-02-29T04:59:00Z"));
+  EXPECT_FALSE(quiet_at("2060-02-29T05:00:00Z"));
+  EXPECT_EQ(book.may(rules, known(*parse_rfc3339("2026-07-15T22:00:00Z"))).error().message(),
+            "the link is quiet until 06:00 Europe/Berlin");
+  // The budget's day stays that of UTC.
+  rules.quiet.clear();
+  rules.daily = 10;
+  LinkBook spent{{}, {}};
+  const auto evening = known(*parse_rfc3339("2026-07-15T23:30:00Z"));
+  spent.advance(evening);
+  spent.add(10);
+  EXPECT_FALSE(spent.may(rules, evening));
+}
+
+TEST(TimeZoneTest, NamesThatAreNoneAreRefused) {
+  EXPECT_EQ(TimeZone::find("UTC")->offset_at(kMonday), std::chrono::seconds{0});
+  for (const char* name : {"",
+                           "Europe/Atlantis",
+                           "../../etc/passwd",
+                           "/etc/localtime",
+                           "Europe",
+                           "zone.tab",
+                           "europe/berlin ",
+                           "tzdata.zi"}) {
+    const auto zone = TimeZone::find(name);
+    ASSERT_FALSE(zone) << name;
+    EXPECT_EQ(zone.error().code(), Error::Code::kNotFound);
+    EXPECT_NE(zone.error().message().find("Europe/Berlin"), std::string::npos);
+  }
+}
+
 TEST(LinkBookTest, AMonthEndsWithTheCalendar) {
   LinkRules rules;
   rules.monthly = 500;

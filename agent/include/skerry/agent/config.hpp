@@ -147,8 +147,9 @@ struct LinkConfig {
   // Bytes of blobs per day and month; 0: no limit.
   ByteSize daily{0};
   ByteSize monthly{0};
-  // "HH:MM-HH:MM", UTC: then no blob comes over the link.
+  // "HH:MM-HH:MM" in `quiet_hours_zone`: then no blob comes over the link.
   std::vector<std::string> quiet_hours;
+  std::string quiet_hours_zone = "UTC";
   // Every byte costs: at most `metered_daily` a day, and nothing is healed over it. Always, or
   // while `metered_file` exists (a hook of the network's manager makes and removes it).
   bool metered = false;
@@ -306,6 +307,7 @@ class Settings {
   [[nodiscard]] const SyncConfig& sync() const { return config_.sync; }
   [[nodiscard]] const LinkConfig& link() const { return config_.link; }
   [[nodiscard]] const std::vector<QuietHours>& quiet_hours() const { return quiet_hours_; }
+  [[nodiscard]] const TimeZone& quiet_hours_zone() const { return quiet_hours_zone_; }
   [[nodiscard]] const SourcesConfig& sources() const { return config_.sources; }
   [[nodiscard]] const PeerConfig& peer() const { return config_.peer; }
   // Only where peer.listen is set.
@@ -326,6 +328,7 @@ class Settings {
   HostPort http_address_;
   HostPort peer_address_;
   std::vector<QuietHours> quiet_hours_;
+  TimeZone quiet_hours_zone_;
   LogLevel log_level_ = LogLevel::kInfo;
   bool journald_ = false;
 };

@@ -3,7 +3,8 @@
 // What may still come over the link: bytes per day and month, and quiet hours. Decides only: time,
 // and what it is worth, are passed in; `LinkKeeper` keeps the book on disk.
 //
-// With a clock that somebody vouches for, days and months are those of UTC. Without one a day is 24
+// With a clock that somebody vouches for, days and months are those of UTC, and quiet hours those
+// of a zone. Without one a day is 24
 // hours and a month 30 days in which this program ran, counted by the boot clock from the first
 // byte on (time while it was off does not count, so that switching it off gives no new budget), and
 // quiet hours do not hold, since nobody knows when they are (ADR 0090).
@@ -15,12 +16,14 @@
 #include <string_view>
 #include <vector>
 
+#include "skerry/agent/time_zone.hpp"
 #include "skerry/common/clock.hpp"
 #include "skerry/common/result.hpp"
 
 namespace skerry::agent {
 
-// Minutes of the day, UTC; `from` > `to` goes over midnight.
+// Minutes of the day there; `from` > `to` goes over midnight. An hour that the clocks skip is not
+// there, one that they repeat is quiet twice.
 struct QuietHours {
   int from = 0;
   int to = 0;
@@ -33,6 +36,7 @@ struct LinkRules {
   std::uint64_t daily = 0;    // 0: no limit
   std::uint64_t monthly = 0;  // 0: no limit
   std::vector<QuietHours> quiet;
+  TimeZone zone;
 
   [[nodiscard]] bool any() const { return daily != 0 || monthly != 0 || !quiet.empty(); }
 };
