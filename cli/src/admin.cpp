@@ -112,4 +112,13 @@ Result<void> export_audit(Invocation& invocation,
   return read_socket(invocation.admin_socket, &AdminStub::ExportAudit, request, take);
 }
 
+Result<void> export_report(Invocation& invocation,
+                           const std::function<Result<void>(const std::string&)>& each) {
+  const admin::ExportReportRequest request;
+  const auto take = [&each](const admin::ExportReportPart& part) {
+    return each(part.signed_report());
+  };
+  return read_socket(invocation.admin_socket, &AdminStub::ExportReport, request, take);
+}
+
 }  // namespace skerry::cli

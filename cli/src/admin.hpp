@@ -43,6 +43,10 @@ Result<void> export_audit(Invocation& invocation,
                           const admin::ExportAuditRequest& request,
                           const std::function<Result<void>(const std::string&)>& each);
 
+// Calls `each` for every signed part of the report; its failure ends the export and is returned.
+Result<void> export_report(Invocation& invocation,
+                           const std::function<Result<void>(const std::string&)>& each);
+
 // "acme/log-triage 1.2.0 q4_k_m"; "-" for none.
 std::string model_text(const ::skerry::models::v1::Model& model);
 

@@ -192,6 +192,11 @@ Result<fleet::QueryTelemetryResponse> FleetConnection::call(
   return unary(*impl_, &FleetStub::QueryTelemetry, request);
 }
 
+Result<fleet::ImportReportResponse> FleetConnection::call(
+    const fleet::ImportReportRequest& request) const {
+  return unary(*impl_, &FleetStub::ImportReport, request);
+}
+
 Result<fleet::ListAuthoritiesResponse> FleetConnection::call(
     const fleet::ListAuthoritiesRequest& request) const {
   return unary(*impl_, &FleetStub::ListAuthorities, request);

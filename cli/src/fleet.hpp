@@ -48,6 +48,7 @@ class FleetConnection {
   Result<fleet::Rollout> resume(const fleet::RolloutActionRequest& request) const;
   Result<fleet::Rollout> abort(const fleet::RolloutActionRequest& request) const;
   Result<fleet::QueryTelemetryResponse> call(const fleet::QueryTelemetryRequest& request) const;
+  Result<fleet::ImportReportResponse> call(const fleet::ImportReportRequest& request) const;
   Result<fleet::ListAuthoritiesResponse> call(const fleet::ListAuthoritiesRequest& request) const;
   Result<fleet::ListAuthoritiesResponse> call(const fleet::RotateAuthorityRequest& request) const;
   Result<fleet::ListAuthoritiesResponse> call(const fleet::RetireAuthorityRequest& request) const;
@@ -109,6 +110,7 @@ void add_fleet_publish(Command& app, Invocation& invocation, const std::shared_p
 void add_fleet_rollout(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 void add_fleet_telemetry(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 void add_fleet_audit(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
+void add_fleet_reports(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 
 void add_fleet_ca(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);
 void add_fleet_renew(Command& app, Invocation& invocation, const std::shared_ptr<Fleet>& fleet);

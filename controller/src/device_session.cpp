@@ -425,6 +425,7 @@ Result<DeviceSession::Outcome> DeviceSession::on_outbox(const pb::OutboxBatch& b
     return applied.error();
   }
   Outcome outcome;
+  outcome.applied = applied->applied.size();
   auto* ack = outcome.replies.emplace_back().mutable_ack();
   for (const auto& mark : applied->marks) {
     (*ack->mutable_acknowledged())[mark.stream] = static_cast<std::uint64_t>(mark.highest_seq);

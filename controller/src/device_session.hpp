@@ -74,9 +74,18 @@ class DeviceSession {
     std::optional<Error> refusal;
     // The device is on its way to delete everything; already in its record.
     bool decommissioned = false;
+    // Outbox records that were new to the store.
+    std::uint64_t applied = 0;
   };
   // An error ends the stream with it.
   Result<Outcome> on_message(const fleet::v1::DeviceMessage& message);
+
+  // A report that came by another way than a stream, its signature verified; of a session that is
+  // not established. The same one twice changes nothing. A reply asks for the audit log's proof
+  // where one is needed; `proof` may be null. kAuditCorrupt for one that proves nothing: it is not
+  // signed, and so no evidence against the device. kFailedPrecondition for a part that skips one.
+  Result<Outcome> take_report(const fleet::v1::StickReport& report,
+                              const fleet::v1::AuditProof* proof);
 
   // The hello was accepted: desired state may be sent.
   [[nodiscard]] bool established() const { return protocol_ != 0; }
@@ -105,6 +114,8 @@ class DeviceSession {
                        bool current,
                        Outcome& outcome);
   Result<void> keep(const WitnessVerdict& verdict);
+  // kFailedPrecondition if the part of a report before this one is missing.
+  Result<void> follows(const fleet::v1::StickReport& report) const;
 
   Store& store_;
   const Clock& clock_;

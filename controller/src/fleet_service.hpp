@@ -40,6 +40,7 @@ class FleetServiceImpl final : public fleet::v1::FleetService::CallbackService {
   SKERRY_UNARY(RotateAuthority, RotateAuthorityRequest, ListAuthoritiesResponse);
   SKERRY_UNARY(RetireAuthority, RetireAuthorityRequest, ListAuthoritiesResponse);
   SKERRY_UNARY(RenewOperator, RenewRequest, RenewResponse);
+  SKERRY_UNARY(ImportReport, ImportReportRequest, ImportReportResponse);
 #undef SKERRY_UNARY
 
   grpc::ServerReadReactor<fleet::v1::PushBlobRequest>* PushBlob(
@@ -55,6 +56,8 @@ class FleetServiceImpl final : public fleet::v1::FleetService::CallbackService {
   Result<Caller> reader(const grpc::ServerContextBase& call,
                         security::Verb verb,
                         std::string_view action);
+  Result<fleet::v1::ImportReportResponse> import_report(
+      const fleet::v1::ImportReportRequest& request);
   Result<fleet::v1::Device> act_on_device(
       const grpc::ServerContextBase& call,
       const fleet::v1::DeviceActionRequest& request,

@@ -3,7 +3,7 @@
 
 #include "skerry/security/audit_verify.hpp"
 
-#include "audit_frame.hpp"
+#include "audit_segment.hpp"
 
 namespace skerry::security {
 
@@ -150,6 +150,41 @@ Result<void> export_audit_log(FileSystem& fs,
   }
   const auto parent = out_file.parent_path();
   return fs.sync_directory(parent.empty() ? std::filesystem::path{"."} : parent);
+}
+
+Result<std::vector<Digest>> exported_leaves(FileSystem& fs,
+                                            const std::filesystem::path& file,
+                                            std::uint64_t size) {
+  auto opened = fs.open(file, OpenMode::kRead);
+  auto status = opened ? (*opened)->status() : opened.error();
+  if (!status) {
+    return status.error().with_context("audit export");
+  }
+  std::vector<Digest> leaves;
+  const auto header = FrameReader{**opened, status->size}.begin();
+  if (!header || header->kind != FrameStep::Kind::kFrame ||
+      header->frame.type != FrameType::kHeader) {
+    return Error{Error::Code::kAuditCorrupt, "the export does not begin with a header"};
+  }
+  const auto begin = SegmentHeader::decode(header->frame.payload);
+  if (!begin) {
+    return begin.error().with_context("audit export");
+  }
+  const std::uint64_t first = begin->frontier.size();
+  auto visited = visit_records(**opened, status->size, first, [&](const AuditRecordView& record) {
+    leaves.push_back(record.frame.check);
+    return leaves.size() < size;
+  });
+  if (!visited) {
+    return visited.error();
+  }
+  if (first != 0 || leaves.size() < size) {
+    return Error{Error::Code::kFailedPrecondition,
+                 "the export has records " + std::to_string(first) + " to " +
+                     std::to_string(first + leaves.size()) + "; a proof needs 0 to " +
+                     std::to_string(size)};
+  }
+  return leaves;
 }
 
 }  // namespace skerry::security

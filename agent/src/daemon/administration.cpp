@@ -258,6 +258,15 @@ Task<Result<std::filesystem::path>> Administration::export_audit(Caller caller,
   co_return path;
 }
 
+Task<Result<void>> Administration::begin_stick_report(Caller caller) {
+  Result<void> allowed =
+      co_await parts_.access.authorise_read(caller, Verb::kAuditExport, "report.export");
+  if (allowed) {
+    co_await parts_.audit.flush();
+  }
+  co_return allowed;
+}
+
 Task<Result<std::vector<security::AuditEntry>>> Administration::read_audit(std::uint64_t from,
                                                                            std::size_t max) {
   auto work = [this, from, max] { return parts_.audit.log().read(from, max); };

@@ -63,6 +63,9 @@ class AdminGrpc final : public skerry::admin::v1::AdminService::CallbackService 
   grpc::ServerWriteReactor<skerry::admin::v1::ExportAuditChunk>* ExportAudit(
       grpc::CallbackServerContext* context,
       const skerry::admin::v1::ExportAuditRequest* request) override;
+  grpc::ServerWriteReactor<skerry::admin::v1::ExportReportPart>* ExportReport(
+      grpc::CallbackServerContext* context,
+      const skerry::admin::v1::ExportReportRequest* request) override;
   grpc::ServerUnaryReactor* Collect(grpc::CallbackServerContext* context,
                                     const skerry::admin::v1::CollectRequest* request,
                                     skerry::admin::v1::CollectResponse* response) override;

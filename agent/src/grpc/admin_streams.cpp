@@ -1,4 +1,5 @@
-// The streaming calls of the admin service: tail and export of the audit log.
+// The streaming calls of the admin service: tail and export of the audit log, the report for a
+// stick.
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -123,7 +124,58 @@ Task<void> run_export(Core& core,
   writer->end(status);
 }
 
+Task<grpc::Status> send_report(Administration& administration,
+                               Caller caller,
+                               std::shared_ptr<StreamWriter<admin_pb::ExportReportPart>> writer) {
+  Result<void> allowed = co_await administration.begin_stick_report(std::move(caller));
+  if (!allowed) {
+    co_return to_status(allowed.error());
+  }
+  StickReportCursor cursor;
+  while (true) {
+    Result<std::string> part = co_await administration.parts().stick_report(cursor);
+    if (!part) {
+      co_return to_status(part.error());
+    }
+    if (part->empty()) {
+      co_return grpc::Status::OK;
+    }
+    admin_pb::ExportReportPart message;
+    message.set_signed_report(*std::move(part));
+    if (!co_await writer->write(std::move(message))) {
+      co_return grpc::Status::CANCELLED;
+    }
+  }
+}
+
+Task<void> run_report(Administration& administration,
+                      Caller caller,
+                      std::shared_ptr<StreamWriter<admin_pb::ExportReportPart>> writer) {
+  grpc::Status status(grpc::StatusCode::CANCELLED, "the daemon is stopping");
+  try {
+    status = co_await send_report(administration, std::move(caller), writer);
+  } catch (const std::exception&) {
+    // Cancelled: the stream ends with the status above.
+  }
+  writer->end(status);
+}
+
 }  // namespace
+
+grpc::ServerWriteReactor<admin_pb::ExportReportPart>* AdminGrpc::ExportReport(
+    grpc::CallbackServerContext* context, const admin_pb::ExportReportRequest*) {
+  auto writer = StreamWriter<admin_pb::ExportReportPart>::make(core_);
+  Result<Caller> caller = peers_.find(context->peer());
+  if (!caller) {
+    writer->end(to_status(caller.error()));
+    return writer.get();
+  }
+  boost::asio::post(core_.control, [this, writer, caller = *std::move(caller)]() mutable {
+    core_.tasks.spawn("admin.export_report",
+                      run_report(administration_, std::move(caller), writer));
+  });
+  return writer.get();
+}
 
 grpc::ServerWriteReactor<admin_pb::AuditRecord>* AdminGrpc::TailAudit(
     grpc::CallbackServerContext* context, const admin_pb::TailAuditRequest* request) {

@@ -161,19 +161,23 @@ Result<Session::Effects> Session::on_desired(const fleet_pb::DesiredState& desir
   return effects;
 }
 
+fleet_pb::OutboxRecord outbox_record(const OutboxEntry& entry) {
+  fleet_pb::OutboxRecord record;
+  if (entry.gap || !record.ParseFromString(entry.body)) {
+    record.Clear();
+    record.mutable_gap()->set_first_seq(entry.first_seq);
+    record.mutable_gap()->set_last_seq(entry.seq);
+    record.mutable_gap()->set_reason(entry.gap ? entry.body : "unreadable record");
+  }
+  record.set_stream(entry.stream);
+  record.set_seq(entry.seq);
+  return record;
+}
+
 fleet_pb::DeviceMessage Session::batch(const std::vector<OutboxEntry>& entries) {
   fleet_pb::DeviceMessage message;
   for (const OutboxEntry& entry : entries) {
-    fleet_pb::OutboxRecord record;
-    if (entry.gap || !record.ParseFromString(entry.body)) {
-      record.Clear();
-      record.mutable_gap()->set_first_seq(entry.first_seq);
-      record.mutable_gap()->set_last_seq(entry.seq);
-      record.mutable_gap()->set_reason(entry.gap ? entry.body : "unreadable record");
-    }
-    record.set_stream(entry.stream);
-    record.set_seq(entry.seq);
-    *message.mutable_outbox()->add_records() = std::move(record);
+    *message.mutable_outbox()->add_records() = outbox_record(entry);
   }
   in_flight_ = true;
   return message;

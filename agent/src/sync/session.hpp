@@ -34,6 +34,9 @@ struct Identity {
   std::string nonce;
 };
 
+// As it goes to the controller; a body that does not parse becomes a gap of its number.
+fleet::v1::OutboxRecord outbox_record(const OutboxEntry& entry);
+
 class Session {
  public:
   explicit Session(Identity identity) : identity_(std::move(identity)) {}

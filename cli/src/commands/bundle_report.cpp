@@ -1,11 +1,13 @@
 // skerry bundle report: what this gateway did since it is in the field, onto the stick that goes
 // back. The audit log is signed by the device's audit key and proves itself (`skerry audit
-// verify`); status.json beside it is for reading and proves nothing.
+// verify`); outbox.skreport is signed by the device's key and is handed in by `skerry fleet reports
+// import`; status.json beside them is for reading and proves nothing.
 
 #include <array>
 
 #include <fmt/format.h>
 
+#include "skerry/cli/report_file.hpp"
 #include "skerry/registry/bundle.hpp"
 
 #include "admin.hpp"
@@ -106,6 +108,34 @@ Result<std::uint64_t> save_audit(Invocation& invocation,
   return written;
 }
 
+// What waits for the controller, into a file of its own; 0 bytes if this gateway cannot sign one.
+Result<std::uint64_t> save_outbox(Invocation& invocation, const std::filesystem::path& path) {
+  if (invocation.fs.exists(path)) {
+    if (auto removed = invocation.fs.remove(path); !removed) {
+      return removed.error();
+    }
+  }
+  auto file = invocation.fs.open(path, OpenMode::kCreateExclusive, 0644);
+  if (!file) {
+    return file.error();
+  }
+  ReportFileWriter writer{**file};
+  auto stored =
+      export_report(invocation, [&writer](const std::string& part) { return writer.add(part); });
+  if (stored) {
+    stored = (*file)->sync();
+  }
+  if (stored) {
+    return writer.bytes();
+  }
+  static_cast<void>(invocation.fs.remove(path));
+  if (stored.error().code() == Error::Code::kNotEnrolled) {
+    invocation.console.note("no " + std::string{kReportFile} + ": " + stored.error().message());
+    return std::uint64_t{0};
+  }
+  return stored.error();
+}
+
 Result<int> run_bundle_report(Invocation& invocation, const BundleReportOptions& options) {
   const auto status = call_admin(invocation, admin::GetStatusRequest{});
   if (!status) {
@@ -114,6 +144,12 @@ Result<int> run_bundle_report(Invocation& invocation, const BundleReportOptions&
   const auto reports = std::filesystem::path{options.folder} / registry::kBundleReports;
   if (auto made = invocation.fs.create_directories(reports, 0755); !made) {
     return made.error();
+  }
+  // Before the audit log, which must not end before what the report says of it.
+  const auto waiting = reports / ".outbox.part";
+  const auto outbox = save_outbox(invocation, waiting);
+  if (!outbox) {
+    return outbox.error();
   }
   const auto part = reports / ".audit.part";
   const auto written = save_audit(invocation, part, options.from);
@@ -143,6 +179,11 @@ Result<int> run_bundle_report(Invocation& invocation, const BundleReportOptions&
   if (auto renamed = invocation.fs.rename(part, folder / "audit.skaudit"); !renamed) {
     return renamed.error();
   }
+  if (*outbox > 0) {
+    if (auto renamed = invocation.fs.rename(waiting, folder / kReportFile); !renamed) {
+      return renamed.error();
+    }
+  }
   for (const auto& changed : {folder, reports}) {
     if (auto synced = invocation.fs.sync_directory(changed); !synced) {
       return synced.error();
@@ -152,10 +193,15 @@ Result<int> run_bundle_report(Invocation& invocation, const BundleReportOptions&
     invocation.console.print_json(Json{Json::Object{{"device", *name},
                                                     {"folder", folder.string()},
                                                     {"audit_origin", *origin},
-                                                    {"audit_bytes", *written}}});
+                                                    {"audit_bytes", *written},
+                                                    {"outbox_bytes", *outbox}}});
   } else {
-    invocation.console.line(fmt::format(
-        "report of {} in {} (audit log: {})", *name, folder.string(), human_bytes(*written)));
+    invocation.console.line(
+        fmt::format("report of {} in {} (audit log: {}, for the controller: {})",
+                    *name,
+                    folder.string(),
+                    human_bytes(*written),
+                    human_bytes(*outbox)));
   }
   return kExitDone;
 }

@@ -38,6 +38,7 @@ void add_fleet_command(Command& app, Invocation& invocation) {
   add_fleet_rollout(*command, invocation, options);
   add_fleet_telemetry(*command, invocation, options);
   add_fleet_audit(*command, invocation, options);
+  add_fleet_reports(*command, invocation, options);
   add_fleet_ca(*command, invocation, options);
   add_fleet_renew(*command, invocation, options);
   add_fleet_standing(*command, invocation, options);

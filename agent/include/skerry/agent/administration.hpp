@@ -33,6 +33,13 @@ struct SyncState {
   std::uint32_t protocol_version = 0;
 };
 
+// How far a report for a stick has come.
+struct StickReportCursor {
+  bool begun = false;
+  // The last number of each of the outbox's streams.
+  std::map<std::string, std::uint64_t> after;
+};
+
 class Administration {
  public:
   struct Parts {
@@ -51,6 +58,8 @@ class Administration {
     std::function<std::string()> device_id;
     // Ends the daemon, which then deletes everything.
     std::function<void(const std::string& order_id)> end;
+    // `SyncClient::stick_report`.
+    std::function<Task<Result<std::string>>(StickReportCursor&)> stick_report;
   };
   Administration(Core& core, Parts parts) : core_(core), parts_(std::move(parts)) {}
 
@@ -70,6 +79,8 @@ class Administration {
   // A file of its own with the log from the last checkpoint at or before `from_seq` on; removed by
   // the caller.
   Task<Result<std::filesystem::path>> export_audit(Caller caller, std::uint64_t from_seq);
+  // Before the first part of a report: may the caller take one along? Seals the audit log.
+  Task<Result<void>> begin_stick_report(Caller caller);
   Task<Result<std::vector<security::AuditEntry>>> read_audit(std::uint64_t from, std::size_t max);
 
   struct Collected {

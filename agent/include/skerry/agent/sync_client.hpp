@@ -48,6 +48,11 @@ class SyncClient {
   void report(const SlotView& view);
   void audit_checkpoint(const security::Checkpoint& checkpoint, const std::string& note);
 
+  // The next part of what waits for the controller, as a signed report for a stick (a serialised
+  // SignedStickReport); empty when there is no more. The first part also says how the slots stand.
+  // Nothing is forgotten. kNotEnrolled without an identity.
+  Task<Result<std::string>> stick_report(StickReportCursor& cursor);
+
   [[nodiscard]] const SyncState& state() const;
 
  private:

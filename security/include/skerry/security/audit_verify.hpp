@@ -70,4 +70,11 @@ Result<void> export_audit_log(FileSystem& fs,
                               const std::filesystem::path& out_file,
                               std::uint64_t from_seq = 0);
 
+// The leaf hashes of records 0 to `size` of an export, for a proof to whoever holds a smaller tree.
+// They are read, not verified: a proof made of wrong ones fails. kFailedPrecondition if the export
+// begins later or ends before, kAuditCorrupt.
+Result<std::vector<Digest>> exported_leaves(FileSystem& fs,
+                                            const std::filesystem::path& file,
+                                            std::uint64_t size);
+
 }  // namespace skerry::security
