@@ -247,7 +247,10 @@ Result<void> mark_known_bad(sqlite::Database& database,
 
 }  // namespace
 
-Result<Slot> Catalogue::rollback(const SlotName& name, std::string_view reason, bool mark_bad) {
+Result<Slot> Catalogue::rollback(const SlotName& name,
+                                 std::string_view reason,
+                                 bool mark_bad,
+                                 const std::optional<Digest>& barred) {
   return transact<Slot>(*impl_, [&](sqlite::Database& database) -> Result<Slot> {
     auto slot = read_slot(database, name);
     if (!slot) {
@@ -258,16 +261,17 @@ Result<Slot> Catalogue::rollback(const SlotName& name, std::string_view reason, 
                    "slot " + name.str() + " has no previous generation to go back to"};
     }
     if (slot->previous) {
-      const auto refused = nobody_vouches(database, slot->previous->manifest);
-      if (!refused) {
-        return refused.error();
+      const auto unvouched = nobody_vouches(database, slot->previous->manifest);
+      if (!unvouched) {
+        return unvouched.error();
       }
-      if (*refused && !mark_bad) {
+      const bool refused = *unvouched || slot->previous->manifest == barred;
+      if (refused && !mark_bad) {
         return Error{Error::Code::kFailedPrecondition,
                      "what slot " + name.str() +
                          " ran before was imported and nobody vouches for " + "it any more"};
       }
-      if (*refused) {
+      if (refused) {
         slot->previous.reset();
       }
     }

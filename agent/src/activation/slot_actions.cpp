@@ -349,7 +349,7 @@ Task<Event> SlotManager::Driver::roll_back() {
   }
   const BootTime began = owner.core_.clock.boot_now();
   auto work = [this, reason = machine.record().reason] {
-    return owner.installer_.catalogue().rollback(SlotName{slot}, reason, true);
+    return owner.leave_trial(SlotName{slot}, reason);
   };
   Result<registry::Slot> done = co_await async::offload(owner.core_.disk, std::move(work));
   rollback_commit =

@@ -21,8 +21,12 @@ using security::AuditPhase;
 Result<void> SlotManager::check_previous(const SlotName& slot) {
   const SecurityTargets* security = installer_.security_targets();
   Result<registry::Slot> stored = installer_.catalogue().slot(slot);
-  if (security == nullptr || !stored || !stored->previous) {
+  if (!stored || !stored->previous) {
     return {};
+  }
+  Result<void> vouched = installer_.check_vouched(stored->previous->manifest);
+  if (!vouched || security == nullptr) {
+    return vouched;
   }
   Result<registry::VerifiedManifest> manifest =
       installer_.catalogue().manifest(stored->previous->manifest);
@@ -30,6 +34,24 @@ Result<void> SlotManager::check_previous(const SlotName& slot) {
     return manifest.error();
   }
   return security->may_return(*manifest, stored->previous->variant);
+}
+
+// Back to what the slot ran before a trial that failed; to nothing if that was imported and its
+// signer does not count any more. Revocations do not empty a slot here: what must stop is kept from
+// answering by the host's gate and ended by `enforce`.
+Result<registry::Slot> SlotManager::leave_trial(const SlotName& slot, std::string reason) {
+  registry::Catalogue& catalogue = installer_.catalogue();
+  const Result<registry::Slot> stored = catalogue.slot(slot);
+  std::optional<Digest> barred;
+  if (stored && stored->previous) {
+    const Result<void> vouched = installer_.check_vouched(stored->previous->manifest);
+    if (!vouched) {
+      barred = stored->previous->manifest;
+      reason += "; not back to what ran before: " + vouched.error().message();
+      core_.log.warning("slot.not_returned", vouched.error().with_context("slot " + slot.str()));
+    }
+  }
+  return catalogue.rollback(slot, reason, true, barred);
 }
 
 void SlotManager::enforce() {

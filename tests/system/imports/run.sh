@@ -221,6 +221,40 @@ one model vouch foreign --key "$work/keys/named.key" --certificate "$work/keys/n
 [ "$(state foreign)" = vouched ] || fail "a certificate that the list names vouches"
 note "signers on the list" "$(one model inspect foreign | grep -o 'signer certificate.*O=Acme' | head -1)"
 
+step "a signer is taken off the list"
+slot_state() { one slots --json | json "next(s for s in d['slots'] if s['slot'] == '$1')['state']"; }
+committed() { [ "$(slot_state "$1")" = COMMITTED ]; }
+for slot in lab-trial lab-hand; do
+  one model activate listed --slot "$slot" >/dev/null || fail "what a listed signer made is activated in $slot"
+  within 20 "$slot is committed" committed "$slot"
+done
+one model activate plain --slot lab-hand >/dev/null
+within 20 "lab-hand is committed again" committed lab-hand
+stop one TERM
+sed -i.before 's/^signer_keys = .*/signer_keys = []/; s/^probation_seconds = .*/probation_seconds = 300/' "$work/one/skerryd.toml"
+start_gateway
+answers lab-listed
+refused 'no longer on the list' one rollback lab-hand
+answers lab-hand
+one model activate plain --slot lab-trial >/dev/null || fail "another one goes on trial"
+[ "$(slot_state lab-trial)" = PROBATION ] || fail "it is on trial"
+dies() { # its worker, once more
+  local pid
+  one run lab-trial --raw --temperature 0 "$line" >/dev/null 2>&1 || true
+  for pid in $(pgrep -P "${pids[one]}" -x skerry-worker); do kill -9 "$pid"; done
+  [ "$(slot_state lab-trial)" = ROLLED_BACK ]
+}
+within 60 "three deaths end the trial" dies
+refused 'not_found' one run lab-trial "$line"
+grep 'event=slot.not_returned' "$work/one.log" | grep -q 'no longer on the list' || fail "the log says why the slot is empty"
+# Its worker has the same weights, and is held back for a moment.
+within 30 "what runs goes on" one run lab-listed --raw --temperature 0 "$line"
+answers lab-listed
+note "a signer off the list" "what runs goes on; neither a failed trial nor a rollback goes back to it"
+stop one TERM
+mv "$work/one/skerryd.toml.before" "$work/one/skerryd.toml"
+start_gateway
+
 step "a vouch is taken back"
 one model revoke split --reason "second thoughts" >/dev/null
 answers lab-split

@@ -49,6 +49,29 @@ class SlotManagerTest : public ::testing::Test {
     return last;
   }
 
+  // Offers `target`, whose worker dies three times in its trial.
+  Record crash_in_probation(const std::string& target) {
+    Node node{dir_ / "state", publisher_};
+    if (prepare) {
+      prepare(node);
+    }
+    Record last;
+    node.run([&](Node& running) { running.slots->offer("default", offer_of(target, 2)); },
+             [&](const SlotView& view) {
+               last = view.record;
+               if (view.record.state == State::kProbation && view.record.unclean_exits == 0) {
+                 runtime::WorkerExit exit;
+                 exit.model = node.host->in_slot("default")->weights;
+                 for (int i = 0; i < 3; ++i) {
+                   node.slots->worker_exited(exit);
+                 }
+               }
+               return view.record.state == State::kRolledBack ||
+                      view.record.state == State::kCommitted;
+             });
+    return last;
+  }
+
   std::string active_version() {
     SystemClock clock;
     auto catalogue = registry::Catalogue::open(dir_ / "state/registry.db", clock);
@@ -185,24 +208,33 @@ TEST_F(SlotManagerTest, OneStuckSlotDoesNotBlockAnother) {
 
 TEST_F(SlotManagerTest, ThreeWorkerCrashesInProbationRollBack) {
   run(publisher_.release("1.0.0", 1), 1);
-  const std::string target = publisher_.release("1.1.0", 2);
-  Node node{dir_ / "state", publisher_};
-  Record last;
-  node.run([&](Node& running) { running.slots->offer("default", offer_of(target, 2)); },
-           [&](const SlotView& view) {
-             last = view.record;
-             if (view.record.state == State::kProbation && view.record.unclean_exits == 0) {
-               runtime::WorkerExit exit;
-               exit.model = node.host->in_slot("default")->weights;
-               for (int i = 0; i < 3; ++i) {
-                 node.slots->worker_exited(exit);
-               }
-             }
-             return view.record.state == State::kRolledBack ||
-                    view.record.state == State::kCommitted;
-           });
+  const Record last = crash_in_probation(publisher_.release("1.1.0", 2));
   EXPECT_EQ(last.state, State::kRolledBack) << last.reason;
   EXPECT_EQ(active_version(), "1.0.0");
+}
+
+TEST_F(SlotManagerTest, AFailedTrialDoesNotReviveWhatNobodyVouchesForAnyMore) {
+  run(publisher_.release("1.0.0", 1), 1);
+  Digest asked;
+  prepare = [&](Node& node) {
+    node.installer->on_check_vouched([&](const Digest& manifest) -> Result<void> {
+      asked = manifest;
+      return Error{Error::Code::kFailedPrecondition, "its signer is off the list"};
+    });
+  };
+  SystemClock clock;
+  const Digest before = (*registry::Catalogue::open(dir_ / "state/registry.db", clock))
+                            ->slot(SlotName{"default"})
+                            ->active->manifest;
+  const Record last = crash_in_probation(publisher_.release("1.1.0", 2));
+  EXPECT_EQ(last.state, State::kRolledBack) << last.reason;
+  EXPECT_EQ(active_version(), "");
+  EXPECT_EQ(asked, before);
+  auto catalogue = *registry::Catalogue::open(dir_ / "state/registry.db", clock);
+  EXPECT_FALSE(catalogue->slot(SlotName{"default"})->previous);
+  const auto changes = catalogue->changes_after(0, 100);
+  ASSERT_FALSE(changes->empty());
+  EXPECT_THAT(changes->back().reason, HasSubstr("its signer is off the list"));
 }
 
 }  // namespace

@@ -115,6 +115,25 @@ TEST_F(CatalogueImports, ARollbackDoesNotReviveWhatNobodyVouchesFor) {
   EXPECT_FALSE(rolled->active);
 }
 
+TEST_F(CatalogueImports, ARollbackDoesNotReviveWhatTheCallerBars) {
+  const Digest first = import("1.0.0", 1);
+  const Digest second = import("2.0.0", 2);
+  ASSERT_TRUE(catalogue_->vouch(first, by("uid:0")));
+  ASSERT_TRUE(catalogue_->vouch(second, by("uid:0")));
+  ASSERT_TRUE(activate(first, 1));
+  ASSERT_TRUE(activate(second, 2));
+  const SlotName lab{"lab"};
+  EXPECT_EQ(catalogue_->rollback(lab, "by hand", false, first).error().code(),
+            Error::Code::kFailedPrecondition);
+  // Another one is barred: that is not what the slot ran before.
+  EXPECT_EQ(catalogue_->rollback(lab, "by hand", false, second)->active->manifest, first);
+  EXPECT_EQ(catalogue_->rollback(lab, "and back", false)->active->manifest, second);
+  const auto rolled = catalogue_->rollback(lab, "crashed", true, first);
+  ASSERT_TRUE(rolled) << rolled.error().to_string();
+  EXPECT_FALSE(rolled->active);
+  EXPECT_FALSE(rolled->previous);
+}
+
 TEST_F(CatalogueImports, TheSameAgainChangesNothing) {
   const Digest model = import("1.0.0", 1);
   ASSERT_TRUE(catalogue_->vouch(model, by("uid:0")));

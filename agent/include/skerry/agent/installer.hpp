@@ -86,9 +86,14 @@ class Installer {
   Result<Preflight> preflight_local(const activation::Offer& offer,
                                     const std::string& slot,
                                     const std::vector<std::string>& failed);
-  // Asked before an imported model is activated; set once, before the first offer. It blocks.
+  // Asked before an imported model is activated or returned to; set once, before the first offer.
+  // It blocks.
   using CheckVouched = std::function<Result<void>(const Digest& manifest)>;
   void on_check_vouched(CheckVouched check) { check_vouched_ = std::move(check); }
+  // Whether somebody who counts vouches for it now; always, if it was not imported. Blocks.
+  [[nodiscard]] Result<void> check_vouched(const Digest& manifest) const {
+    return check_vouched_ ? check_vouched_(manifest) : Result<void>{};
+  }
   // kFailedPrecondition unless every file of the variant is held.
   Result<void> check_held(const registry::VerifiedManifest& manifest, const std::string& variant);
 

@@ -84,6 +84,7 @@ class SlotManager {
  private:
   struct Driver;
   Result<void> check_previous(const SlotName& slot);
+  Result<registry::Slot> leave_trial(const SlotName& slot, std::string reason);
   Task<void> enforce_all();
   Task<bool> end_revoked(ServedModelPtr model, Error why);
   Task<void> tell_revoked(ServedModelPtr model, std::string what);

@@ -138,8 +138,12 @@ class Catalogue final : public BlobRecords {
   // as bad; what is bad or on trial is not kept, otherwise the two change places, so that a second
   // rollback undoes the first. Without a previous one and with `mark_bad` the slot becomes empty;
   // kFailedPrecondition otherwise. A previous import that nobody vouches for any more counts as
-  // none; kFailedPrecondition says so without `mark_bad`.
-  Result<Slot> rollback(const SlotName& slot, std::string_view reason, bool mark_bad);
+  // none, and so does `barred`, which the caller may not let back; kFailedPrecondition says so
+  // without `mark_bad`.
+  Result<Slot> rollback(const SlotName& slot,
+                        std::string_view reason,
+                        bool mark_bad,
+                        const std::optional<Digest>& barred = std::nullopt);
 
   // Stops serving there; what was live stays as previous.
   Result<Slot> deactivate(const SlotName& slot, std::string_view reason);
