@@ -168,17 +168,29 @@ for kind in umoci skopeo; do
 done
 note "vouched GGUF models answer" "$(one run lab-split --raw --temperature 0 "$line" | head -c 110)"
 if [ -e "$SKERRY_BUILD/lib/skerry/plugins/skerry-onnx.so" ]; then
-  python3 - "$work/window.json" <<'PY'
-import json, sys
-json.dump([0.0] * 256, open(sys.argv[1], "w"))
-PY
   for kind in onnx olive ort; do
     one model vouch "$kind" >/dev/null
     one model activate "$kind" --slot "lab-$kind" >/dev/null || fail "$kind is activated"
   done
   note "vouched ONNX models are active" "external data, Olive and an ORT package"
+
+  step "they answer as the same model does where a fleet signed it"
+  # shellcheck source=tests/system/imports/signed.sh
+  . "$root/tests/system/imports/signed.sh"
+  for window in "$work"/windows/*.json; do
+    signed=$(answer_of two vibration "$window")
+    class=$(json 'max(range(len(d)), key=d.__getitem__)' <<<"$signed")
+    [ "$class" = "$(cat "${window%.json}.class")" ] || fail "the signed model knows the class of $window; got $signed"
+    for kind in onnx olive ort; do
+      imported=$(answer_of one "lab-$kind" "$window")
+      [ "$imported" = "$signed" ] || fail "$kind answers $signed; got $imported"
+    done
+  done
+  stop two TERM
+  note "ONNX answers compared" "$(find "$work/windows" -name '*.json' | wc -l) windows, three kinds, each number as the signed model's: $signed"
 else
   note "vouched ONNX models are active # SKIP the ONNX plugin is not built" "skipped"
+  note "ONNX answers compared # SKIP the ONNX plugin is not built" "skipped"
 fi
 
 step "what is hostile is refused"
