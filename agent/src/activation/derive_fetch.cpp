@@ -10,13 +10,9 @@
 
 #include "skerry/runtime/quantize.hpp"
 
+#include "derive_room.hpp"
+
 namespace skerry::agent {
-namespace {
-
-// Two copies for a moment: what the engine wrote, and the blob.
-constexpr std::uint64_t kCopiesOnDisk = 2;
-
-}  // namespace
 
 Result<std::optional<registry::OpenBlob>> DeriveFetch::open_source(
     const registry::Manifest& manifest, const registry::Recipe& recipe) {
@@ -61,12 +57,14 @@ Result<UniqueFd> DeriveFetch::open_output() {
 Result<void> DeriveFetch::make(const registry::Recipe& recipe,
                                const registry::OpenBlob& source,
                                const registry::ManifestFile& wanted) {
-  const auto free = core_.fs.free_space(core_.settings->state_dir());
-  if (!free) {
-    return free.error();
+  const auto machine = registry::detect_hardware(core_.fs, core_.settings->state_dir());
+  if (!machine) {
+    return machine.error();
   }
-  if (*free / kCopiesOnDisk < wanted.size) {
-    return Error{Error::Code::kNoSpace, "no space to derive it beside what is held"};
+  const DeriveNeed need =
+      derive_need(*source.file, source.size, wanted.size, core_.settings->storage().encrypts());
+  if (auto room = check_room(need, *machine); !room) {
+    return room;
   }
   auto input = source.plain_fd();
   if (!input) {

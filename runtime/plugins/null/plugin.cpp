@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <unistd.h>
@@ -76,12 +77,12 @@ void fini(skerry_runtime* runtime) {
 
 std::uint32_t capabilities(skerry_runtime*, skerry_capabilities* out, skerry_error*) {
   static const skerry_str kAccelerators[] = {str("cpu")};
-  static const skerry_str kQuantizeTypes[] = {str("copy")};
+  static const skerry_str kQuantizeTypes[] = {str("copy"), str("stall")};
   out->engine_version = str("1");
   out->accelerators = kAccelerators;
   out->accelerator_count = 1;
   out->quantize_types = kQuantizeTypes;
-  out->quantize_type_count = 1;
+  out->quantize_type_count = std::size(kQuantizeTypes);
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
                   SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT;
   return SKERRY_OK;
@@ -147,16 +148,20 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   return SKERRY_OK;
 }
 
-// "copy": the model file as it is.
+// "copy": the model file as it is. "stall": half of it, and never an end.
 std::uint32_t quantize(skerry_runtime*,
                        const skerry_quantize_request* request,
                        skerry_error* error) {
-  if (view(request->type) != "copy" || request->source->file_count == 0) {
+  const bool stalls = view(request->type) == "stall";
+  if ((view(request->type) != "copy" && !stalls) || request->source->file_count == 0) {
     return fail(error, SKERRY_E_INVALID, "the null runtime quantizes only to the type copy");
   }
   const skerry_file& file = request->source->files[0];
   char buffer[1U << 16U];
   for (std::uint64_t done = 0; done < file.length;) {
+    if (stalls && done >= file.length / 2) {
+      commit_fault("hang");
+    }
     const ssize_t got =
         pread(file.fd, buffer, sizeof buffer, static_cast<off_t>(file.offset + done));
     if (got <= 0 || write(request->output_fd, buffer, static_cast<std::size_t>(got)) != got) {

@@ -114,6 +114,98 @@ cmp "$(blob_of a "$made")" "$made" || fail "the bytes are right"
 [ "$(fetched_bytes a)" -gt 1024 ] || fail "it was fetched"
 note "a lie is refused" "$(grep -o 'event=derive.failed.*' "$work/a.log" | head -c 140); fetched $(fetched_bytes a) bytes"
 
+# The recipe's type "stall" of the null engine writes half of a result and never ends: a derivation that is under way for as long
+# as it takes to cancel it.
+step "a derivation is cancelled"
+results() { # PID GATEWAY: the results without a name that a process has open
+  find "/proc/$1/fd" \( -lname "$work/$2/state/staging/*(deleted)" -o -lname "/memfd:skerry-derived*" \) 2>/dev/null
+}
+quantizers() { # GATEWAY: the workers that write one
+  local pid
+  for pid in $(pgrep -x skerry-worker); do
+    [ -z "$(results "$pid" "$1")" ] || echo "$pid"
+  done
+}
+deriving() { # GATEWAY: half of the result is written
+  local pid
+  pid=$(quantizers "$1" | head -n1)
+  [ -n "$pid" ] && [ "$(results "$pid" "$1" | xargs stat -L -c %s | sort -n | tail -n1)" -gt 1000000 ]
+}
+gone() { # GATEWAY: no worker, no result without a name, nothing in staging
+  [ -z "$(quantizers "$1")" ] && [ -z "$(results "${pids[$1]:-none}" "$1")" ] && [ -z "$(find "$work/$1/state/staging" -type f)" ]
+}
+stall() { # VERSION COUNTER TYPE: a variant whose recipe does not end
+  describe "\"$3\", \"f16\"" "$3"
+  "$skerry" model quantize "$source" --out "$work/derived" >/dev/null
+  recipe=$(ls "$work"/derived/*"$3"*.recipe)
+  cp "$recipe" "$work/recipe"
+  sed -i -E "s/ llamacpp [^ ]+ $3\$/ null 1 stall/" "$recipe"
+  push "$1" "$2"
+  cp "$work/recipe" "$recipe"
+}
+give_up() { # VERSION: its rollout ends; the gateway goes on until something newer is directed
+  local id
+  id=$(fleet rollout list --json | json "next(r['rollout_id'] for r in d['rollouts'] if r['target'].endswith('/$1'))")
+  fleet rollout abort "$id" >/dev/null
+}
+stall 1.3.0 4 q6_k
+within 60 "the derivation is under way" deriving a
+describe '"f16"'
+give_up 1.3.0
+push 1.4.0 5
+within 60 "a newer generation cancels it, and runs" runs a 1.4.0 f16
+within 10 "nothing is left of it" gone a
+note "cancelled by a newer generation" "no worker, no file, 1.4.0 runs"
+
+step "a stop, and a kill, while it is derived"
+stall 1.5.0 6 q6_k
+within 60 "the derivation is under way" deriving a
+derived_by=$(quantizers a)
+stopping=$(date +%s%N)
+stop a TERM
+took=$((($(date +%s%N) - stopping) / 1000000))
+[ "$took" -lt 10000 ] || fail "the daemon stops without waiting for it; it took $took ms"
+for pid in $derived_by; do [ ! -e "/proc/$pid/fd/0" ] || fail "its worker $pid lives on"; done
+[ -z "$(find "$work/a/state/staging" -type f)" ] || fail "a file is left"
+start a "$bin/skerryd" --config "$work/a/skerryd.toml"
+within 60 "the next start takes it up again" deriving a
+kill -9 "${pids[a]}"
+wait "${pids[a]}" 2>/dev/null || true
+unset "pids[a]"
+within 10 "its worker goes with the daemon" gone a
+# The next start runs what it ran, and derives what has a true recipe.
+start a "$bin/skerryd" --config "$work/a/skerryd.toml"
+within 30 "a is back" sync_is a connected
+runs a 1.4.0 f16 || fail "a runs what it ran"
+made_before=$(grep -c 'event=derive.made' "$work/a.log")
+give_up 1.5.0
+push 1.6.0 7
+within 60 "a derives q6_k" runs a 1.6.0 q6_k
+[ "$(grep -c 'event=derive.made' "$work/a.log")" -gt "$made_before" ] || fail "it was made here"
+[ "$(fetched_bytes a)" -le 1024 ] || fail "at most 1 kB is fetched; got $(fetched_bytes a)"
+within 10 "nothing is left" gone a
+gateway a registry scrub >"$work/scrub" 2>&1 || fail "what is stored is whole: $(cat "$work/scrub")"
+note "stopped and killed in the middle" "stopped in $took ms; nothing left; the next start derives q6_k"
+
+step "no memory to derive in"
+printf 'MemTotal: 2097152 kB\nMemFree: 1024 kB\nMemAvailable: 20480 kB\n' >"$work/meminfo"
+if unshare -m mount --bind "$work/meminfo" /proc/meminfo 2>/dev/null; then
+  stop a TERM
+  # shellcheck disable=SC2016
+  start a unshare -m sh -c 'mount --bind "$1" /proc/meminfo && exec "$2" --config "$3"' sh "$work/meminfo" "$bin/skerryd" "$work/a/skerryd.toml"
+  within 30 "a is back" sync_is a connected
+  describe '"q5_k_m", "f16"' q5_k_m
+  "$skerry" model quantize "$source" --out "$work/derived" >/dev/null
+  push 1.7.0 8
+  within 60 "a runs q5_k_m" runs a 1.7.0 q5_k_m
+  want "$(grep 'event=derive.failed' "$work/a.log" | tail -n1)" 'out_of_memory.*making it here takes about [0-9]+ MiB of memory, 20 MiB are available' \
+    "the reason is told"
+  [ "$(fetched_bytes a)" -gt 1024 ] || fail "it was fetched"
+  note "no memory to derive in" "fetched $(fetched_bytes a) bytes instead: $(grep -o 'making it here[^(]*' "$work/a.log" | tail -n1)"
+else
+  note "no memory to derive in # SKIP no mount namespace" "skipped"
+fi
+
 step "an encrypted gateway derives in memory"
 write_gateway b 1GiB ""
 cat >>"$work/b/skerryd.toml" <<TOML
@@ -126,11 +218,11 @@ fleet token --note b --out "$work/b/token" 2>/dev/null
 start b "$bin/skerryd" --config "$work/b/skerryd.toml"
 within 30 "b connects" sync_is b connected
 describe '"f16"'
-push 1.3.0 4
-within 60 "b runs f16" runs b 1.3.0 f16
+push 1.8.0 9
+within 60 "b runs f16" runs b 1.8.0 f16
 describe '"q8_0", "f16"' q8_0
-push 1.4.0 5
-within 60 "b runs q8_0" runs b 1.4.0 q8_0
+push 1.9.0 10
+within 60 "b runs q8_0" runs b 1.9.0 q8_0
 want "$(cat "$work/b.log")" 'event=derive.made' "it was made there"
 [ "$(fetched_bytes b)" -le 1024 ] || fail "at most 1 kB is fetched; got $(fetched_bytes b)"
 made=$(ls "$work"/derived/*q8_0*.gguf)
