@@ -6,7 +6,8 @@
 //
 // Rows: neighbour (one stream, with and without a process that computes beside it), lone (the same
 // without), arrival (time between tokens while a long prompt arrives), fairness (two principals,
-// one of whom floods).
+// one of whom floods), prefix (first token of a prompt that begins like one whose owner still
+// runs).
 // `--spin` is the neighbour itself.
 
 #include <algorithm>
@@ -32,7 +33,7 @@ using bench::BenchWorker;
 
 struct Options {
   std::string model;
-  std::string rows = "neighbour,arrival,fairness";
+  std::string rows = "neighbour,arrival,fairness,prefix";
   int rounds = 5;
   std::uint32_t tokens = 64;
   std::uint32_t threads = 0;
@@ -206,6 +207,40 @@ void arrival_row(const Options& options) {
   std::printf("beside over alone: %.2f\n", median(first) / std::max(median(lone), 1e-9));
 }
 
+// Somebody reads an answer to a long prompt; the same principal asks for something else about the
+// same thousand tokens. Beside it the same prompt by somebody for whom it is new.
+void prefix_row(const Options& options) {
+  constexpr std::size_t kPrefix = 1024;
+  constexpr std::size_t kTail = 16;
+  BenchWorker worker{options.model, {.threads = options.threads, .adapt = true}};
+  const auto prompt = [](int round, std::int32_t tail) {
+    std::vector<std::int32_t> tokens = some_prompt(kPrefix, round);
+    while (tokens.size() < kPrefix + kTail) {
+      tokens.push_back(700 + tail);
+    }
+    return tokens;
+  };
+  std::vector<double> cold;
+  std::vector<double> shared;
+  std::vector<double> idle;
+  std::vector<double> ratios;
+  for (int round = 0; round < options.rounds; ++round) {
+    auto owner = worker.begin("owner", prompt(round, 1), 2048);
+    worker.wait_for_tokens(*owner, 4);
+    cold.push_back(
+        worker.generate("new " + std::to_string(round), prompt(round, 2), 1).first_token());
+    shared.push_back(worker.generate("owner", prompt(round, 2), 1).first_token());
+    worker.cancel(*owner);
+    worker.finish(*owner);
+    idle.push_back(worker.generate("owner", prompt(round, 3), 1).first_token());
+    ratios.push_back(shared.back() / std::max(cold.back(), 1e-9));
+  }
+  print("first token, prefix of 1024 cold, owner running", cold, "s");
+  print("first token, the same prefix shared", shared, "s");
+  print("first token, its owner gone", idle, "s");
+  print("shared over cold", ratios, "");
+}
+
 // Jain's index of the tokens that two principals get in the same time, one of whom asks for
 // everything at once and the other for its share.
 void fairness_row(const Options& options) {
@@ -240,6 +275,9 @@ int main(int argc, char** argv) {
   }
   if (wanted("fairness")) {
     fairness_row(options);
+  }
+  if (wanted("prefix")) {
+    prefix_row(options);
   }
   std::printf("load %s\n", load_average().c_str());
   return 0;

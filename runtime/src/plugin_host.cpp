@@ -172,6 +172,7 @@ class PluginImpl final : public Plugin {
     abi.accelerator = to_abi(load.accelerator);
     abi.context_length = load.context_length;
     abi.max_sequences = std::max(load.max_sequences, 1U);
+    abi.spare_sequences = load.spare_sequences;
     abi.max_rows = std::max(load.max_rows, 1U);
     abi.threads = std::max(load.threads, 1U);
     abi.memory_limit = load.memory_limit;

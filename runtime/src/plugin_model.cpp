@@ -28,6 +28,7 @@ class PluginModelImpl final : public PluginModel {
   }
   [[nodiscard]] bool whole_sequence() const override { return whole_sequence_; }
   [[nodiscard]] std::uint32_t max_rows() const override { return max_rows_; }
+  [[nodiscard]] std::uint32_t sequences() const override { return sequences_; }
   [[nodiscard]] std::uint32_t max_concurrency() const override { return max_concurrency_; }
 
   DecodeOutcome decode(std::span<const Row> rows) override {
@@ -69,6 +70,19 @@ class PluginModelImpl final : public PluginModel {
 
   void remove_sequence(std::uint32_t sequence) override {
     table_.step->seq_remove(model_, sequence, 0);
+  }
+
+  [[nodiscard]] bool can_copy() const override { return copies_; }
+
+  Result<void> copy_sequence(std::uint32_t from, std::uint32_t to, std::size_t length) override {
+    AbiError error;
+    const std::uint32_t status =
+        table_.step->seq_copy(model_, from, to, static_cast<std::int32_t>(length), &error);
+    return status == SKERRY_OK ? Result<void>{} : Result<void>{error.to_error(status)};
+  }
+
+  void trim_sequence(std::uint32_t sequence, std::size_t length) override {
+    table_.step->seq_remove(model_, sequence, static_cast<std::int32_t>(length));
   }
 
   Result<std::vector<std::int32_t>> tokenize(std::string_view text,
@@ -170,6 +184,8 @@ class PluginModelImpl final : public PluginModel {
   skerry_model* model_;
   ModelInfo info_;
   bool whole_sequence_ = false;
+  bool copies_ = false;
+  std::uint32_t sequences_ = 1;
   std::uint32_t max_rows_ = 1;
   std::uint32_t max_concurrency_ = 1;
   std::vector<skerry_row> rows_;
@@ -223,6 +239,9 @@ Result<void> PluginModelImpl::read_info(const PluginLoad& load,
     sum += item.bytes;
   }
   whole_sequence_ = has(SKERRY_FEATURE_WHOLE_SEQUENCE);
+  copies_ =
+      has(SKERRY_FEATURE_SEQ_COPY) && table_.step != nullptr && table_.step->seq_copy != nullptr;
+  sequences_ = out.max_sequences + std::min(out.spare_sequences, load.spare_sequences);
   max_rows_ = std::max(out.max_rows, 1U);
   max_concurrency_ = std::clamp(out.max_concurrency, 1U, 8U);
   if (steps() && (out.vocabulary == 0 || out.max_sequences == 0)) {

@@ -13,11 +13,12 @@ Scheduler::Impl::Impl(StepEngine& the_engine,
                       const SchedulerOptions& the_options,
                       const Clock& the_clock,
                       Emit the_emit)
-    : engine(the_engine), options(the_options), clock(the_clock), emit(std::move(the_emit)) {
-  for (std::uint32_t slot = options.max_sequences; slot-- > 0;) {
-    free_slots.push_back(slot);
-  }
-}
+    : engine(the_engine),
+      options(the_options),
+      clock(the_clock),
+      emit(std::move(the_emit)),
+      pool(engine, std::max(options.max_sequences, options.slots)),
+      caching(options.prefix_cache && engine.can_copy() && !options.whole_sequence) {}
 
 void Scheduler::Impl::submit(RequestKey key, Request request) {
   const RequestMeta& meta = meta_of(request);
@@ -61,6 +62,7 @@ void Scheduler::Impl::submit(RequestKey key, Request request) {
   auto sequence = std::make_unique<Sequence>(std::move(*made));
   sequence->key = key;
   sequence->submitted = now;
+  name_blocks(*sequence);
   if (auto refused = hopeless(*sequence, now)) {
     fail(key, *std::move(refused));
     return;
@@ -109,7 +111,7 @@ bool Scheduler::Impl::end_what_is_due() {
     } else {
       continue;
     }
-    end(*sequence);
+    end(*sequence, true);
     ended = true;
   }
   forget_ended();
@@ -124,10 +126,10 @@ void Scheduler::Impl::take(const Share& share) {
   const Verdict verdict = take_results(sequence, engine, share.first, share.count, now, emit);
   if (verdict.failed) {
     fail(sequence.key, *verdict.failed);
-    end(sequence);
+    end(sequence, false);
   } else if (verdict.finished) {
     finish_sequence(sequence, *verdict.finished, now, emit);
-    end(sequence);
+    end(sequence, true);
   }
 }
 
@@ -144,6 +146,11 @@ void Scheduler::Impl::compute(const Batch& batch) {
     case DecodeStatus::kCancelled:
       break;
     case DecodeStatus::kNoSpace:
+      if (!pool.kept().empty()) {
+        pool.forget_all();  // and the same rows again in the next step
+        break;
+      }
+      [[fallthrough]];
     case DecodeStatus::kFailed:
       if (batch.shares.size() > 1) {
         compute_apart(batch);
@@ -154,7 +161,7 @@ void Scheduler::Impl::compute(const Batch& batch) {
                                                           : Error::Code::kInternal,
                  outcome.message},
            outcome.status == DecodeStatus::kNoSpace);
-      end(*batch.shares[0].sequence);
+      end(*batch.shares[0].sequence, false);
       break;
     case DecodeStatus::kDead:
       die(outcome);
@@ -191,22 +198,20 @@ void Scheduler::Impl::compute_apart(const Batch& batch) {
   }
 }
 
-// Over for good; `forget_ended` then drops it.
-void Scheduler::Impl::end(Sequence& sequence) {
+// Over for good; `forget_ended` then drops it. `sound`: what the engine holds of it is right.
+void Scheduler::Impl::end(Sequence& sequence, bool sound) {
   const std::string& principal = sequence.meta.principal;
   if (shares.active() > 1 && shares.running(principal) <= fair_places()) {
     holds.emplace(principal, clock.boot_now() + options.hold);
   }
-  release(sequence);
+  release(sequence, sound);
   shares.leave(sequence.meta.principal);
 }
 
 // Gives back what the sequence held.
-void Scheduler::Impl::release(Sequence& sequence) {
-  engine.remove_sequence(sequence.slot);
+void Scheduler::Impl::release(Sequence& sequence, bool sound) {
+  retire(sequence, sound);
   shares.stop(sequence.meta.principal);
-  free_slots.push_back(sequence.slot);
-  std::sort(free_slots.begin(), free_slots.end(), std::greater<>{});
   reserved -= sequence.reserved;
   sequence.slot = kNoSlot;
 }
@@ -237,7 +242,11 @@ Scheduler::Scheduler(StepEngine& engine,
                      Emit emit)
     : impl_(std::make_unique<Impl>(engine, options, clock, std::move(emit))) {}
 
-Scheduler::~Scheduler() = default;
+Scheduler::~Scheduler() {
+  if (!impl_->dead) {
+    impl_->pool.forget_all();
+  }
+}
 
 void Scheduler::submit(RequestKey key, Request request) {
   impl_->submit(key, std::move(request));
@@ -262,6 +271,7 @@ bool Scheduler::step() {
   }
   const bool ended = impl_->end_what_is_due();
   const bool started = impl_->start_what_fits();
+  impl_->share_prefixes();
   // Embeddings and logits never share a batch: they take turns.
   Batch batch = impl_->plan(impl_->embeddings_next);
   if (batch.rows.empty()) {
@@ -272,6 +282,7 @@ bool Scheduler::step() {
     return ended || started;
   }
   impl_->embeddings_next = !impl_->embeddings_next;
+  impl_->make_cells(batch.rows.size());
   impl_->compute(batch);
   impl_->forget_ended();
   return true;
@@ -288,6 +299,9 @@ bool Scheduler::dead() const {
 }
 std::uint32_t Scheduler::running() const {
   return static_cast<std::uint32_t>(impl_->running.size());
+}
+CacheFacts Scheduler::cache() const {
+  return {.prefixes = impl_->pool.kept().size(), .tokens = impl_->pool.cells()};
 }
 std::uint32_t Scheduler::queued() const {
   return static_cast<std::uint32_t>(impl_->queue.size());

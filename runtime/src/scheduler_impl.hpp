@@ -1,7 +1,7 @@
 #pragma once
 
 // The scheduler's state. scheduler.cpp takes requests in and computes batches, scheduler_start.cpp
-// decides who runs, scheduler_plan.cpp what a batch holds.
+// decides who runs, scheduler_plan.cpp what a batch holds, scheduler_prefix.cpp what it need not.
 
 #include <cstdint>
 #include <deque>
@@ -15,6 +15,7 @@
 
 #include "fair_share.hpp"
 #include "sequence.hpp"
+#include "slot_pool.hpp"
 #include "step_cost.hpp"
 
 namespace skerry::runtime {
@@ -61,8 +62,8 @@ struct Scheduler::Impl {
   void compute_apart(const Batch& batch);
   void count(const Batch& batch, std::chrono::nanoseconds time);
   void take(const Share& share);
-  void end(Sequence& sequence);
-  void release(Sequence& sequence);
+  void end(Sequence& sequence, bool sound);
+  void release(Sequence& sequence, bool sound);
   void forget_ended();
   void die(const DecodeOutcome& outcome);
   void fail(RequestKey key, Error error, bool retryable = false) const {
@@ -72,6 +73,7 @@ struct Scheduler::Impl {
   // scheduler_start.cpp
   [[nodiscard]] PriorityClass rank(const Sequence& sequence, BootTime now) const;
   [[nodiscard]] std::size_t fair_places() const;
+  [[nodiscard]] std::size_t free_places() const;
   [[nodiscard]] bool held_for_others(const Sequence& next) const;
   [[nodiscard]] Queue::iterator choose(BootTime now);
   bool start_what_fits();
@@ -85,18 +87,35 @@ struct Scheduler::Impl {
   [[nodiscard]] std::size_t batch_rows(std::size_t generating) const;
   [[nodiscard]] std::vector<Sequence*> prompts(bool embeddings) const;
 
+  // scheduler_prefix.cpp
+  struct Source {
+    std::uint32_t slot = kNoSlot;
+    std::size_t tokens = 0;
+    bool kept = false;  // idle
+  };
+  void name_blocks(Sequence& sequence) const;
+  [[nodiscard]] Source source_for(const Sequence& sequence) const;
+  void place(Sequence& sequence, BootTime now);
+  static void note_reuse(Sequence& sequence, std::size_t tokens);
+  void adopt(Sequence& sequence, BootTime now);
+  [[nodiscard]] bool waits_for_prefix(const std::vector<Sequence*>& list, std::size_t index) const;
+  void share_prefixes();
+  void retire(const Sequence& sequence, bool sound);
+  void make_cells(std::size_t rows);
+
   StepEngine& engine;
   SchedulerOptions options;
   const Clock& clock;
   Emit emit;
   Queue queue;                                     // waiting, oldest first
   std::vector<std::unique_ptr<Sequence>> running;  // in the order they started
-  std::vector<std::uint32_t> free_slots;           // smallest last: dense slots batch best
+  SlotPool pool;
   FairShare shares;
   // Places of principals who have just had an answer and may ask again at once, kept a moment.
   std::multimap<std::string, BootTime> holds;
   StepCost cost;
   std::uint32_t reserved = 0;  // context that running sequences may fill
+  bool caching = false;        // prefixes are shared and kept
   bool embeddings_next = false;
   bool dead = false;
   BatchFacts last;

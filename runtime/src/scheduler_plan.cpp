@@ -64,7 +64,12 @@ Batch Scheduler::Impl::plan(bool embeddings) const {
   const std::size_t least = generating + options.shared_rows / kLeastPromptPart;
   const std::size_t total =
       std::min<std::size_t>(std::max(batch_rows(generating), least), options.max_rows);
-  for (Sequence* sequence : prompts(embeddings)) {
+  const std::vector<Sequence*> waiting = prompts(embeddings);
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    if (waits_for_prefix(waiting, i)) {
+      continue;
+    }
+    Sequence* const sequence = waiting[i];
     const std::size_t used = batch.rows.size();
     std::size_t budget = used < total ? total - used : 0;
     if (sequence->scores()) {

@@ -65,6 +65,10 @@ std::size_t Scheduler::Impl::fair_places() const {
   return std::max<std::size_t>(options.max_sequences / std::max<std::size_t>(principals, 1), 1);
 }
 
+std::size_t Scheduler::Impl::free_places() const {
+  return options.max_sequences - std::min<std::size_t>(options.max_sequences, running.size());
+}
+
 // Every free place is kept for others, and `next` is of a principal with its share. Only while
 // somebody runs: an idle engine keeps nothing back.
 bool Scheduler::Impl::held_for_others(const Sequence& next) const {
@@ -74,7 +78,7 @@ bool Scheduler::Impl::held_for_others(const Sequence& next) const {
   }
   const auto others = std::count_if(
       holds.begin(), holds.end(), [&](const auto& hold) { return hold.first != principal; });
-  return static_cast<std::size_t>(others) >= free_slots.size();
+  return static_cast<std::size_t>(others) >= free_places();
 }
 
 Scheduler::Impl::Queue::iterator Scheduler::Impl::choose(BootTime now) {
@@ -97,6 +101,9 @@ std::optional<Error> Scheduler::Impl::hopeless(const Sequence& sequence, BootTim
     return std::nullopt;
   }
   std::size_t rows = rows_left(sequence);
+  if (sequence.slot == kNoSlot) {
+    rows -= source_for(sequence).tokens;
+  }
   for (const auto& other : running) {
     rows += rank(*other, now) <= rank(sequence, now) ? rows_left(*other) : 0;
   }
@@ -148,15 +155,15 @@ bool Scheduler::Impl::make_way(const Sequence& next, BootTime now) {
   }
   std::unique_ptr<Sequence> sequence = std::move(*victim);
   std::erase(running, nullptr);
-  release(*sequence);
+  release(*sequence, true);
   send_back(*sequence);
+  sequence->chain.extend(sequence->prompt());
   queue.push_back(std::move(sequence));
   return true;
 }
 
 void Scheduler::Impl::start(std::unique_ptr<Sequence> sequence, BootTime now) {
-  sequence->slot = free_slots.back();
-  free_slots.pop_back();
+  place(*sequence, now);
   sequence->resumed = now;
   reserved += sequence->reserved;
   shares.start(sequence->meta.principal);
@@ -167,6 +174,7 @@ void Scheduler::Impl::start(std::unique_ptr<Sequence> sequence, BootTime now) {
     sequence->started = now;
     Started started;
     started.prompt_tokens = sequence->prompt_tokens();
+    started.cached_tokens = sequence->cached_tokens;
     started.queue_wait = sequence->started - sequence->submitted;
     emit(sequence->key, started);
   }
@@ -179,7 +187,7 @@ bool Scheduler::Impl::start_what_fits() {
   std::erase_if(holds, [now](const auto& hold) { return hold.second <= now; });
   while (!queue.empty()) {
     auto next = choose(now);
-    if (free_slots.empty()) {
+    if (free_places() == 0) {
       const RequestKey key = (*next)->key;
       if (!make_way(**next, now)) {
         break;

@@ -204,6 +204,7 @@ void finish_sequence(Sequence& sequence,
   Done done;
   done.reason = reason;
   done.usage.prompt_tokens = sequence.prompt_tokens();
+  done.usage.cached_tokens = sequence.cached_tokens;
   if (auto* work = std::get_if<Generation>(&sequence.work)) {
     emit_text(sequence, *work, work->filter.finish(), emit);
     done.usage.completion_tokens = work->generated;

@@ -15,6 +15,8 @@
 #include "skerry/runtime/scheduler.hpp"
 #include "skerry/runtime/text_filter.hpp"
 
+#include "prefix_chain.hpp"
+
 namespace skerry::runtime {
 
 inline constexpr std::uint32_t kNoSlot = 0xffffffffU;
@@ -57,9 +59,11 @@ struct Sequence {
   BootTime answered{0};  // when the prompt was done
   BootTime resumed{0};   // when it last got a slot
   bool cancelled = false;
-  bool announced = false;       // Started was emitted
-  std::uint32_t sent_back = 0;  // times that it gave its slot to another
-  std::size_t own_prompt = 0;   // length of the prompt as it was asked, once sent back
+  bool announced = false;           // Started was emitted
+  std::uint32_t sent_back = 0;      // times that it gave its slot to another
+  std::size_t own_prompt = 0;       // length of the prompt as it was asked, once sent back
+  PrefixChain chain;                // of the prompt; nothing while nothing is cached
+  std::uint32_t cached_tokens = 0;  // of the prompt that were copied, not computed
 
   [[nodiscard]] const std::vector<std::int32_t>& prompt() const;
   [[nodiscard]] bool embeds() const { return std::holds_alternative<Embedding>(work); }

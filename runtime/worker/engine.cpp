@@ -134,6 +134,9 @@ void Engine::load_now(const Plan& plan) {
     SchedulerOptions options;
     options.model = plan.load.model;
     options.max_sequences = info.max_sequences;
+    options.slots = model_->sequences();
+    options.prefix_cache = plan.prefix_cache;
+    options.kept_tokens = plan.kept_tokens;
     options.context_length = info.context_length;
     options.context_total = info.context_total;
     options.vocabulary = info.vocabulary;

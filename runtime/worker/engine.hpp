@@ -39,6 +39,8 @@ class Engine {
     std::uint32_t max_queued = 0;
     bool adapt_threads = true;
     std::chrono::milliseconds inter_token_target{0};  // 0: the scheduler's default
+    bool prefix_cache = true;
+    std::uint32_t kept_tokens = 0;  // of idle prefixes; 0: as many as fit
   };
   // Loads on the engine thread and answers Loaded or Failed. `files` stay open for good.
   void load(Plan plan, std::vector<UniqueFd> files);

@@ -17,6 +17,8 @@ using worker::v1::ToWorker;
 
 // Room for what the engine needs beside the model: stacks, tables, the C++ runtime.
 constexpr std::uint64_t kDataHeadroom = 24U << 20U;
+// Idle prefixes that a model keeps at most.
+constexpr std::uint32_t kKeptPrefixes = 12;
 
 Error out_of_order(std::string_view what) {
   return Error{Error::Code::kFailedPrecondition, std::string{what} + " is out of order"};
@@ -141,6 +143,7 @@ Result<void> Session::load(const worker::v1::Load& load, std::vector<UniqueFd> f
                          .accelerator = load.accelerator(),
                          .context_length = load.context_length(),
                          .max_sequences = load.max_sequences(),
+                         .spare_sequences = load.no_prefix_cache() ? 0 : kKeptPrefixes,
                          .max_rows = load.max_rows(),
                          .threads = load.threads(),
                          .memory_limit = load.memory_limit(),
@@ -148,6 +151,8 @@ Result<void> Session::load(const worker::v1::Load& load, std::vector<UniqueFd> f
   plan.max_queued = load.max_queued();
   plan.adapt_threads = !load.fixed_threads();
   plan.inter_token_target = std::chrono::milliseconds{load.inter_token_target_ms()};
+  plan.prefix_cache = !load.no_prefix_cache();
+  plan.kept_tokens = load.prefix_cache_tokens();
   engine_->load(std::move(plan), std::move(files));
   return {};
 }

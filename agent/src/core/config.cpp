@@ -110,6 +110,8 @@ void read_runtime(TomlTable table, RuntimeConfig& runtime) {
   read_duration(
       table, "inter_token_target", runtime.inter_token_target, std::chrono::milliseconds{1});
   table.read_int("max_sequences", runtime.max_sequences, 1, 256);
+  table.read("prefix_cache", runtime.prefix_cache);
+  table.read_int("prefix_cache_tokens", runtime.prefix_cache_tokens, 0, 1 << 24);
   table.read_int("context_length", runtime.context_length, 0, 1 << 24);
   table.read_int("max_queued", runtime.max_queued, 1, 65536);
   table.read_int("niceness", runtime.niceness, 0, 19);

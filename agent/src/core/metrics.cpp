@@ -139,6 +139,15 @@ std::string Metrics::render(const Gauges& gauges) const {
   each([](Page& out, const std::string& labels, const ModelMetrics& model) {
     out.line(metric::kGenerationTokens, labels, std::to_string(model.generation_tokens));
   });
+  page.family(
+      metric::kCacheQueries, "counter", "Prompt tokens that the prefix cache was asked for.");
+  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
+    out.line(metric::kCacheQueries, labels, std::to_string(model.cache_queries));
+  });
+  page.family(metric::kCacheHits, "counter", "Prompt tokens that the prefix cache had.");
+  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
+    out.line(metric::kCacheHits, labels, std::to_string(model.cache_hits));
+  });
   page.family(metric::kRequestLatency, "histogram", "From request to last event.");
   each([](Page& out, const std::string& labels, const ModelMetrics& model) {
     out.histogram(metric::kRequestLatency, labels, model.latency);

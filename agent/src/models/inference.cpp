@@ -84,6 +84,9 @@ class Inference::TextStream {
       }
       sink_->delta(std::move(delta->text), delta->tokens.size());
     } else if (auto* done = std::get_if<runtime::Done>(&event)) {
+      ModelMetrics& model = owner_.metrics_.model(ticket_->model().name());
+      model.cache_queries += done->usage.prompt_tokens;
+      model.cache_hits += done->usage.cached_tokens;
       owner_.settle(*ticket_, done->usage, to_string(done->reason));
       sink_->done(*done, first_token_);
     } else if (auto* failure = std::get_if<runtime::Failure>(&event)) {

@@ -62,8 +62,10 @@ struct skerry_model {
   std::string architecture;
   std::string chat_template;
   bool causal = true;
+  bool shares = true;  // sequences can share a prefix: every cell stays, none holds a whole state
   std::uint32_t context_length = 0;  // of one sequence
   std::uint32_t max_sequences = 0;
+  std::uint32_t spare_sequences = 0;
   std::uint32_t max_rows = 0;
   std::uint32_t max_outputs = 0;  // rows with results that one llama_decode may have
   std::size_t vocabulary = 0;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -144,6 +145,9 @@ std::uint32_t load_weights(skerry_model& made,
   const char* chat = llama_model_chat_template(made.model.get(), nullptr);
   made.chat_template = chat != nullptr ? chat : "";
   made.causal = meta_value(made.model.get(), made.architecture + ".attention.causal") != "false";
+  made.shares = made.causal && !llama_model_is_recurrent(made.model.get()) &&
+                !llama_model_is_hybrid(made.model.get()) &&
+                llama_model_n_swa(made.model.get()) == 0;
   made.vocabulary = static_cast<std::size_t>(llama_vocab_n_tokens(made.vocab));
   made.embedding_length = static_cast<std::size_t>(llama_model_n_embd(made.model.get()));
   if (llama_model_has_encoder(made.model.get()) && llama_model_has_decoder(made.model.get())) {
@@ -171,6 +175,14 @@ std::uint32_t make_context(skerry_model& made,
                 "llama.cpp decodes at most " + std::to_string(llama_max_parallel_sequences()) +
                     " sequences together");
   }
+  // Numbers cost nothing, the cells are the others'.
+  const bool knows_spare =
+      options.size >= offsetof(skerry_load_options, spare_sequences) + sizeof(std::uint32_t);
+  made.spare_sequences = made.shares && knows_spare
+                             ? std::min(options.spare_sequences,
+                                        static_cast<std::uint32_t>(llama_max_parallel_sequences()) -
+                                            made.max_sequences)
+                             : 0;
   const std::uint64_t cells = std::uint64_t{made.context_length} * made.max_sequences;
   made.max_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(options.max_rows, cells));
   made.max_outputs = std::max(kOutputsAtOnce, made.max_sequences);
@@ -194,7 +206,7 @@ std::uint32_t make_context(skerry_model& made,
   if (!made.causal) {
     params.n_ubatch = params.n_batch;
   }
-  params.n_seq_max = made.max_sequences;
+  params.n_seq_max = made.max_sequences + made.spare_sequences;
   // An output row costs a vocabulary of floats: reserve for generation, not for whole prompts.
   params.n_outputs_max = std::min(made.max_outputs, params.n_batch);
   made.max_outputs = params.n_outputs_max;

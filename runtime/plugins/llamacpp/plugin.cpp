@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <cstring>
 #include <dlfcn.h>
 #include <exception>
@@ -148,7 +149,10 @@ void unload(skerry_model* model) {
 }
 
 std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
-  out->features = SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SEQ_COPY;
+  out->features = SKERRY_FEATURE_EMBED;
+  if (model->shares) {
+    out->features |= SKERRY_FEATURE_SEQ_COPY;
+  }
   if (model->causal) {
     out->features |= SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_SCORE;
   } else {
@@ -166,6 +170,9 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->embedding_length = static_cast<std::uint32_t>(model->embedding_length);
   out->max_sequences = model->max_sequences;
   out->max_rows = model->max_rows;
+  if (out->size >= offsetof(skerry_model_info, spare_sequences) + sizeof(std::uint32_t)) {
+    out->spare_sequences = model->spare_sequences;
+  }
   out->chat_template = str(model->chat_template);
   out->memory = model->memory;
   out->memory_count = std::size(model->memory);

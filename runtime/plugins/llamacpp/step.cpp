@@ -26,8 +26,8 @@ std::uint32_t check_rows(const skerry_model& model,
   bool embeddings = false;
   for (std::size_t i = 0; i < count; ++i) {
     const skerry_row& row = rows[i];
-    if (row.sequence >= model.max_sequences || row.token < 0 || row.position < 0 ||
-        static_cast<std::size_t>(row.token) >= model.vocabulary) {
+    if (row.sequence >= model.max_sequences + model.spare_sequences || row.token < 0 ||
+        row.position < 0 || static_cast<std::size_t>(row.token) >= model.vocabulary) {
       return fail(error, SKERRY_E_ENGINE, "a row has an unknown sequence, token or position");
     }
     logits = logits || row.want == SKERRY_WANT_LOGITS;
@@ -183,8 +183,18 @@ void seq_remove(skerry_model* model, std::uint32_t sequence, std::int32_t from) 
   }
 }
 
-std::uint32_t seq_copy(
-    skerry_model* model, std::uint32_t from, std::uint32_t to, std::int32_t length, skerry_error*) {
+std::uint32_t seq_copy(skerry_model* model,
+                       std::uint32_t from,
+                       std::uint32_t to,
+                       std::int32_t length,
+                       skerry_error* error) {
+  const std::uint32_t sequences = model->max_sequences + model->spare_sequences;
+  if (!model->shares) {
+    return fail(error, SKERRY_E_UNSUPPORTED, "this model's sequences cannot share a prefix");
+  }
+  if (from >= sequences || to >= sequences || from == to || length < 0) {
+    return fail(error, SKERRY_E_ENGINE, "there are no such sequences to copy");
+  }
   llama_memory_seq_cp(llama_get_memory(model->context.get()),
                       static_cast<llama_seq_id>(from),
                       static_cast<llama_seq_id>(to),

@@ -1,4 +1,5 @@
 #include <charconv>
+#include <cstddef>
 #include <cstring>
 #include <iterator>
 #include <memory>
@@ -84,7 +85,7 @@ std::uint32_t capabilities(skerry_runtime*, skerry_capabilities* out, skerry_err
   out->quantize_types = kQuantizeTypes;
   out->quantize_type_count = std::size(kQuantizeTypes);
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
-                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT;
+                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY;
   return SKERRY_OK;
 }
 
@@ -114,7 +115,10 @@ std::uint32_t load(skerry_runtime* runtime,
   made->context_length = options->context_length != 0 ? options->context_length : kDefaultContext;
   made->max_sequences = options->max_sequences;
   made->max_rows = options->max_rows;
-  made->sequences.resize(options->max_sequences);
+  const bool knows_spare =
+      options->size >= offsetof(skerry_load_options, spare_sequences) + sizeof(std::uint32_t);
+  made->sequences.resize(std::size_t{options->max_sequences} +
+                         (knows_spare ? options->spare_sequences : 0));
   if (!pass_time(*made, faults.milliseconds)) {
     return fail(error, SKERRY_E_CANCELLED, "interrupted");
   }
@@ -134,7 +138,7 @@ void unload(skerry_model* model) {
 
 std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
-                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT;
+                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY;
   out->max_concurrency = 2;
   out->architecture = str("null");
   out->accelerator = str("cpu");
@@ -144,6 +148,10 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->embedding_length = kEmbedding;
   out->max_sequences = model->max_sequences;
   out->max_rows = model->max_rows;
+  if (out->size >= offsetof(skerry_model_info, spare_sequences) + sizeof(std::uint32_t)) {
+    out->spare_sequences =
+        static_cast<std::uint32_t>(model->sequences.size()) - model->max_sequences;
+  }
   out->chat_template = str("the last message");
   return SKERRY_OK;
 }

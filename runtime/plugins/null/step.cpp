@@ -77,7 +77,7 @@ std::uint32_t check_rows(const skerry_model& model,
   std::map<std::uint32_t, std::size_t> lengths;
   for (std::size_t i = 0; i < count; ++i) {
     const skerry_row& row = rows[i];
-    if (row.sequence >= model.max_sequences || row.token < 0 ||
+    if (row.sequence >= model.sequences.size() || row.token < 0 ||
         static_cast<std::uint32_t>(row.token) >= kVocabulary) {
       return fail(error, SKERRY_E_ENGINE, "a row has an unknown sequence or token");
     }
@@ -151,7 +151,25 @@ void seq_remove(skerry_model* model, std::uint32_t sequence, std::int32_t from) 
   }
   Sequence& one = model->sequences[sequence];
   one.tokens.resize(std::min(one.tokens.size(), static_cast<std::size_t>(std::max(from, 0))));
-  one.prompt = std::min(one.prompt, one.tokens.size());
+  // What stays is the beginning of whatever prompt comes next.
+  one.prompt = 0;
+}
+
+std::uint32_t seq_copy(skerry_model* model,
+                       std::uint32_t from,
+                       std::uint32_t to,
+                       std::int32_t length,
+                       skerry_error* error) try {
+  std::vector<Sequence>& all = model->sequences;
+  if (from >= all.size() || to >= all.size() || from == to || length < 0 ||
+      static_cast<std::size_t>(length) > all[from].tokens.size()) {
+    return fail(error, SKERRY_E_ENGINE, "there is no such prefix to copy");
+  }
+  all[to].tokens.assign(all[from].tokens.begin(), all[from].tokens.begin() + length);
+  all[to].prompt = 0;
+  return SKERRY_OK;
+} catch (const std::bad_alloc&) {
+  return fail(error, SKERRY_E_MEMORY, "out of memory");
 }
 
 template <class Item, class Items>
@@ -222,7 +240,7 @@ const skerry_step* step_table() {
                                       .embedding = embedding,
                                       .interrupt = interrupt,
                                       .seq_remove = seq_remove,
-                                      .seq_copy = nullptr,
+                                      .seq_copy = seq_copy,
                                       .tokenize = tokenize,
                                       .piece = piece,
                                       .is_end = is_end,

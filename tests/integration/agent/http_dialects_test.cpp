@@ -127,6 +127,28 @@ TEST_F(HttpDialects, KserveInfersWithJsonAndWithBytes) {
               HasSubstr("404 Not Found"));
 }
 
+TEST_F(HttpDialects, SayHowMuchOfAPromptWasCached) {
+  const std::string text(100, 'x');
+  const std::string chat =
+      R"({"model":"default","max_tokens":4,"messages":[{"role":"user","content":")" + text +
+      R"("}]})";
+  const auto cached = [](const Json& body, const char* details) {
+    const Json* usage = body.find("usage");
+    const Json* in = usage == nullptr ? nullptr : usage->find(details);
+    return in == nullptr ? -1 : in->get_int("cached_tokens").value_or(-1);
+  };
+  EXPECT_EQ(cached(json("/v1/chat/completions", chat), "prompt_tokens_details"), 0);
+  EXPECT_EQ(cached(json("/v1/chat/completions", chat), "prompt_tokens_details"), 96);
+  const Json message = json("/v1/messages", chat);
+  ASSERT_NE(message.find("usage"), nullptr) << message.dump();
+  EXPECT_EQ(message.find("usage")->get_int("cache_read_input_tokens").value_or(-1), 96);
+  EXPECT_EQ(message.find("usage")->get_int("input_tokens").value_or(-1), 5);
+  const Json response = json("/v1/responses", R"({"model":"default","input":")" + text + R"("})");
+  EXPECT_EQ(cached(response, "input_tokens_details"), 96);
+  EXPECT_EQ(daemon_.metric("skerry_prefix_cache_queries_total"), 4 * 101);
+  EXPECT_EQ(daemon_.metric("skerry_prefix_cache_hits_total"), 3 * 96);
+}
+
 TEST_F(HttpDialects, AreAllCounted) {
   for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
            {"/v1/messages",

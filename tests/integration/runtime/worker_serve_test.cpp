@@ -62,6 +62,55 @@ TEST_F(WorkerServeTest, CancelTakesEffectInTheMiddle) {
   EXPECT_TRUE(ask(*model, prompt(*model, "a")));
 }
 
+TEST_F(WorkerServeTest, SharesThePrefixOfARunningRequestWithItsPrincipalAlone) {
+  const auto model = load(null_spec({{"step_ms", "5"}}));
+  ASSERT_NE(model, nullptr);
+  const std::string text(400, 'x');
+  const auto owner = start(*model, prompt(*model, text));
+  run_until([&] { return owner->text().size() >= 3; });
+  GenerateRequest same = prompt(*model, text + "tail");
+  same.max_tokens = 3;
+  const auto shared = ask(*model, same);
+  ASSERT_TRUE(shared);
+  EXPECT_FALSE(owner->ended());
+  EXPECT_EQ(shared->done.usage.cached_tokens, 384U) << "whole blocks of 401";
+  EXPECT_EQ(shared->text, "xxx");
+  same.meta.principal = "uid:2";
+  const auto other = ask(*model, same);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->done.usage.cached_tokens, 0U);
+  owner->handle.cancel();
+  run_until([&] { return owner->ended(); });
+}
+
+TEST_F(WorkerServeTest, AnswersOfALlamaModelDoNotDependOnThePrefixCache) {
+  std::string text;
+  for (int i = 0; i < 12; ++i) {
+    text += "eth0: link down, renegotiating at 100 Mbit\n";
+  }
+  std::vector<Completion> answers;
+  for (const bool cache : {false, true}) {
+    LoadSpec spec = log_triage_spec();
+    spec.prefix_cache = cache;
+    const auto model = load(std::move(spec));
+    ASSERT_NE(model, nullptr);
+    for (const char* tail : {"oom-killer: killed 812\n", "usb 1-2: reset\n", "usb 1-2: reset\n"}) {
+      GenerateRequest request = prompt(*model, text + tail);
+      request.max_tokens = 24;
+      const auto answer = ask(*model, std::move(request));
+      ASSERT_TRUE(answer) << answer.error().to_string();
+      answers.push_back(*answer);
+    }
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(answers[i].tokens, answers[i + 3].tokens) << i;
+    EXPECT_EQ(answers[i].done.usage.cached_tokens, 0U);
+  }
+  EXPECT_EQ(answers[3].done.usage.cached_tokens, 0U);
+  EXPECT_GT(answers[4].done.usage.cached_tokens, 64U);
+  EXPECT_GE(answers[5].done.usage.cached_tokens, answers[4].done.usage.cached_tokens);
+}
+
 TEST_F(WorkerServeTest, StopStringEndsTheText) {
   const auto model = load(null_spec());
   GenerateRequest request = prompt(*model, "one END two");

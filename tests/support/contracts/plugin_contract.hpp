@@ -141,6 +141,51 @@ class PluginContract : public ::testing::TestWithParam<PluginUnderTest> {
     return texts;
   }
 
+  // Greedy answers to token prompts, asked in this order and all at once, and how much of their
+  // prompts was not computed.
+  std::pair<std::vector<std::vector<std::int32_t>>, std::uint32_t> answers(
+      const std::vector<std::vector<std::int32_t>>& prompts, bool cache, bool together) {
+    SchedulerOptions options;
+    options.model = model_->info().digest;
+    options.max_sequences = model_->info().max_sequences;
+    options.slots = model_->sequences();
+    options.prefix_cache = cache;
+    options.context_length = model_->info().context_length;
+    options.context_total = model_->info().context_total;
+    options.vocabulary = model_->info().vocabulary;
+    options.max_rows = model_->max_rows();
+    std::vector<std::vector<std::int32_t>> texts(prompts.size());
+    std::uint32_t cached = 0;
+    Scheduler scheduler{*model_, options, clock_, [&](RequestKey key, Event event) {
+                          if (const auto* delta = std::get_if<TextDelta>(&event)) {
+                            texts[key].insert(
+                                texts[key].end(), delta->tokens.begin(), delta->tokens.end());
+                          } else if (const auto* done = std::get_if<Done>(&event)) {
+                            cached += done->usage.cached_tokens;
+                          } else if (const auto* failed = std::get_if<Failure>(&event)) {
+                            ADD_FAILURE() << failed->error.to_string();
+                          }
+                        }};
+    const auto run = [&] {
+      while (!scheduler.idle() && !scheduler.dead()) {
+        scheduler.step();
+      }
+    };
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      GenerateRequest request;
+      request.meta.model = options.model;
+      request.prompt = PromptTokens{prompts[i]};
+      request.sampling.temperature = 0;
+      request.max_tokens = 10;
+      scheduler.submit(i, std::move(request));
+      if (!together) {
+        run();
+      }
+    }
+    run();
+    return {std::move(texts), cached};
+  }
+
   InferRequest infer_request() const {
     InferRequest request;
     request.meta.model = model_->info().digest;
@@ -390,6 +435,64 @@ TEST_P(PluginContract, GreedyTextIsTheSameAloneAndInCompany) {
   const auto together = generate({prompt, "another one", "and a third prompt"}, greedy);
   EXPECT_EQ(together[0], alone);
   EXPECT_EQ(alone.find("failure"), std::string::npos) << alone;
+}
+
+TEST_P(PluginContract, SharedPrefixesAreIndependentOfTheirSource) {
+  PluginLoad job = load_job();
+  job.spare_sequences = 2;
+  auto loaded = plugin_->load(job);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  model_ = std::move(*loaded);
+  if (!makes_tokens() || !model_->can_copy()) {
+    GTEST_SKIP() << "cannot share prefixes";
+  }
+  EXPECT_LE(model_->sequences(), 5U);
+  const auto tokens = some_tokens(48);
+  const auto whole = last_logits(prompt_rows(0, tokens));
+  const std::uint32_t to = model_->sequences() - 1;
+  ASSERT_TRUE(model_->copy_sequence(0, to, 32));
+  // The source goes on and ends; the copy does not see it.
+  auto longer = tokens;
+  longer.push_back(tokens[1]);
+  last_logits(prompt_rows(0, longer, Want::kLogits, tokens.size()));
+  model_->remove_sequence(0);
+  const auto copied = last_logits(prompt_rows(to, tokens, Want::kLogits, 32));
+  ASSERT_EQ(copied.size(), whole.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    ASSERT_NEAR(whole[i], copied[i], 0.05F) << "token " << i;
+  }
+  // Cut back, it goes on from there.
+  model_->trim_sequence(to, 16);
+  const auto again = last_logits(prompt_rows(to, tokens, Want::kLogits, 16));
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    ASSERT_NEAR(whole[i], again[i], 0.05F) << "token " << i;
+  }
+  EXPECT_FALSE(model_->copy_sequence(to, 99, 4));
+}
+
+TEST_P(PluginContract, GreedyTextIsTheSameWithThePrefixCache) {
+  PluginLoad job = load_job();
+  job.spare_sequences = 4;
+  auto loaded = plugin_->load(job);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  model_ = std::move(*loaded);
+  if (!makes_tokens() || !model_->can_copy()) {
+    GTEST_SKIP() << "cannot share prefixes";
+  }
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (const std::size_t length : {70U, 97U, 70U, 80U, 64U}) {
+    prompts.push_back(some_tokens(length));
+  }
+  std::reverse(prompts[3].begin() + 40, prompts[3].end());
+  const auto [plain, none] = answers(prompts, false, false);
+  EXPECT_EQ(none, 0U);
+  for (const bool together : {false, true}) {
+    const auto [shared, cached] = answers(prompts, true, together);
+    EXPECT_EQ(shared, plain) << (together ? "all at once" : "one after another");
+    EXPECT_GE(cached, 4 * 32U);
+  }
+  const auto [after, again] = answers({prompts[1]}, false, false);
+  EXPECT_EQ(after[0], plain[1]) << "nothing was left behind";
 }
 
 TEST_P(PluginContract, SameSeedSameText) {

@@ -17,6 +17,8 @@ TEST(Metrics, RendersCountersAndHistogramsPerModel) {
   model.success["stop"] = 2;
   model.failure["worker_lost"] = 1;
   model.prompt_tokens = 11;
+  model.cache_queries = 11;
+  model.cache_hits = 7;
   model.latency.observe(0.2);
   model.latency.observe(70);
   const std::string page = metrics.render(Gauges{});
@@ -25,6 +27,10 @@ TEST(Metrics, RendersCountersAndHistogramsPerModel) {
                         "finished_reason=\"stop\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("code=\"worker_lost\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("skerry_prompt_tokens_total{model_name=\"acme/log-triage\"} 11\n"));
+  EXPECT_THAT(page,
+              HasSubstr("skerry_prefix_cache_queries_total{model_name=\"acme/log-triage\"} 11\n"));
+  EXPECT_THAT(page,
+              HasSubstr("skerry_prefix_cache_hits_total{model_name=\"acme/log-triage\"} 7\n"));
   EXPECT_THAT(page, HasSubstr("le=\"0.1\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("le=\"0.25\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("le=\"+Inf\"} 2\n"));

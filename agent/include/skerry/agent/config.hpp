@@ -66,6 +66,9 @@ struct RuntimeConfig {
   bool adapt_threads = true;
   std::chrono::milliseconds inter_token_target{150};
   std::int64_t max_sequences = 4;
+  bool prefix_cache = true;
+  // Tokens that idle prefixes of one model keep at most; 0: as many as requests leave room for.
+  std::int64_t prefix_cache_tokens = 4096;
   std::int64_t context_length = 0;
   std::int64_t max_queued = 256;
   std::int64_t niceness = 10;

@@ -20,6 +20,8 @@ inline constexpr std::string_view kRequestSuccess = "skerry_request_success_tota
 inline constexpr std::string_view kRequestFailure = "skerry_request_failure_total";
 inline constexpr std::string_view kPromptTokens = "skerry_prompt_tokens_total";
 inline constexpr std::string_view kGenerationTokens = "skerry_generation_tokens_total";
+inline constexpr std::string_view kCacheQueries = "skerry_prefix_cache_queries_total";
+inline constexpr std::string_view kCacheHits = "skerry_prefix_cache_hits_total";
 inline constexpr std::string_view kRequestLatency = "skerry_e2e_request_latency_seconds";
 inline constexpr std::string_view kTimeToFirstToken = "skerry_time_to_first_token_seconds";
 inline constexpr std::string_view kDenied = "skerry_requests_denied_total";
@@ -72,6 +74,8 @@ struct ModelMetrics {
   std::map<std::string, std::uint64_t> failure;  // by error name
   std::uint64_t prompt_tokens = 0;
   std::uint64_t generation_tokens = 0;
+  std::uint64_t cache_queries = 0;  // prompt tokens of answers
+  std::uint64_t cache_hits = 0;     // of them, those that the prefix cache had
   Histogram latency;
   Histogram first_token;
 

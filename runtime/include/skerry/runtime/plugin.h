@@ -177,6 +177,9 @@ typedef struct skerry_load_options {
   uint64_t memory_limit;        /* bytes, 0: none; refuse with SKERRY_E_MEMORY what cannot fit */
   const skerry_option* options; /* plugin-specific; refuse an unknown key */
   size_t option_count;
+  /* Appended after 1.0. Sequences beyond `max_sequences`, numbered after them, that share the
+   * others' memory: the host keeps prefixes in them. A plugin may give fewer (skerry_model_info). */
+  uint32_t spare_sequences;
 } skerry_load_options;
 
 /* Flags of skerry_model_info.features. */
@@ -212,6 +215,8 @@ typedef struct skerry_model_info {
   size_t output_count;
   const skerry_memory_item* memory; /* measured, not estimated, where the engine tells */
   size_t memory_count;
+  /* Appended after 1.0. Of skerry_load_options.spare_sequences, those that there are. */
+  uint32_t spare_sequences;
 } skerry_model_info;
 
 typedef struct skerry_runtime skerry_runtime; /* the plugin's own; made by init, freed by fini */
@@ -223,7 +228,7 @@ typedef struct skerry_model skerry_model;     /* the plugin's own; made by load,
 enum { SKERRY_WANT_NOTHING = 0, SKERRY_WANT_LOGITS = 1, SKERRY_WANT_EMBEDDING = 2 };
 
 typedef struct skerry_row {
-  uint32_t sequence; /* < max_sequences */
+  uint32_t sequence; /* < max_sequences + spare_sequences */
   int32_t position;  /* consecutive within a sequence, from 0 */
   int32_t token;
   uint32_t want; /* SKERRY_WANT_…; one batch never mixes logits and embeddings */
@@ -249,7 +254,8 @@ typedef struct skerry_step {
   void (*interrupt)(skerry_model*);
   /* Forgets positions >= `from` of a sequence. Never fails. */
   void (*seq_remove)(skerry_model*, uint32_t sequence, int32_t from);
-  /* Makes `to` share the first `length` positions of `from`. Null without FEATURE_SEQ_COPY. */
+  /* Makes `to`, which is empty, share the first `length` positions of `from`; what is computed or
+   * removed in one of them later does not show in the other. Null without FEATURE_SEQ_COPY. */
   uint32_t (*seq_copy)(
       skerry_model*, uint32_t from, uint32_t to, int32_t length, skerry_error* error);
   /* Writes at most `capacity` tokens and sets *count to the number needed; the call with a larger

@@ -56,6 +56,7 @@ struct PluginLoad {
   std::string accelerator = "cpu";
   std::uint32_t context_length = 0;
   std::uint32_t max_sequences = 1;
+  std::uint32_t spare_sequences = 0;  // that keep prefixes
   std::uint32_t max_rows = 512;
   std::uint32_t threads = 1;
   std::uint64_t memory_limit = 0;
@@ -81,6 +82,8 @@ class PluginModel : public StepEngine {
   [[nodiscard]] virtual bool steps() const = 0;
   [[nodiscard]] virtual bool whole_sequence() const = 0;
   [[nodiscard]] virtual std::uint32_t max_rows() const = 0;
+  // All that the engine has: `info().max_sequences` and the spare ones that it gave.
+  [[nodiscard]] virtual std::uint32_t sequences() const = 0;
   [[nodiscard]] virtual std::uint32_t max_concurrency() const = 0;
   // Makes a running decode return kCancelled soon. Any thread.
   virtual void interrupt() = 0;

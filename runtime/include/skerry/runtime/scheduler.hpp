@@ -9,7 +9,8 @@
 // enough that the others keep their pace. Classes go before each other, principals share a class
 // fairly, waiting raises a request's class, and one that must not wait may send another back.
 // Cancellations and deadlines take effect between steps. A failure of one sequence fails that
-// request alone. ADRs 0012 and 0098.
+// request alone. What the engine still holds of a prompt is not computed again (the prefix cache).
+// ADRs 0012, 0098 and 0102.
 
 #include <chrono>
 #include <cstddef>
@@ -26,7 +27,13 @@ namespace skerry::runtime {
 
 struct SchedulerOptions {
   Digest model;
-  std::uint32_t max_sequences = 4;
+  std::uint32_t max_sequences = 4;  // that run at once
+  // The engine's own sequences; those beyond `max_sequences` keep prefixes.
+  std::uint32_t slots = 0;
+  // Share prefixes between requests of the same principal, if the engine can.
+  bool prefix_cache = false;
+  // Most tokens that idle prefixes keep; 0: what requests leave of `context_total`.
+  std::uint32_t kept_tokens = 0;
   std::uint32_t context_length = 0;  // of one sequence
   std::uint32_t context_total = 0;   // of all sequences together
   std::uint32_t vocabulary = 0;
@@ -58,6 +65,12 @@ struct BatchFacts {
   std::chrono::nanoseconds time{0};
 };
 
+// Prefixes that no request uses now.
+struct CacheFacts {
+  std::size_t prefixes = 0;
+  std::size_t tokens = 0;  // cells of theirs
+};
+
 class Scheduler {
  public:
   // Called from `submit`, `cancel` and `step`; must not call back into the scheduler.
@@ -84,6 +97,7 @@ class Scheduler {
   [[nodiscard]] bool dead() const;
   [[nodiscard]] std::uint32_t running() const;
   [[nodiscard]] std::uint32_t queued() const;
+  [[nodiscard]] CacheFacts cache() const;
 
  private:
   struct Impl;

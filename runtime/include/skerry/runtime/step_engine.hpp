@@ -47,6 +47,12 @@ class StepEngine {
   virtual std::span<const float> logits(std::size_t index) = 0;
   virtual std::span<const float> embedding(std::size_t index) = 0;
   virtual void remove_sequence(std::uint32_t sequence) = 0;
+  // Whether sequences can share prefixes; without, neither of the next two is called.
+  [[nodiscard]] virtual bool can_copy() const { return false; }
+  // Makes `to`, which is empty, hold the first `length` positions of `from` as well.
+  virtual Result<void> copy_sequence(std::uint32_t from, std::uint32_t to, std::size_t length);
+  // Forgets what a sequence holds beyond `length` positions.
+  virtual void trim_sequence(std::uint32_t sequence, std::size_t length);
   virtual Result<std::vector<std::int32_t>> tokenize(std::string_view text,
                                                      bool add_special,
                                                      bool parse_special) = 0;
@@ -54,5 +60,11 @@ class StepEngine {
   virtual bool is_end(std::int32_t token) = 0;
   virtual Result<std::string> apply_template(std::span<const ChatMessage> messages) = 0;
 };
+
+inline Result<void> StepEngine::copy_sequence(std::uint32_t, std::uint32_t, std::size_t) {
+  return Error{Error::Code::kUnimplemented, "this engine cannot copy sequences"};
+}
+
+inline void StepEngine::trim_sequence(std::uint32_t, std::size_t) {}
 
 }  // namespace skerry::runtime

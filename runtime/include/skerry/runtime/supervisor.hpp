@@ -55,6 +55,10 @@ struct LoadSpec {
   bool adapt_threads = true;
   // Longest time between two tokens that others' prompts may cause; 0: 150 ms.
   std::chrono::milliseconds inter_token_target{0};
+  // Prefixes are shared between requests of a principal and kept, in at most so many tokens of the
+  // model's cache; 0: as many as the requests leave room for (ADR 0102).
+  bool prefix_cache = true;
+  std::uint32_t prefix_cache_tokens = 0;
   // Private memory the worker may use (RLIMIT_DATA, and memory.max where delegated); 0: unlimited.
   std::uint64_t memory_limit = 0;
   security::SandboxRequirement sandbox = security::SandboxRequirement::kStandard;

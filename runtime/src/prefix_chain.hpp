@@ -1,0 +1,42 @@
+#pragma once
+
+// Names what a sequence has in the engine: one SHA-256 for each full block of tokens, over the
+// block and the name of the one before it. Equal names mean equal tokens from the very beginning,
+// so that two sequences are compared without their tokens. The first name is salted with the model
+// and with a scope, the principal: nobody finds what somebody else has asked. ADR 0102.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "skerry/common/digest.hpp"
+
+namespace skerry::runtime {
+
+class PrefixChain {
+ public:
+  // Tokens of one block; what is shared is always a whole number of them.
+  static constexpr std::size_t kBlock = 32;
+
+  // Shares nothing with any other.
+  PrefixChain() = default;
+  PrefixChain(const Digest& model, std::string_view scope);
+
+  // Names the blocks that became full; `tokens` are all of the sequence, from its first.
+  void extend(std::span<const std::int32_t> tokens);
+  // Forgets the blocks that end beyond `tokens`.
+  void cut(std::size_t tokens);
+
+  // Tokens that have a name.
+  [[nodiscard]] std::size_t tokens() const { return links_.size() * kBlock; }
+  // Of both, from the beginning on.
+  [[nodiscard]] std::size_t common(const PrefixChain& other) const;
+
+ private:
+  Digest root_;
+  std::vector<Digest> links_;
+};
+
+}  // namespace skerry::runtime

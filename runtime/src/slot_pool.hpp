@@ -1,0 +1,66 @@
+#pragma once
+
+// The engine's sequences by number ("slots"): free, in use by a request, or idle and kept for the
+// prefix they hold. Knows which kept one is worth least; the scheduler says when one has to go.
+// ADR 0102.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "skerry/common/clock.hpp"
+#include "skerry/runtime/step_engine.hpp"
+
+#include "prefix_chain.hpp"
+
+namespace skerry::runtime {
+
+class SlotPool {
+ public:
+  // An idle slot that holds exactly the tokens its chain names.
+  struct Kept {
+    std::uint32_t slot = 0;
+    PrefixChain chain;
+    BootTime used{0};
+  };
+
+  SlotPool(StepEngine& engine, std::uint32_t slots);
+
+  // The smallest free one, since dense slots batch best; else that of the kept prefix worth least,
+  // `spare` if there is no other. Empty only while every slot is in use.
+  std::optional<std::uint32_t> take(BootTime now, std::optional<std::uint32_t> spare = {});
+  // The kept slot itself, cut to its first `tokens`, for a request that goes on from there.
+  void take_over(std::uint32_t kept_slot, std::size_t tokens);
+  // Out of use, with nothing in it.
+  void give_back(std::uint32_t slot);
+  // Out of use; it holds `chain.tokens()` tokens or more and keeps those. Others that `chain`
+  // covers go.
+  void keep(std::uint32_t slot, PrefixChain chain, BootTime now);
+  // Somebody used its prefix.
+  void touch(std::uint32_t kept_slot, BootTime now);
+  // Forgets the kept prefix worth least; false if there is none.
+  bool forget_least(BootTime now);
+  void forget_all();
+
+  [[nodiscard]] const std::vector<Kept>& kept() const { return kept_; }
+  // Cells of the kept ones; what they share counts once.
+  [[nodiscard]] std::size_t cells() const { return cells_; }
+  [[nodiscard]] bool has_free() const { return !free_.empty(); }
+
+ private:
+  [[nodiscard]] double worth(std::size_t index, BootTime now) const;
+  [[nodiscard]] std::optional<std::size_t> least(BootTime now,
+                                                 std::optional<std::uint32_t> spare) const;
+  [[nodiscard]] std::size_t index_of(std::uint32_t slot) const;
+  void forget(std::size_t index);
+  void count();
+  void set_free(std::uint32_t slot);
+
+  StepEngine& engine_;
+  std::vector<std::uint32_t> free_;  // smallest last
+  std::vector<Kept> kept_;
+  std::size_t cells_ = 0;
+};
+
+}  // namespace skerry::runtime
