@@ -192,6 +192,10 @@ void BenchWorker::wait_for_tokens(const Running& running, std::size_t count) {
   parts_->run_until([&] { return running.ended || running.answer.tokens.size() >= count; });
 }
 
+bool BenchWorker::ended(const Running& running) {
+  return running.ended;
+}
+
 void BenchWorker::cancel(const Running& running) {
   running.handle.cancel();
 }

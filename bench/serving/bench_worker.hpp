@@ -65,6 +65,7 @@ class BenchWorker {
                                  std::vector<std::int32_t> prompt,
                                  std::uint32_t tokens);
   void wait_for_tokens(const Running& running, std::size_t count);
+  [[nodiscard]] static bool ended(const Running& running);
   void cancel(const Running& running);
   Answer finish(const Running& running);
   Answer generate(const std::string& principal,

@@ -230,6 +230,9 @@ void prefix_row(const Options& options) {
     cold.push_back(
         worker.generate("new " + std::to_string(round), prompt(round, 2), 1).first_token());
     shared.push_back(worker.generate("owner", prompt(round, 2), 1).first_token());
+    if (BenchWorker::ended(*owner)) {
+      bench::give_up("the owner of the prefix ended before the others were answered");
+    }
     worker.cancel(*owner);
     worker.finish(*owner);
     idle.push_back(worker.generate("owner", prompt(round, 3), 1).first_token());
