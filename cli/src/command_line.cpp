@@ -29,6 +29,10 @@ class OptionNode final : public Option {
     option_->envname(name);
     return this;
   }
+  Option* one_each() override {
+    option_->allow_extra_args(false);
+    return this;
+  }
   Option* separated_by(char delimiter) override {
     option_->delimiter(delimiter);
     return this;

@@ -23,6 +23,8 @@ class Option {
   virtual Option* one_of(std::initializer_list<std::string> values) = 0;
   // Taken from this environment variable where it is not given.
   virtual Option* environment(const std::string& name) = 0;
+  // Each use takes one value, so that a positional argument may follow.
+  virtual Option* one_each() = 0;
   // "1,2,3" is three values.
   virtual Option* separated_by(char delimiter) = 0;
 };

@@ -20,6 +20,11 @@ struct Streams {
   std::ostream& err;
   // Standard error is a terminal: progress bars are drawn.
   bool interactive = false;
+  // Standard input, and standard output, is a terminal.
+  bool in_terminal = false;
+  bool out_terminal = false;
+  // Standard input is a pipe or a file, so that somebody gave text.
+  bool in_piped = false;
 };
 
 // Columns as wide as their widest cell; the header in capitals. Cells are cleaned of control
@@ -46,6 +51,9 @@ class Console {
   void note(std::string_view text);   // a line to standard error
   void print_json(const Json& json);  // indented
   [[nodiscard]] std::istream& in() { return streams_.in; }
+  [[nodiscard]] bool in_terminal() const { return streams_.in_terminal; }
+  [[nodiscard]] bool out_terminal() const { return streams_.out_terminal; }
+  [[nodiscard]] bool in_piped() const { return streams_.in_piped; }
   void flush();
 
   // Draws "label [#####     ] 42 %  3.1 MiB / 7.4 MiB" in place; nothing where standard error is no
