@@ -15,6 +15,15 @@ std::string number(double value) {
   return text.data();
 }
 
+// The bound of a bucket: OpenMetrics wants a float, "1.0" and not "1".
+std::string bound(double value) {
+  std::string text = number(value);
+  if (text.find_first_of(".e") == std::string::npos) {
+    text += ".0";
+  }
+  return text;
+}
+
 // A label value: backslash, quote and line feed are escaped.
 std::string label_value(std::string_view value) {
   std::string text{"\""};
@@ -31,9 +40,16 @@ std::string label_value(std::string_view value) {
   return text + '"';
 }
 
-class Page {
+}  // namespace
+
+class Metrics::Page {
  public:
+  explicit Page(Metrics::Format format) : format_(format) {}
   void family(std::string_view name, std::string_view type, std::string_view help) {
+    // OpenMetrics names a counter's family without the ending of its samples.
+    if (format_ == Metrics::Format::kOpenMetrics && type == "counter") {
+      name.remove_suffix(kTotal.size());
+    }
     text_.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
     text_.append(name).append(" ").append(type).append("\n");
   }
@@ -54,20 +70,30 @@ class Page {
   }
   void histogram(std::string_view name, const std::string& labels, const Histogram& histogram) {
     const std::string base{name};
-    for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i) {
+    for (std::size_t i = 0; i < histogram.bounds().size(); ++i) {
       line(base + "_bucket",
-           labels + ",le=\"" + number(Histogram::kBounds[i]) + "\"",
+           labels + ",le=\"" + bound(histogram.bounds()[i]) + "\"",
            std::to_string(histogram.buckets()[i]));
     }
     line(base + "_bucket", labels + ",le=\"+Inf\"", std::to_string(histogram.count()));
     line(base + "_sum", labels, number(histogram.sum()));
     line(base + "_count", labels, std::to_string(histogram.count()));
   }
-  [[nodiscard]] std::string text() && { return std::move(text_); }
+  [[nodiscard]] std::string text() && {
+    if (format_ == Metrics::Format::kOpenMetrics) {
+      text_ += "# EOF\n";
+    }
+    return std::move(text_);
+  }
 
  private:
+  static constexpr std::string_view kTotal = "_total";
+
+  Metrics::Format format_;
   std::string text_;
 };
+
+namespace {
 
 std::uint64_t total(const std::map<std::string, std::uint64_t>& counts) {
   std::uint64_t sum = 0;
@@ -79,14 +105,62 @@ std::uint64_t total(const std::map<std::string, std::uint64_t>& counts) {
 
 }  // namespace
 
-void Histogram::observe(double seconds) {
-  for (std::size_t i = 0; i < kBounds.size(); ++i) {
-    if (seconds <= kBounds[i]) {
-      ++buckets_[i];
+void Histogram::observe(double value, std::uint64_t times) {
+  for (std::size_t i = 0; i < bounds_.size(); ++i) {
+    if (value <= bounds_[i]) {
+      buckets_[i] += times;
     }
   }
-  sum_ += seconds;
-  ++count_;
+  sum_ += value * static_cast<double>(times);
+  count_ += times;
+}
+
+void InFlight::wait(ModelMetrics& model) {
+  end();
+  model_ = &model;
+  counted_ = &model.waiting;
+  ++*counted_;
+}
+
+void InFlight::run() {
+  if (model_ != nullptr && counted_ == &model_->waiting) {
+    --*counted_;
+    counted_ = &model_->running;
+    ++*counted_;
+  }
+}
+
+void InFlight::end() {
+  if (counted_ != nullptr) {
+    --*counted_;
+    counted_ = nullptr;
+  }
+}
+
+void ModelMetrics::count_text(const TextFigures& figures) {
+  cached_tokens += figures.cached_tokens;
+  queue.observe(figures.queue);
+  prefill.observe(figures.prefill);
+  decode.observe(figures.decode);
+  inference.observe(figures.prefill + figures.decode);
+  request_prompt.observe(figures.prompt_tokens);
+  request_generation.observe(figures.completion_tokens);
+  // The first token belongs to the prefill.
+  if (figures.completion_tokens > 1) {
+    time_per_token.observe(figures.decode / (figures.completion_tokens - 1));
+  }
+}
+
+Metrics::Format Metrics::format_for(std::string_view accept) {
+  return accept.find("application/openmetrics-text") == std::string_view::npos
+             ? Format::kPrometheus
+             : Format::kOpenMetrics;
+}
+
+std::string_view Metrics::content_type(Format format) {
+  return format == Format::kOpenMetrics
+             ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+             : "text/plain; version=0.0.4; charset=utf-8";
 }
 
 std::uint64_t ModelMetrics::succeeded() const {
@@ -105,57 +179,85 @@ ModelMetrics& Metrics::model(std::string_view name) {
   return models_[models_.size() < kMaxModels ? std::string{name} : std::string{"other"}];
 }
 
-std::string Metrics::render(const Gauges& gauges) const {
-  Page page;
-  const auto each = [this, &page](const auto& write) {
-    for (const auto& [name, model] : models_) {
-      write(page, "model_name=" + label_value(name), model);
-    }
+void Metrics::render_models(Page& page) const {
+  const auto each =
+      [this, &page](
+          std::string_view name, std::string_view type, std::string_view help, const auto& write) {
+        page.family(name, type, help);
+        for (const auto& [model_name, model] : models_) {
+          write(name, "model_name=" + label_value(model_name), model);
+        }
+      };
+  const auto value = [&](std::string_view name,
+                         std::string_view type,
+                         std::string_view help,
+                         std::uint64_t ModelMetrics::*field) {
+    each(name, type, help, [&](auto sample, const auto& labels, const ModelMetrics& model) {
+      page.line(sample, labels, std::to_string(model.*field));
+    });
   };
-  page.family(metric::kRequestsRunning, "gauge", "Requests that a model is answering.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.line(metric::kRequestsRunning, labels, std::to_string(model.running));
-  });
-  page.family(metric::kRequestSuccess, "counter", "Requests that were answered.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    for (const auto& [reason, count] : model.success) {
-      out.line(metric::kRequestSuccess,
-               labels + ",finished_reason=" + label_value(reason),
-               std::to_string(count));
-    }
-  });
-  page.family(metric::kRequestFailure, "counter", "Requests that failed.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    for (const auto& [code, count] : model.failure) {
-      out.line(
-          metric::kRequestFailure, labels + ",code=" + label_value(code), std::to_string(count));
-    }
-  });
-  page.family(metric::kPromptTokens, "counter", "Prompt tokens read.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.line(metric::kPromptTokens, labels, std::to_string(model.prompt_tokens));
-  });
-  page.family(metric::kGenerationTokens, "counter", "Tokens generated.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.line(metric::kGenerationTokens, labels, std::to_string(model.generation_tokens));
-  });
-  page.family(
-      metric::kCacheQueries, "counter", "Prompt tokens that the prefix cache was asked for.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.line(metric::kCacheQueries, labels, std::to_string(model.cache_queries));
-  });
-  page.family(metric::kCacheHits, "counter", "Prompt tokens that the prefix cache had.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.line(metric::kCacheHits, labels, std::to_string(model.cache_hits));
-  });
-  page.family(metric::kRequestLatency, "histogram", "From request to last event.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.histogram(metric::kRequestLatency, labels, model.latency);
-  });
-  page.family(metric::kTimeToFirstToken, "histogram", "From request to first text.");
-  each([](Page& out, const std::string& labels, const ModelMetrics& model) {
-    out.histogram(metric::kTimeToFirstToken, labels, model.first_token);
-  });
+  const auto split = [&](std::string_view name,
+                         std::string_view help,
+                         std::string_view label,
+                         std::map<std::string, std::uint64_t> ModelMetrics::*field) {
+    each(name, "counter", help, [&](auto sample, const auto& labels, const ModelMetrics& model) {
+      for (const auto& [kind, count] : model.*field) {
+        page.line(sample,
+                  labels + "," + std::string{label} + "=" + label_value(kind),
+                  std::to_string(count));
+      }
+    });
+  };
+  const auto spread = [&](std::string_view name,
+                          std::string_view help,
+                          Histogram ModelMetrics::*field) {
+    each(name, "histogram", help, [&](auto sample, const auto& labels, const ModelMetrics& model) {
+      page.histogram(sample, labels, model.*field);
+    });
+  };
+  value(metric::kRequestsRunning,
+        "gauge",
+        "Requests that a model is answering.",
+        &ModelMetrics::running);
+  value(metric::kRequestsWaiting,
+        "gauge",
+        "Requests that wait for a model or for their turn.",
+        &ModelMetrics::waiting);
+  split(metric::kRequestSuccess,
+        "Requests that were answered.",
+        "finished_reason",
+        &ModelMetrics::success);
+  split(metric::kRequestFailure, "Requests that failed.", "code", &ModelMetrics::failure);
+  value(metric::kPromptTokens, "counter", "Prompt tokens.", &ModelMetrics::prompt_tokens);
+  value(
+      metric::kGenerationTokens, "counter", "Tokens generated.", &ModelMetrics::generation_tokens);
+  value(metric::kPrefixQueries,
+        "counter",
+        "Prompt tokens looked for in the prefix cache.",
+        &ModelMetrics::prompt_tokens);
+  value(metric::kPrefixHits,
+        "counter",
+        "Prompt tokens found there and not computed.",
+        &ModelMetrics::cached_tokens);
+  spread(metric::kTimeToFirstToken, "From request to first text.", &ModelMetrics::first_token);
+  spread(metric::kInterToken, "From token to token.", &ModelMetrics::inter_token);
+  spread(metric::kTimePerToken,
+         "Mean time per token after the first, per request.",
+         &ModelMetrics::time_per_token);
+  spread(metric::kRequestLatency, "From request to last event.", &ModelMetrics::latency);
+  spread(metric::kQueueTime, "From the worker's queue to its engine.", &ModelMetrics::queue);
+  spread(metric::kInferenceTime, "In the engine, prefill and decode.", &ModelMetrics::inference);
+  spread(metric::kPrefillTime, "Until the first token was sampled.", &ModelMetrics::prefill);
+  spread(metric::kDecodeTime, "From the first token to the last.", &ModelMetrics::decode);
+  spread(metric::kRequestPrompt, "Prompt tokens per request.", &ModelMetrics::request_prompt);
+  spread(metric::kRequestGeneration,
+         "Tokens generated per request.",
+         &ModelMetrics::request_generation);
+}
+
+std::string Metrics::render(const Gauges& gauges, Format format) const {
+  Page page{format};
+  render_models(page);
   page.counter(metric::kDenied, "Calls that the policy denied.", static_cast<double>(denied_));
   page.counter(metric::kOverQuota,
                "Requests that a role's quota refused.",

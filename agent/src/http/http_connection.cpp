@@ -51,6 +51,7 @@ HttpRequest to_request(http::request<http::string_body>& message) {
   request.api_key = text(message["x-api-key"]);
   request.anthropic_version = text(message["anthropic-version"]);
   request.json_length = text(message["inference-header-content-length"]);
+  request.accept = text(message[http::field::accept]);
   request.content_type = text(message[http::field::content_type]);
   request.request_id = text(message["x-request-id"]);
   request.keep_alive = message.keep_alive();

@@ -31,6 +31,7 @@ struct HttpRequest {
   std::string anthropic_version;
   // inference-header-content-length: how many bytes of the body are JSON; empty: all.
   std::string json_length;
+  std::string accept;
   std::string content_type;
   std::string request_id;
   bool keep_alive = true;

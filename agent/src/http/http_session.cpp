@@ -19,9 +19,10 @@ Task<bool> metrics_page(HttpExchange& exchange, Caller caller) {
     co_return co_await exchange.fail(decision.error());
   }
   HttpHeaders headers;
+  const Metrics::Format format = Metrics::format_for(exchange.request().accept);
   co_return co_await exchange.answer(200,
-                                     "text/plain; version=0.0.4; charset=utf-8",
-                                     parts.metrics.render(parts.gauges()),
+                                     Metrics::content_type(format),
+                                     parts.metrics.render(parts.gauges(), format),
                                      std::move(headers));
 }
 

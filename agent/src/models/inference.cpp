@@ -47,6 +47,7 @@ struct Inference::Ticket {
   runtime::RequestMeta meta;
   std::shared_ptr<CallWatch> watch;
   BootTime began{};
+  InFlight in_flight;
   bool settled = false;
   // Set while it counts against a quota.
   QuotaBook* quotas = nullptr;
@@ -74,19 +75,19 @@ class Inference::TextStream {
 
   void take(runtime::Event event) {
     if (auto* started = std::get_if<runtime::Started>(&event)) {
+      ticket_->in_flight.run();
       sink_->started(
           ticket_->model(), ticket_->lease.model().info(), ticket_->meta.id.str(), *started);
     } else if (auto* delta = std::get_if<runtime::TextDelta>(&event)) {
-      if (first_token_.count() == 0) {
-        first_token_ = owner_.core_.clock.boot_now() - ticket_->began;
-        owner_.metrics_.model(ticket_->model().name())
-            .first_token.observe(std::chrono::duration<double>(first_token_).count());
-      }
+      count_tokens(delta->tokens.size());
       sink_->delta(std::move(delta->text), delta->tokens.size());
     } else if (auto* done = std::get_if<runtime::Done>(&event)) {
-      ModelMetrics& model = owner_.metrics_.model(ticket_->model().name());
-      model.cache_queries += done->usage.prompt_tokens;
-      model.cache_hits += done->usage.cached_tokens;
+      metrics().count_text({.prompt_tokens = done->usage.prompt_tokens,
+                            .cached_tokens = done->usage.cached_tokens,
+                            .completion_tokens = done->usage.completion_tokens,
+                            .queue = done->timing.queue,
+                            .prefill = done->timing.prefill,
+                            .decode = done->timing.decode});
       owner_.settle(*ticket_, done->usage, to_string(done->reason));
       sink_->done(*done, first_token_);
     } else if (auto* failure = std::get_if<runtime::Failure>(&event)) {
@@ -96,10 +97,28 @@ class Inference::TextStream {
   }
 
  private:
+  [[nodiscard]] ModelMetrics& metrics() const {
+    return owner_.metrics_.model(ticket_->model().name());
+  }
+  // Text came, made of so many tokens.
+  void count_tokens(std::size_t tokens) {
+    const BootTime now = owner_.core_.clock.boot_now();
+    if (first_token_.count() == 0) {
+      first_token_ = now - ticket_->began;
+      metrics().first_token.observe(first_token_);
+      last_token_ = now;
+    } else if (tokens > 0) {
+      metrics().inter_token.observe((now - last_token_) / static_cast<std::int64_t>(tokens),
+                                    tokens);
+      last_token_ = now;
+    }
+  }
+
   Inference& owner_;
   std::shared_ptr<Ticket> ticket_;
   std::shared_ptr<TextSink> sink_;
   std::chrono::nanoseconds first_token_{0};
+  BootTime last_token_{};
 };
 
 Inference::Inference(
@@ -184,6 +203,7 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
   }
   ticket->quotas = &quotas_;
   ticket->clock = &core_.clock;
+  ticket->in_flight.wait(metrics_.model((*model)->name()));
   Result<ModelHost::Lease> lease = co_await host_.acquire(*model);
   if (!lease) {
     ++metrics_.model((*model)->name()).failure[std::string(to_string(lease.error().code()))];
@@ -202,12 +222,12 @@ Task<Result<std::shared_ptr<Inference::Ticket>>> Inference::admit(Caller caller,
   Running running;
   running.principal = ticket->meta.principal;
   running_.emplace(call.request_id, std::move(running));
-  ++metrics_.model(ticket->model().name()).running;
   co_return ticket;
 }
 
 runtime::OnSubmit Inference::follow(const std::shared_ptr<Ticket>& ticket) {
   return [this, ticket](const runtime::RequestHandle& handle) {
+    ticket->in_flight.run();
     if (const auto running = running_.find(ticket->meta.id.str()); running != running_.end()) {
       running->second.handle = handle;
     }
@@ -223,13 +243,13 @@ void Inference::settle(Ticket& ticket, const runtime::Usage& usage, std::string_
   }
   running_.erase(ticket.meta.id.str());
   ModelMetrics& model = metrics_.model(ticket.model().name());
-  --model.running;
-  ++model.success[std::string{finish}];
+  ticket.in_flight.end();
+  // vLLM's name for it.
+  ++model.success[std::string{finish == "cancelled" ? "abort" : finish}];
   model.prompt_tokens += usage.prompt_tokens;
   model.generation_tokens += usage.completion_tokens;
   ticket.pay(std::uint64_t{usage.prompt_tokens} + usage.completion_tokens);
-  model.latency.observe(
-      std::chrono::duration<double>(core_.clock.boot_now() - ticket.began).count());
+  model.latency.observe(core_.clock.boot_now() - ticket.began);
   security::AuditEvent event = security::AuditEvent::inference(ticket.caller.principal,
                                                                ticket.caller.authn_method,
                                                                ticket.action,
@@ -254,7 +274,7 @@ void Inference::settle(Ticket& ticket, const Error& error) {
   }
   running_.erase(ticket.meta.id.str());
   ModelMetrics& model = metrics_.model(ticket.model().name());
-  --model.running;
+  ticket.in_flight.end();
   ticket.pay(0);
   ++model.failure[std::string{to_string(error.code())}];
   record_failure(ticket, ticket.model(), ticket.meta.id.str(), error);

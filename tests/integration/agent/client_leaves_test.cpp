@@ -69,7 +69,8 @@ class ClientLeaves : public ::testing::Test {
     return request;
   }
 
-  double running() const { return daemon_.metric("skerry_num_requests_running"); }
+  // In a worker; what only waits for the model to be loaded is not counted.
+  double running() const { return daemon_.metric("vllm:num_requests_running"); }
   double failed(const std::string& code) const {
     return daemon_.metric("skerry_request_failure_total", "code=\"" + code + "\"");
   }

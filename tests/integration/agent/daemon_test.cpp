@@ -332,7 +332,7 @@ TEST_F(Daemon, OpenAiChatStreamsAndAnswersWhole) {
   EXPECT_LT(usage, done);
   EXPECT_NE(done, std::string::npos);
   EXPECT_THAT(http(socket, get("/metrics")),
-              HasSubstr("skerry_request_success_total{model_name=\"acme/echo\""));
+              HasSubstr("vllm:request_success_total{model_name=\"acme/echo\""));
 }
 
 TEST_F(Daemon, HttpSurvivesHostileBytes) {

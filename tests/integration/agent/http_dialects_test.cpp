@@ -145,8 +145,8 @@ TEST_F(HttpDialects, SayHowMuchOfAPromptWasCached) {
   EXPECT_EQ(message.find("usage")->get_int("input_tokens").value_or(-1), 5);
   const Json response = json("/v1/responses", R"({"model":"default","input":")" + text + R"("})");
   EXPECT_EQ(cached(response, "input_tokens_details"), 96);
-  EXPECT_EQ(daemon_.metric("skerry_prefix_cache_queries_total"), 4 * 101);
-  EXPECT_EQ(daemon_.metric("skerry_prefix_cache_hits_total"), 3 * 96);
+  EXPECT_EQ(daemon_.metric("vllm:prefix_cache_queries_total"), 4 * 101);
+  EXPECT_EQ(daemon_.metric("vllm:prefix_cache_hits_total"), 3 * 96);
 }
 
 TEST_F(HttpDialects, AreAllCounted) {
@@ -157,8 +157,8 @@ TEST_F(HttpDialects, AreAllCounted) {
            {"/v1/embeddings", R"({"model":"default","input":"ping"})"}}) {
     EXPECT_THAT(ask(path, body), HasSubstr("200 OK")) << path;
   }
-  EXPECT_EQ(daemon_.metric("skerry_request_success_total"), 3);
-  EXPECT_EQ(daemon_.metric("skerry_prompt_tokens_total"), 15);
+  EXPECT_EQ(daemon_.metric("vllm:request_success_total"), 3);
+  EXPECT_EQ(daemon_.metric("vllm:prompt_tokens_total"), 15);
 }
 
 }  // namespace

@@ -1,13 +1,15 @@
 #pragma once
 
-// The daemon's figures and their Prometheus text. Names are constants of this header and follow
-// vLLM's under our prefix; docs/metrics.md describes each with its labels. The telemetry sampler
-// reads the same figures. Used on the control thread only.
+// The daemon's figures and their Prometheus text. What vLLM has too has vLLM's names and units, so
+// that its dashboards and alerts work unchanged (ADR 0107); the rest is ours. Names are constants
+// of this header; docs/metrics.md describes each with its labels. The telemetry sampler reads the
+// same figures. Used on the control thread only.
 
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,15 +17,24 @@
 namespace skerry::agent {
 
 namespace metric {
-inline constexpr std::string_view kRequestsRunning = "skerry_num_requests_running";
-inline constexpr std::string_view kRequestSuccess = "skerry_request_success_total";
+inline constexpr std::string_view kRequestsRunning = "vllm:num_requests_running";
+inline constexpr std::string_view kRequestsWaiting = "vllm:num_requests_waiting";
+inline constexpr std::string_view kRequestSuccess = "vllm:request_success_total";
+inline constexpr std::string_view kPromptTokens = "vllm:prompt_tokens_total";
+inline constexpr std::string_view kGenerationTokens = "vllm:generation_tokens_total";
+inline constexpr std::string_view kPrefixQueries = "vllm:prefix_cache_queries_total";
+inline constexpr std::string_view kPrefixHits = "vllm:prefix_cache_hits_total";
+inline constexpr std::string_view kTimeToFirstToken = "vllm:time_to_first_token_seconds";
+inline constexpr std::string_view kInterToken = "vllm:inter_token_latency_seconds";
+inline constexpr std::string_view kTimePerToken = "vllm:request_time_per_output_token_seconds";
+inline constexpr std::string_view kRequestLatency = "vllm:e2e_request_latency_seconds";
+inline constexpr std::string_view kQueueTime = "vllm:request_queue_time_seconds";
+inline constexpr std::string_view kInferenceTime = "vllm:request_inference_time_seconds";
+inline constexpr std::string_view kPrefillTime = "vllm:request_prefill_time_seconds";
+inline constexpr std::string_view kDecodeTime = "vllm:request_decode_time_seconds";
+inline constexpr std::string_view kRequestPrompt = "vllm:request_prompt_tokens";
+inline constexpr std::string_view kRequestGeneration = "vllm:request_generation_tokens";
 inline constexpr std::string_view kRequestFailure = "skerry_request_failure_total";
-inline constexpr std::string_view kPromptTokens = "skerry_prompt_tokens_total";
-inline constexpr std::string_view kGenerationTokens = "skerry_generation_tokens_total";
-inline constexpr std::string_view kCacheQueries = "skerry_prefix_cache_queries_total";
-inline constexpr std::string_view kCacheHits = "skerry_prefix_cache_hits_total";
-inline constexpr std::string_view kRequestLatency = "skerry_e2e_request_latency_seconds";
-inline constexpr std::string_view kTimeToFirstToken = "skerry_time_to_first_token_seconds";
 inline constexpr std::string_view kDenied = "skerry_requests_denied_total";
 inline constexpr std::string_view kOverQuota = "skerry_requests_over_quota_total";
 inline constexpr std::string_view kWorkerExits = "skerry_worker_unclean_exits_total";
@@ -52,35 +63,123 @@ inline constexpr std::string_view kRevocationStops = "skerry_revocation_stops_to
 
 class Histogram {
  public:
-  static constexpr std::array kBounds{
-      0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0};
-  void observe(double seconds);
+  // Upper bounds of the buckets, rising; they outlive the histogram.
+  explicit Histogram(std::span<const double> bounds) : bounds_(bounds), buckets_(bounds.size()) {}
+  // `times` equal values at once.
+  void observe(double value, std::uint64_t times = 1);
+  void observe(std::chrono::nanoseconds time, std::uint64_t times = 1) {
+    observe(std::chrono::duration<double>(time).count(), times);
+  }
   [[nodiscard]] double sum() const { return sum_; }
   [[nodiscard]] std::uint64_t count() const { return count_; }
+  [[nodiscard]] std::span<const double> bounds() const { return bounds_; }
   // Cumulative counts, one per bound.
-  [[nodiscard]] const std::array<std::uint64_t, kBounds.size()>& buckets() const {
-    return buckets_;
-  }
+  [[nodiscard]] const std::vector<std::uint64_t>& buckets() const { return buckets_; }
 
  private:
-  std::array<std::uint64_t, kBounds.size()> buckets_{};
+  std::span<const double> bounds_;
+  std::vector<std::uint64_t> buckets_;
   double sum_ = 0;
   std::uint64_t count_ = 0;
 };
 
+// vLLM's buckets, without those that no gateway reaches.
+inline constexpr std::array kRequestSeconds{0.005,
+                                            0.01,
+                                            0.025,
+                                            0.05,
+                                            0.1,
+                                            0.3,
+                                            0.5,
+                                            0.8,
+                                            1.0,
+                                            1.5,
+                                            2.0,
+                                            2.5,
+                                            5.0,
+                                            10.0,
+                                            30.0,
+                                            60.0,
+                                            120.0,
+                                            300.0};
+inline constexpr std::array kFirstTokenSeconds{0.001,
+                                               0.005,
+                                               0.01,
+                                               0.02,
+                                               0.04,
+                                               0.06,
+                                               0.08,
+                                               0.1,
+                                               0.25,
+                                               0.5,
+                                               0.75,
+                                               1.0,
+                                               2.5,
+                                               5.0,
+                                               7.5,
+                                               10.0,
+                                               20.0,
+                                               60.0};
+inline constexpr std::array kTokenSeconds{
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0};
+inline constexpr std::array kTokenCounts{
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0, 20000.0};
+
+// What the worker says at the end of a text request, by its own clock.
+struct TextFigures {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+  std::chrono::nanoseconds queue{0};
+  std::chrono::nanoseconds prefill{0};
+  std::chrono::nanoseconds decode{0};
+};
+
 struct ModelMetrics {
   std::uint64_t running = 0;
+  std::uint64_t waiting = 0;
   std::map<std::string, std::uint64_t> success;  // by finish reason
   std::map<std::string, std::uint64_t> failure;  // by error name
   std::uint64_t prompt_tokens = 0;
+  std::uint64_t cached_tokens = 0;
   std::uint64_t generation_tokens = 0;
-  std::uint64_t cache_queries = 0;  // prompt tokens of answers
-  std::uint64_t cache_hits = 0;     // of them, those that the prefix cache had
-  Histogram latency;
-  Histogram first_token;
+  // By the daemon's clock, loading included.
+  Histogram latency{kRequestSeconds};
+  Histogram first_token{kFirstTokenSeconds};
+  Histogram inter_token{kTokenSeconds};
+  // By the worker's clock.
+  Histogram queue{kRequestSeconds};
+  Histogram inference{kRequestSeconds};
+  Histogram prefill{kRequestSeconds};
+  Histogram decode{kRequestSeconds};
+  Histogram time_per_token{kTokenSeconds};
+  Histogram request_prompt{kTokenCounts};
+  Histogram request_generation{kTokenCounts};
 
   [[nodiscard]] std::uint64_t succeeded() const;
   [[nodiscard]] std::uint64_t failed() const;
+  // A text request that was answered, or cancelled in the middle; not its prompt and generated
+  // tokens, which are counted for requests of every kind.
+  void count_text(const TextFigures& figures);
+};
+
+// Counts one request as waiting or running for as long as it is.
+class InFlight {
+ public:
+  InFlight() = default;
+  ~InFlight() { end(); }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+
+  // For its model, or for what it does with it, there is a queue.
+  void wait(ModelMetrics& model);
+  // From waiting; otherwise nothing.
+  void run();
+  void end();
+
+ private:
+  std::uint64_t* counted_ = nullptr;
+  ModelMetrics* model_ = nullptr;
 };
 
 // Compute threads of one worker that schedules steps.
@@ -129,10 +228,18 @@ class Metrics {
   [[nodiscard]] std::uint64_t denied() const { return denied_; }
   [[nodiscard]] std::uint64_t worker_exits() const { return worker_exits_; }
 
-  // The text exposition format, version 0.0.4.
-  [[nodiscard]] std::string render(const Gauges& gauges) const;
+  // The text format 0.0.4 of Prometheus, or OpenMetrics 1.0: they differ in how counters are
+  // announced and in the end.
+  enum class Format : std::uint8_t { kPrometheus, kOpenMetrics };
+  [[nodiscard]] std::string render(const Gauges& gauges, Format format = Format::kPrometheus) const;
+  // What an Accept header asks for: OpenMetrics where it is named, as Prometheus does.
+  static Format format_for(std::string_view accept);
+  static std::string_view content_type(Format format);
 
  private:
+  class Page;
+  void render_models(Page& page) const;
+
   std::map<std::string, ModelMetrics, std::less<>> models_;
   std::uint64_t denied_ = 0;
   std::uint64_t over_quota_ = 0;
