@@ -67,6 +67,7 @@ void read_listen(TomlTable table, ListenConfig& listen) {
   read_socket(table, "http_socket", listen.http_socket);
   table.read("admin_group", listen.admin_group);
   table.read("max_message", listen.max_message);
+  read_duration(table, "write_timeout", listen.write_timeout, std::chrono::milliseconds{100});
   if (table.has("max_message") &&
       (listen.max_message.bytes < 4096 || listen.max_message.bytes > (1ULL << 30U))) {
     table.fail("max_message", "must be between 4KiB and 1GiB");

@@ -68,7 +68,7 @@ Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Reque
 
 grpc::ServerWriteReactor<inference_pb::GenerateEvent>* InferenceGrpc::start_text(
     grpc::CallbackServerContext* context, Result<TextJob> job) {
-  const std::shared_ptr<TextReactor> reactor = TextReactor::make(core_);
+  const std::shared_ptr<TextReactor> reactor = TextReactor::make(core_, context);
   Result<Caller> caller = peers_.find(context->peer());
   if (!caller || !job) {
     reactor->Finish(to_status(caller ? job.error() : caller.error()));

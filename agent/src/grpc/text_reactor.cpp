@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <grpcpp/server_context.h>
 
 #include "status.hpp"
 
@@ -29,8 +30,8 @@ inference_pb::FinishReason reason_of(runtime::FinishReason reason) {
 
 }  // namespace
 
-std::shared_ptr<TextReactor> TextReactor::make(Core& core) {
-  auto reactor = std::shared_ptr<TextReactor>(new TextReactor(core));
+std::shared_ptr<TextReactor> TextReactor::make(Core& core, grpc::CallbackServerContext* context) {
+  auto reactor = std::shared_ptr<TextReactor>(new TextReactor(core, context));
   reactor->self_ = reactor;
   return reactor;
 }
@@ -39,24 +40,46 @@ void TextReactor::OnWriteDone(bool ok) {
   boost::asio::post(core_.control, [self = shared_from_this(), ok] {
     self->busy_ = false;
     if (!ok) {
-      self->abandoned_ = true;
-      self->queue_.clear();
-      self->handle_.cancel();
+      self->abandon();
     }
     self->write_next();
   });
 }
 
 void TextReactor::OnCancel() {
-  boost::asio::post(core_.control, [self = shared_from_this()] {
-    self->abandoned_ = true;
-    self->queue_.clear();
-    self->handle_.cancel();
-  });
+  boost::asio::post(core_.control, [self = shared_from_this()] { self->abandon(); });
 }
 
 void TextReactor::OnDone() {
   boost::asio::post(core_.control, [self = std::move(self_)] {});
+}
+
+void TextReactor::abandon() {
+  abandoned_ = true;
+  queue_.clear();
+  handle_.cancel();
+}
+
+void TextReactor::give_up(const char* why) {
+  core_.log.warning("grpc.slow_reader", {{"reason", why}});
+  abandon();
+  context_->TryCancel();
+}
+
+void TextReactor::watch_reader() {
+  const std::chrono::milliseconds timeout = core_.settings->listen().write_timeout;
+  const auto since = busy_ ? write_began_ : std::chrono::steady_clock::now();
+  watch_.expires_at(since + timeout);
+  watch_.async_wait([self = shared_from_this(), timeout](const boost::system::error_code& ec) {
+    if (ec || self->finished_ || self->abandoned_) {
+      return;
+    }
+    if (self->busy_ && std::chrono::steady_clock::now() - self->write_began_ >= timeout) {
+      self->give_up("the client took nothing for listen.write_timeout");
+      return;
+    }
+    self->watch_reader();
+  });
 }
 
 void TextReactor::submitted(runtime::RequestHandle handle) {
@@ -90,6 +113,9 @@ void TextReactor::delta(std::string text, std::size_t tokens) {
     inference_pb::TextDelta& last = *queue_.back().mutable_delta();
     last.mutable_text()->append(text);
     last.set_tokens(last.tokens() + static_cast<std::uint32_t>(tokens));
+    if (last.text().size() > kMostUnreadText) {
+      give_up("1 MiB of the answer was not read");
+    }
     return;
   }
   Event event;
@@ -146,11 +172,17 @@ void TextReactor::write_next() {
     writing_ = std::move(queue_.front());
     queue_.pop_front();
     busy_ = true;
+    write_began_ = std::chrono::steady_clock::now();
     StartWrite(&writing_);
+    // One timer for all writes of the call: a token costs no more than the look at the clock.
+    if (!std::exchange(watched_, true)) {
+      watch_reader();
+    }
     return;
   }
   if (ending_) {
     finished_ = true;
+    watch_.cancel();
     Finish(final_);
   }
 }

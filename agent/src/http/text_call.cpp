@@ -20,7 +20,8 @@ struct ChoiceState {
 // What the service layer pushes and the session's coroutine takes.
 class TextCollector {
  public:
-  TextCollector(Core& core, std::size_t choices) : changed_(core.control), choices_(choices) {}
+  TextCollector(Core& core, std::size_t choices, bool streamed)
+      : changed_(core.control), choices_(choices), streamed_(streamed) {}
 
   // The client went away, or another choice failed: stops the work.
   void abandon() {
@@ -36,6 +37,14 @@ class TextCollector {
     changed_.notify();
   }
   void changed() { changed_.notify(); }
+  // More text came for a client that takes it piece by piece.
+  void check_unread(const ChoiceState& choice) {
+    if (streamed_ && choice.text.size() > kMostUnreadText && !error_) {
+      fail(Error{Error::Code::kResourceExhausted,
+                 "the client reads too slowly: 1 MiB of the answer waits for it"});
+      abandon();
+    }
+  }
   Task<void> wait() { co_await changed_.wait_for(kGoneCheck); }
 
   [[nodiscard]] bool abandoned() const { return abandoned_; }
@@ -59,6 +68,7 @@ class TextCollector {
   Notifier changed_;
   std::vector<ChoiceState> choices_;
   std::optional<Error> error_;
+  bool streamed_;
   bool abandoned_ = false;
 };
 
@@ -77,6 +87,7 @@ class ChoiceSink final : public TextSink {
   }
   void delta(std::string text, std::size_t) override {
     state().text += text;
+    collector_->check_unread(state());
     collector_->changed();
   }
   void done(const runtime::Done& done, std::chrono::nanoseconds) override {
@@ -116,8 +127,8 @@ class TextCall {
       : exchange_(exchange),
         request_(std::move(request)),
         dialect_(std::move(dialect)),
-        collector_(std::make_shared<TextCollector>(exchange.parts().core,
-                                                   request_.prompts.size() * request_.answers)) {}
+        collector_(std::make_shared<TextCollector>(
+            exchange.parts().core, request_.prompts.size() * request_.answers, request_.stream)) {}
 
   Task<bool> run(Caller caller);
 

@@ -161,12 +161,14 @@ class DaemonHarness {
     ASSERT_TRUE(active) << active.error().to_string();
   }
 
-  void start(const std::string& more = {}) {
+  // `more` and, inside its table, `listen` are added to the configuration.
+  void start(const std::string& more = {}, const std::string& listen = {}) {
     std::ofstream config{dir_ / "skerryd.toml"};
     config << "state_dir = \"" << state().string() << "\"\n"
            << more << "\n[listen]\napi_socket = \"" << socket("api") << "\"\nadmin_socket = \""
            << socket("admin") << "\"\nhttp_socket = \"" << socket("http")
-           << "\"\nadmin_group = \"\"\n[runtime]\nsandbox = \"best_effort\"\nworker_user = \"\"\n";
+           << "\"\nadmin_group = \"\"\n"
+           << listen << "\n[runtime]\nsandbox = \"best_effort\"\nworker_user = \"\"\n";
     config.close();
     process_ = std::make_unique<Process>(
         std::vector<std::string>{SKERRYD, "--config", (dir_ / "skerryd.toml").string()},

@@ -39,6 +39,8 @@ struct ListenConfig {
   std::string admin_group = "skerry-admin";
   ByteSize max_message{64ULL << 20U};
   std::int64_t max_connections = 1024;
+  // A streamed answer of which the client takes nothing for so long is ended.
+  std::chrono::milliseconds write_timeout{std::chrono::seconds{30}};
 };
 
 struct HttpConfig {

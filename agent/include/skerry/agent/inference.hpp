@@ -44,6 +44,10 @@ struct TextJob {
   std::vector<std::string> stop;
 };
 
+// A streamed answer of which more than this waits for the client is ended: the client reads too
+// slowly, and its memory would be ours.
+inline constexpr std::size_t kMostUnreadText = 1U << 20U;
+
 // Takes the answer of a text job. Calls come on the control thread, in this order: started, any
 // number of deltas, then exactly one of done and failed; failed alone if it never started.
 class TextSink {
