@@ -80,8 +80,26 @@ Error cannot(std::string_view what) {
                "this model cannot " + std::string{what} + ": choose a model that can"};
 }
 
+Result<std::unique_ptr<Constraint>> make_constraint(StepEngine& engine,
+                                                    const SchedulerOptions& options,
+                                                    std::shared_ptr<const Vocabulary>& vocabulary,
+                                                    const std::string& grammar) {
+  if (grammar.empty()) {
+    return std::unique_ptr<Constraint>{};
+  }
+  if (!vocabulary) {
+    auto read = Vocabulary::read(engine, options.vocabulary);
+    if (!read) {
+      return read.error();
+    }
+    vocabulary = *std::move(read);
+  }
+  return Constraint::make(grammar, vocabulary);
+}
+
 Result<Sequence> make_generation(StepEngine& engine,
                                  const SchedulerOptions& options,
+                                 std::shared_ptr<const Vocabulary>& vocabulary,
                                  GenerateRequest& request,
                                  std::uint64_t seed) {
   if (!options.can_generate) {
@@ -92,6 +110,14 @@ Result<Sequence> make_generation(StepEngine& engine,
   }
   if (auto checked = check_stop(request.stop); !checked) {
     return checked.error();
+  }
+  if (request.log_probs.value_or(0) > kMaxTopLogProbs) {
+    return invalid_intake("top_logprobs is " + std::to_string(*request.log_probs) +
+                          ", at most 64 is allowed");
+  }
+  auto constraint = make_constraint(engine, options, vocabulary, request.grammar);
+  if (!constraint) {
+    return constraint.error();
   }
   auto tokens = prompt_tokens(engine, options, request.prompt);
   if (!tokens) {
@@ -114,7 +140,10 @@ Result<Sequence> make_generation(StepEngine& engine,
                                        .generated = 0,
                                        .next_token = -1,
                                        .unreported = {},
-                                       .tokens = {}},
+                                       .tokens = {},
+                                       .constraint = *std::move(constraint),
+                                       .log_probs = request.log_probs,
+                                       .unreported_log_probs = {}},
                     .prompts = {}};
   for (const std::int32_t token : *tokens) {
     std::get<Generation>(sequence.work).sampler.accept_prompt(token);
@@ -184,10 +213,11 @@ Result<Sequence> make_scoring(StepEngine& engine,
 
 Result<Sequence> make_sequence(StepEngine& engine,
                                const SchedulerOptions& options,
+                               std::shared_ptr<const Vocabulary>& vocabulary,
                                Request& request,
                                std::uint64_t seed) {
   if (auto* generate = std::get_if<GenerateRequest>(&request)) {
-    return make_generation(engine, options, *generate, seed);
+    return make_generation(engine, options, vocabulary, *generate, seed);
   }
   if (auto* embed = std::get_if<EmbedRequest>(&request)) {
     return make_embedding(engine, options, *embed);

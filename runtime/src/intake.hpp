@@ -13,9 +13,10 @@ inline constexpr std::size_t kMaxStopBytes = 256;
 inline constexpr std::size_t kMaxEmbedTexts = 1024;
 inline constexpr std::uint32_t kMaxTopLogProbs = 64;
 
-// `seed` serves a generation that names none.
+// `seed` serves a generation that names none. `vocabulary` is read for the first grammar and kept.
 Result<Sequence> make_sequence(StepEngine& engine,
                                const SchedulerOptions& options,
+                               std::shared_ptr<const Vocabulary>& vocabulary,
                                Request& request,
                                std::uint64_t seed);
 

@@ -110,13 +110,19 @@ void Sampler::penalise(std::vector<Candidate>& candidates) const {
   }
 }
 
-std::int32_t Sampler::sample(std::span<const float> logits) {
+std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::uint8_t> allowed) {
   candidates_.clear();
   candidates_.reserve(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     candidates_.push_back({static_cast<std::int32_t>(i), usable(logits[i]), 0.0F});
   }
   penalise(candidates_);
+  if (!allowed.empty()) {
+    std::erase_if(candidates_, [&](const Candidate& one) {
+      const auto at = static_cast<std::size_t>(one.token);
+      return at >= allowed.size() || allowed[at] == 0;
+    });
+  }
   const auto better = [](const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
   };

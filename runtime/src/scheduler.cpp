@@ -54,7 +54,7 @@ void Scheduler::Impl::submit(RequestKey key, Request request) {
   }
   const BootTime now = clock.boot_now();
   const std::uint64_t seed = static_cast<std::uint64_t>(now.count()) * 31 + key;
-  auto made = make_sequence(engine, options, request, seed);
+  auto made = make_sequence(engine, options, vocabulary, request, seed);
   if (!made) {
     fail(key, made.error());
     return;

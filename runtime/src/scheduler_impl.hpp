@@ -114,6 +114,7 @@ struct Scheduler::Impl {
   // Places of principals who have just had an answer and may ask again at once, kept a moment.
   std::multimap<std::string, BootTime> holds;
   StepCost cost;
+  std::shared_ptr<const Vocabulary> vocabulary;  // once a grammar needed it
   std::uint32_t reserved = 0;  // context that running sequences may fill
   bool caching = false;        // prefixes are shared and kept
   bool embeddings_next = false;

@@ -20,7 +20,54 @@ void emit_text(Sequence& sequence,
   TextDelta delta;
   delta.text = std::move(text);
   delta.tokens = std::exchange(work.unreported, {});
+  delta.log_probs = std::exchange(work.unreported_log_probs, {});
   emit(sequence.key, std::move(delta));
+}
+
+// Draws freely, and again among what the grammar allows if it refuses that: each allowed token
+// keeps its share, and the vocabulary is walked through only when it must be. -1: no token can
+// come.
+Result<std::int32_t> draw_token(Generation& work, std::span<const float> logits) {
+  const std::int32_t token = work.sampler.sample(logits);
+  if (token < 0) {
+    return Error{Error::Code::kInternal,
+                 "the model gave no finite logits: its weights are damaged"};
+  }
+  if (!work.constraint) {
+    return token;
+  }
+  Result<bool> allowed = work.constraint->allows(token);
+  if (!allowed) {
+    return allowed.error();
+  }
+  if (*allowed) {
+    return token;
+  }
+  auto all = work.constraint->allowed();
+  if (!all) {
+    return all.error();
+  }
+  const std::int32_t bound = work.sampler.sample(logits, *all);
+  if (bound < 0) {
+    return Error{Error::Code::kInvalidArgument,
+                 "grammar: this model has no token to go on with here: it asks for text that the "
+                 "vocabulary cannot write"};
+  }
+  return bound;
+}
+
+void add_log_probs(Generation& work, StepEngine& engine, std::span<const float> logits) {
+  LogProbs found = log_probs(logits, work.next_token, *work.log_probs);
+  TokenLogProb out;
+  const auto choice = [&engine](std::int32_t token, float log_prob) {
+    Result<std::string> piece = engine.piece(token);
+    return TokenLogProb::Choice{token, std::move(piece).value_or(std::string{}), log_prob};
+  };
+  out.chosen = choice(work.next_token, found.of_token);
+  for (const auto& [token, log_prob] : found.top) {
+    out.top.push_back(choice(token, log_prob));
+  }
+  work.unreported_log_probs.push_back(std::move(out));
 }
 
 Verdict take_sample(Sequence& sequence,
@@ -29,20 +76,30 @@ Verdict take_sample(Sequence& sequence,
                     std::size_t row,
                     const Scheduler::Emit& emit) {
   const std::span<const float> logits = engine.logits(row);
-  const std::int32_t token = work.sampler.sample(logits);
-  if (token < 0) {
-    return {.finished = {},
-            .failed = Error{Error::Code::kInternal,
-                            "the model gave no finite logits: its weights are damaged"}};
+  if (work.constraint && work.constraint->complete()) {
+    return {.finished = FinishReason::kStop, .failed = {}};  // a grammar of nothing but ""
   }
+  const Result<std::int32_t> drawn = draw_token(work, logits);
+  if (!drawn) {
+    return {.finished = {}, .failed = drawn.error()};
+  }
+  const std::int32_t token = *drawn;
   if (engine.is_end(token)) {
     return {.finished = FinishReason::kStop, .failed = {}};
+  }
+  if (work.constraint) {
+    if (Result<void> accepted = work.constraint->accept(token); !accepted) {
+      return {.finished = {}, .failed = accepted.error()};
+    }
   }
   work.sampler.accept(token);
   work.next_token = token;
   work.unreported.push_back(token);
   work.tokens.push_back(token);
   ++work.generated;
+  if (work.log_probs) {
+    add_log_probs(work, engine, logits);
+  }
   auto piece = engine.piece(token);
   if (!piece) {
     return {.finished = {}, .failed = piece.error()};
@@ -51,7 +108,7 @@ Verdict take_sample(Sequence& sequence,
   if (!text.empty()) {
     emit_text(sequence, work, std::move(text), emit);
   }
-  if (work.filter.stopped()) {
+  if (work.filter.stopped() || (work.constraint && work.constraint->complete())) {
     return {.finished = FinishReason::kStop, .failed = {}};
   }
   if (work.generated >= work.limit) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "skerry/runtime/scheduler.hpp"
 #include "skerry/runtime/text_filter.hpp"
 
+#include "constraint.hpp"
 #include "prefix_chain.hpp"
 
 namespace skerry::runtime {
@@ -29,7 +31,10 @@ struct Generation {
   std::uint32_t generated = 0;
   std::int32_t next_token = -1;
   std::vector<std::int32_t> unreported;
-  std::vector<std::int32_t> tokens;  // all that were sampled
+  std::vector<std::int32_t> tokens;        // all that were sampled
+  std::unique_ptr<Constraint> constraint;  // null: the answer is free
+  std::optional<std::uint32_t> log_probs;  // as in the request
+  std::vector<TokenLogProb> unreported_log_probs;
 };
 
 // State of an EmbedRequest: the texts are computed one after another.

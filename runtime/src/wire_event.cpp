@@ -17,9 +17,21 @@ void put(Started event, pb::Event& out) {
   started.set_cached_tokens(event.cached_tokens);
   started.set_queue_wait_ns(event.queue_wait.count());
 }
+void put_choice(TokenLogProb::Choice choice, pb::TokenChoice& out) {
+  out.set_token(choice.token);
+  out.set_piece(std::move(choice.piece));
+  out.set_log_prob(choice.log_prob);
+}
 void put(TextDelta event, pb::Event& out) {
   out.mutable_text()->set_text(std::move(event.text));
   put_tokens(event.tokens, *out.mutable_text()->mutable_tokens());
+  for (TokenLogProb& one : event.log_probs) {
+    pb::TokenLogProb& put = *out.mutable_text()->add_log_probs();
+    put_choice(std::move(one.chosen), *put.mutable_chosen());
+    for (TokenLogProb::Choice& choice : one.top) {
+      put_choice(std::move(choice), *put.add_top());
+    }
+  }
 }
 void put(const Embeddings& event, pb::Event& out) {
   out.mutable_embeddings();
@@ -72,6 +84,28 @@ std::chrono::nanoseconds duration(std::int64_t nanoseconds) {
   return std::chrono::nanoseconds{std::clamp<std::int64_t>(nanoseconds, 0, kMaxNanoseconds)};
 }
 
+TokenLogProb::Choice parse_choice(pb::TokenChoice& in) {
+  return {.token = in.token(), .piece = std::move(*in.mutable_piece()), .log_prob = in.log_prob()};
+}
+
+Result<Event> parse_text(pb::TextDelta& in) {
+  if (in.log_probs_size() != 0 && in.log_probs_size() != in.tokens_size()) {
+    return malformed("list of log-probabilities");
+  }
+  TextDelta delta;
+  delta.text = std::move(*in.mutable_text());
+  delta.tokens = parse_tokens(in.tokens());
+  for (pb::TokenLogProb& one : *in.mutable_log_probs()) {
+    TokenLogProb parsed;
+    parsed.chosen = parse_choice(*one.mutable_chosen());
+    for (pb::TokenChoice& choice : *one.mutable_top()) {
+      parsed.top.push_back(parse_choice(choice));
+    }
+    delta.log_probs.push_back(std::move(parsed));
+  }
+  return Event{std::move(delta)};
+}
+
 Result<Event> parse_scores(const pb::Scores& in) {
   Scores scores;
   for (const pb::TokenScore& one : in.tokens()) {
@@ -118,8 +152,7 @@ Result<Event> parse_event(pb::Event& in) {
                            .cached_tokens = in.started().cached_tokens(),
                            .queue_wait = duration(in.started().queue_wait_ns())}};
     case pb::Event::kText:
-      return Event{TextDelta{.text = std::move(*in.mutable_text()->mutable_text()),
-                             .tokens = parse_tokens(in.text().tokens())}};
+      return parse_text(*in.mutable_text());
     case pb::Event::kEmbeddings: {
       Embeddings embeddings;
       for (const pb::Vector& vector : in.embeddings().vectors()) {

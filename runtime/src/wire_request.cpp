@@ -88,6 +88,10 @@ void put(GenerateRequest request, pb::Submit& out) {
   for (std::string& stop : request.stop) {
     generate.add_stop(std::move(stop));
   }
+  generate.set_grammar(to_valid_utf8(request.grammar));
+  if (request.log_probs) {
+    generate.set_log_probs(*request.log_probs);
+  }
 }
 
 void put(EmbedRequest request, pb::Submit& out) {
@@ -140,6 +144,10 @@ Result<Request> parse(RequestMeta meta, pb::Generate& in) {
   }
   request.max_tokens = in.max_tokens();
   request.stop.assign(in.stop().begin(), in.stop().end());
+  request.grammar = std::move(*in.mutable_grammar());
+  if (in.has_log_probs()) {
+    request.log_probs = in.log_probs();
+  }
   return Request{std::move(request)};
 }
 

@@ -3,3 +3,5 @@ skerry_fuzz(worker_frame LINK skerry::runtime_engine skerry::worker_proto protob
 target_include_directories(worker_frame_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/runtime/src)
 skerry_fuzz(golden LINK skerry::runtime)
 skerry_fuzz(token_text LINK skerry::runtime_engine protobuf::libprotobuf-lite)
+skerry_fuzz(grammar LINK skerry::runtime_engine protobuf::libprotobuf-lite)
+target_include_directories(grammar_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/runtime/src)

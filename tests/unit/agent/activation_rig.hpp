@@ -42,7 +42,7 @@ class FakeModel final : public runtime::LoadedModel {
     const std::string text = answer_(std::get<runtime::Prompt>(generate.prompt).text);
     boost::asio::post(executor_, [sink = std::move(sink), text] {
       sink(runtime::Started{});
-      sink(runtime::TextDelta{text, {1}});
+      sink(runtime::TextDelta{text, {1}, {}});
       sink(runtime::Done{});
     });
     return {};

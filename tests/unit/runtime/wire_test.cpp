@@ -71,7 +71,7 @@ TEST(Wire, EventsSurvive) {
     EXPECT_TRUE(parsed);
     return std::move(*parsed);
   };
-  EXPECT_EQ(std::get<TextDelta>(back(TextDelta{"é", {1, 2}})).tokens.size(), 2U);
+  EXPECT_EQ(std::get<TextDelta>(back(TextDelta{"é", {1, 2}, {}})).tokens.size(), 2U);
   const Done done = std::get<Done>(back(Done{.reason = FinishReason::kLength,
                                              .usage = {.prompt_tokens = 4},
                                              .timing = {.total = std::chrono::seconds{2}},

@@ -87,6 +87,10 @@ struct GenerateRequest {
   // Generation ends before the first of these; they are not part of the answer. At most 16 of at
   // most 256 bytes, none empty.
   std::vector<std::string> stop;
+  // GBNF that the answer follows; it ends where the grammar does. Empty: none.
+  std::string grammar;
+  // Tell each token's log-probability, and those of as many most probable tokens, at most 64.
+  std::optional<std::uint32_t> log_probs;
 };
 
 struct EmbedRequest {
@@ -179,12 +183,26 @@ struct Started {
   std::chrono::nanoseconds queue_wait{0};
 };
 
+// A token of the answer as the model saw it: natural logarithms, from the logits as they came out,
+// before penalties, temperature and grammar. Pieces are bytes and may be parts of a code point.
+struct TokenLogProb {
+  struct Choice {
+    std::int32_t token = 0;
+    std::string piece;
+    float log_prob = 0;
+  };
+  Choice chosen;
+  std::vector<Choice> top;  // most probable first
+};
+
 // Whole code points only.
 struct TextDelta {
   std::string text;
   // Tokens sampled since the last delta; text that may become a stop string is held back, so the
   // two need not match one to one.
   std::vector<std::int32_t> tokens;
+  // One for each of `tokens` if they were asked for, else none.
+  std::vector<TokenLogProb> log_probs;
 };
 
 struct Embeddings {

@@ -30,7 +30,9 @@ class Sampler {
   // Order: penalties, top_k, temperature, top_p, min_p, draw. NaN counts as minus infinity; -1 if
   // no logit is finite. Penalties are those of llama.cpp's `penalties` sampler: first repeat, then
   // frequency and presence; a test compares the two.
-  std::int32_t sample(std::span<const float> logits);
+  std::int32_t sample(std::span<const float> logits) { return sample(logits, {}); }
+  // Among the tokens whose `allowed` is not 0; empty: all.
+  std::int32_t sample(std::span<const float> logits, std::span<const std::uint8_t> allowed);
   // Adds a token to what the penalties look at. A prompt token counts for repeat_penalty alone: an
   // answer that quotes its prompt is not held back by frequency and presence (as in OpenAI's API).
   void accept_prompt(std::int32_t token);

@@ -1,0 +1,52 @@
+#pragma once
+
+// Holds one answer to a grammar: tells whether a token may come next, or which ones may. The
+// sampler draws freely first and is bound only when the grammar refuses what it drew
+// (sequence.cpp), which gives the same distribution and seldom costs a walk through the vocabulary.
+// ADR 0104.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "skerry/common/result.hpp"
+
+#include "grammar_matcher.hpp"
+#include "vocabulary.hpp"
+
+namespace skerry::runtime {
+
+class Constraint {
+ public:
+  // kInvalidArgument: the grammar is wrong, and where.
+  static Result<std::unique_ptr<Constraint>> make(std::string_view grammar,
+                                                  std::shared_ptr<const Vocabulary> vocabulary);
+
+  // A token that ends the answer is allowed where the grammar may end; other control tokens never.
+  // kInvalidArgument if the grammar is too ambiguous to be followed, here and below.
+  Result<bool> allows(std::int32_t token);
+  // One value for each token, not 0 if it is allowed; valid until the next call.
+  Result<std::span<const std::uint8_t>> allowed();
+  // `token` was answered; it must be allowed and not an end.
+  Result<void> accept(std::int32_t token);
+  // Nothing can come any more.
+  [[nodiscard]] bool complete() const { return matcher_.complete(state_); }
+
+ private:
+  Constraint(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Vocabulary> vocabulary)
+      : matcher_(std::move(grammar)), vocabulary_(std::move(vocabulary)) {}
+  Result<GrammarMatcher::State> follow(std::int32_t token);
+  [[nodiscard]] bool known(std::int32_t token) const {
+    return token >= 0 && static_cast<std::size_t>(token) < vocabulary_->size();
+  }
+
+  GrammarMatcher matcher_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  GrammarMatcher::State state_ = 0;
+  std::vector<std::uint8_t> allowed_;
+  std::vector<GrammarMatcher::State> path_;
+};
+
+}  // namespace skerry::runtime
