@@ -5,6 +5,7 @@
 #include "skerry/agent/anthropic.hpp"
 #include "skerry/common/json.hpp"
 
+#include "output_format.hpp"
 #include "request_fields.hpp"
 
 namespace skerry::agent::anthropic {
@@ -73,6 +74,25 @@ Result<void> refuse_features(const Json& body) {
   return {};
 }
 
+// output_config.format, which has schemas only; effort is a hint.
+Result<void> read_output_config(const Json& body, std::string_view document, std::string& grammar) {
+  const Json* config = fields::given(body, "output_config");
+  const Json* format = config == nullptr ? nullptr : fields::given(*config, "format");
+  if (format == nullptr) {
+    return {};
+  }
+  if (format->get_string("type").value_or("") != "json_schema") {
+    return fields::bad("output_config.format.type", "must be \"json_schema\"");
+  }
+  Result<std::string> read =
+      fields::read_format(*format, {document, {"output_config", "format"}, {"schema"}});
+  if (!read) {
+    return read.error();
+  }
+  grammar = *std::move(read);
+  return {};
+}
+
 Result<TextRequest> read_prompt(const Json& body) {
   TextRequest request;
   Result<std::string> model = fields::read_model(body);
@@ -110,6 +130,9 @@ Result<TextRequest> parse_messages_request(std::string_view body, std::size_t ma
   }
   if (request->max_tokens == 0) {
     return fields::bad("max_tokens", "is missing");
+  }
+  if (Result<void> done = read_output_config(*json, body, request->grammar); !done) {
+    return done.error();
   }
   TextSampling& sampling = request->sampling;
   if (auto done = fields::read_number(*json, "temperature", 0, 1, sampling.temperature); !done) {

@@ -4,9 +4,11 @@
 #include <charconv>
 #include <cmath>
 
+#include "skerry/agent/json_schema.hpp"
 #include "skerry/agent/ollama.hpp"
 #include "skerry/common/json.hpp"
 
+#include "output_format.hpp"
 #include "request_fields.hpp"
 
 namespace skerry::agent::ollama {
@@ -157,16 +159,43 @@ Result<std::string> read_name(const Json& body) {
   return fields::bad("model", "must name a slot or a model");
 }
 
+// "json", or a schema.
+Result<void> read_ollama_format(const Json& body, std::string_view document, std::string& grammar) {
+  const Json* format = fields::given(body, "format");
+  if (format == nullptr || (format->string() != nullptr && format->string()->empty())) {
+    return {};
+  }
+  if (format->string() != nullptr && *format->string() == "json") {
+    grammar = json_object_grammar();
+    return {};
+  }
+  if (!format->is_object()) {
+    return fields::bad("format", "must be \"json\" or a JSON schema");
+  }
+  Result<std::string> read = schema_grammar(member_text(document, {"format"}), "format");
+  if (!read) {
+    return read.error();
+  }
+  grammar = *std::move(read);
+  return {};
+}
+
 // What generate and chat have in common.
-Result<void> read_shared(const Json& body, OllamaText& out) {
+Result<void> read_shared(const Json& body, std::string_view document, OllamaText& out) {
   Result<std::string> model = read_name(body);
   if (!model) {
     return model.error();
   }
   out.text.model = *std::move(model);
-  constexpr std::array<std::string_view, 8> kUnsupported{
-      "format", "tools", "images", "suffix", "template", "context", "think", "logprobs"};
+  constexpr std::array<std::string_view, 6> kUnsupported{
+      "tools", "images", "suffix", "template", "context", "think"};
   if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
+    return done;
+  }
+  if (Result<void> done = read_ollama_format(body, document, out.text.grammar); !done) {
+    return done;
+  }
+  if (Result<void> done = fields::read_log_probs(body, out.text.log_probs); !done) {
     return done;
   }
   if (Result<void> done = read_options(body, out.text); !done) {
@@ -215,7 +244,7 @@ Result<OllamaText> parse_generate(std::string_view body, std::size_t max_bytes) 
     return json.error();
   }
   OllamaText out;
-  if (Result<void> done = read_shared(*json, out); !done) {
+  if (Result<void> done = read_shared(*json, body, out); !done) {
     return done.error();
   }
   std::string prompt;
@@ -253,7 +282,7 @@ Result<OllamaText> parse_chat(std::string_view body, std::size_t max_bytes) {
     return json.error();
   }
   OllamaText out;
-  if (Result<void> done = read_shared(*json, out); !done) {
+  if (Result<void> done = read_shared(*json, body, out); !done) {
     return done.error();
   }
   std::vector<ChatMessage> messages;

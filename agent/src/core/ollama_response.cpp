@@ -6,6 +6,8 @@
 #include "skerry/agent/openai.hpp"
 #include "skerry/common/json.hpp"
 
+#include "output_format.hpp"
+
 namespace skerry::agent::ollama {
 namespace {
 
@@ -24,9 +26,18 @@ class OllamaDialect final : public TextDialect {
     return {};
   }
 
-  std::string delta(std::size_t, std::string_view text) override {
+  std::string delta(std::size_t choice, std::string_view text) override {
+    return delta_with(choice, text, {});
+  }
+
+  std::string delta_with(std::size_t,
+                         std::string_view text,
+                         const std::vector<TextLogProb>& log_probs) override {
     Json::Object object = envelope(text);
     object.emplace("done", Json{false});
+    if (!log_probs.empty()) {
+      object.emplace("logprobs", fields::log_probs_json(log_probs));
+    }
     return line_of(std::move(object));
   }
 
@@ -44,7 +55,11 @@ class OllamaDialect final : public TextDialect {
                     const TextTotals& totals) override {
     model_ = start.model;
     end_ = choices.front().end;
-    return Json{last(choices.front().text, totals)}.dump();
+    Json::Object object = last(choices.front().text, totals);
+    if (!choices.front().log_probs.empty()) {
+      object.emplace("logprobs", fields::log_probs_json(choices.front().log_probs));
+    }
+    return Json{std::move(object)}.dump();
   }
 
  private:

@@ -1,9 +1,12 @@
 // Answers of OpenAI's chat completions and completions, whole and as server-sent events.
 
+#include <algorithm>
 #include <utility>
 
 #include "skerry/agent/openai.hpp"
 #include "skerry/common/json.hpp"
+
+#include "output_format.hpp"
 
 namespace skerry::agent::openai {
 namespace {
@@ -25,6 +28,52 @@ Json usage_json(const TextTotals& totals) {
 
 Json finish_json(const TextEnd& end) {
   return Json{end.length ? "length" : "stop"};
+}
+
+Json chat_log_probs(const std::vector<TextLogProb>& list) {
+  if (list.empty()) {
+    return Json{nullptr};
+  }
+  Json::Object object;
+  object.emplace("content", fields::log_probs_json(list));
+  object.emplace("refusal", Json{nullptr});
+  return Json{std::move(object)};
+}
+
+// Code points.
+std::size_t length_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U;
+  }));
+}
+
+// `offset` counts the code points of the tokens so far.
+Json completion_log_probs(const std::vector<TextLogProb>& list, std::size_t& offset) {
+  if (list.empty()) {
+    return Json{nullptr};
+  }
+  Json::Array tokens;
+  Json::Array chosen;
+  Json::Array top;
+  Json::Array offsets;
+  for (const TextLogProb& one : list) {
+    tokens.emplace_back(fields::token_text(one.chosen.piece));
+    chosen.emplace_back(fields::written_log_prob(one.chosen.log_prob));
+    Json::Object best;
+    for (const TextLogProb::Choice& choice : one.top) {
+      best.emplace(fields::token_text(choice.piece),
+                   Json{fields::written_log_prob(choice.log_prob)});
+    }
+    top.push_back(best.empty() ? Json{nullptr} : Json{std::move(best)});
+    offsets.emplace_back(static_cast<std::uint64_t>(offset));
+    offset += length_of(one.chosen.piece);
+  }
+  Json::Object object;
+  object.emplace("tokens", Json{std::move(tokens)});
+  object.emplace("token_logprobs", Json{std::move(chosen)});
+  object.emplace("top_logprobs", Json{std::move(top)});
+  object.emplace("text_offset", Json{std::move(offsets)});
+  return Json{std::move(object)};
 }
 
 // What the two calls share; they differ in the members of a choice.
@@ -65,9 +114,12 @@ class OpenAiDialect : public TextDialect {
     return object;
   }
 
-  [[nodiscard]] std::string chunk(std::size_t index, Json::Object choice, Json finish) const {
+  [[nodiscard]] std::string chunk(std::size_t index,
+                                  Json::Object choice,
+                                  Json finish,
+                                  Json log_probs = Json{nullptr}) const {
     choice.emplace("index", Json{static_cast<std::uint64_t>(index)});
-    choice.emplace("logprobs", Json{nullptr});
+    choice.emplace("logprobs", std::move(log_probs));
     choice.emplace("finish_reason", std::move(finish));
     Json::Array choices;
     choices.emplace_back(std::move(choice));
@@ -111,9 +163,15 @@ class ChatDialect final : public OpenAiDialect {
   }
 
   std::string delta(std::size_t choice, std::string_view text) override {
+    return delta_with(choice, text, {});
+  }
+
+  std::string delta_with(std::size_t choice,
+                         std::string_view text,
+                         const std::vector<TextLogProb>& log_probs) override {
     Json::Object delta;
     delta.emplace("content", Json{text});
-    return delta_chunk(choice, std::move(delta), Json{nullptr});
+    return delta_chunk(choice, std::move(delta), Json{nullptr}, chat_log_probs(log_probs));
   }
 
   std::string ended(std::size_t choice, const TextEnd& end) override {
@@ -133,7 +191,7 @@ class ChatDialect final : public OpenAiDialect {
       Json::Object choice;
       choice.emplace("index", Json{static_cast<std::uint64_t>(list.size())});
       choice.emplace("message", Json{std::move(message)});
-      choice.emplace("logprobs", Json{nullptr});
+      choice.emplace("logprobs", chat_log_probs(one.log_probs));
       choice.emplace("finish_reason", finish_json(one.end));
       list.emplace_back(std::move(choice));
     }
@@ -144,10 +202,13 @@ class ChatDialect final : public OpenAiDialect {
   [[nodiscard]] std::string_view stream_kind() const override { return "chat.completion.chunk"; }
 
  private:
-  [[nodiscard]] std::string delta_chunk(std::size_t index, Json::Object delta, Json finish) const {
+  [[nodiscard]] std::string delta_chunk(std::size_t index,
+                                        Json::Object delta,
+                                        Json finish,
+                                        Json log_probs = Json{nullptr}) const {
     Json::Object choice;
     choice.emplace("delta", Json{std::move(delta)});
-    return chunk(index, std::move(choice), std::move(finish));
+    return chunk(index, std::move(choice), std::move(finish), std::move(log_probs));
   }
 
   std::size_t answers_;
@@ -177,6 +238,16 @@ class CompletionDialect final : public OpenAiDialect {
     return text_chunk(choice, text, Json{nullptr});
   }
 
+  std::string delta_with(std::size_t choice,
+                         std::string_view text,
+                         const std::vector<TextLogProb>& log_probs) override {
+    if (offsets_.size() <= choice) {
+      offsets_.resize(choice + 1, 0);
+    }
+    Json told = completion_log_probs(log_probs, offsets_[choice]);
+    return text_chunk(choice, text, Json{nullptr}, std::move(told));
+  }
+
   std::string ended(std::size_t choice, const TextEnd& end) override {
     return text_chunk(choice, "", finish_json(end));
   }
@@ -191,7 +262,8 @@ class CompletionDialect final : public OpenAiDialect {
       Json::Object choice;
       choice.emplace("index", Json{static_cast<std::uint64_t>(index)});
       choice.emplace("text", Json{index < echo_.size() ? echo_[index] + one.text : one.text});
-      choice.emplace("logprobs", Json{nullptr});
+      std::size_t offset = 0;
+      choice.emplace("logprobs", completion_log_probs(one.log_probs, offset));
       choice.emplace("finish_reason", finish_json(one.end));
       list.emplace_back(std::move(choice));
     }
@@ -204,13 +276,15 @@ class CompletionDialect final : public OpenAiDialect {
  private:
   [[nodiscard]] std::string text_chunk(std::size_t index,
                                        std::string_view text,
-                                       Json finish) const {
+                                       Json finish,
+                                       Json log_probs = Json{nullptr}) const {
     Json::Object choice;
     choice.emplace("text", Json{text});
-    return chunk(index, std::move(choice), std::move(finish));
+    return chunk(index, std::move(choice), std::move(finish), std::move(log_probs));
   }
 
   std::vector<std::string> echo_;
+  std::vector<std::size_t> offsets_;  // of each choice, where log-probabilities are told
 };
 
 }  // namespace

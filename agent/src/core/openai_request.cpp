@@ -5,6 +5,7 @@
 #include "skerry/agent/openai.hpp"
 #include "skerry/common/json.hpp"
 
+#include "output_format.hpp"
 #include "request_fields.hpp"
 
 namespace skerry::agent::openai {
@@ -58,20 +59,39 @@ Result<void> read_messages(const Json& body, std::vector<ChatMessage>& out) {
 Result<void> refuse_unsupported(const Json& body) {
   constexpr std::array<std::string_view, 5> kUnsupported{
       "tools", "functions", "logit_bias", "audio", "prediction"};
-  if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
+  return fields::refuse(body, kUnsupported);
+}
+
+Result<void> read_response_format(const Json& body,
+                                  std::string_view document,
+                                  std::string& grammar) {
+  const Json* format = given(body, "response_format");
+  if (format == nullptr) {
+    return {};
+  }
+  Result<std::string> read =
+      fields::read_format(*format, {document, {"response_format"}, {"json_schema", "schema"}});
+  if (!read) {
+    return read.error();
+  }
+  grammar = *std::move(read);
+  return {};
+}
+
+// In the older call a number: how many most probable tokens to tell, 0 for the chosen one alone.
+Result<void> read_completion_log_probs(const Json& body, OpenAiText& request) {
+  constexpr std::int64_t kMost = 5;
+  if (given(body, "logprobs") == nullptr) {
+    return {};
+  }
+  std::int64_t top = 0;
+  if (Result<void> done = fields::read_int(body, "logprobs", 0, kMost, top); !done) {
     return done;
   }
-  // A number in the older call: 0 asks for the chosen token's own.
-  if (const Json* logprobs = given(body, "logprobs");
-      logprobs != nullptr && *logprobs != Json{false}) {
-    return bad("logprobs", "is not offered by this server");
+  if (request.echo) {
+    return bad("logprobs", "is offered without \"echo\": the prompt's are not told");
   }
-  if (const Json* format = given(body, "response_format"); format != nullptr) {
-    Result<std::string> type = format->get_string("type");
-    if (!type || *type != "text") {
-      return bad("response_format", "only {\"type\": \"text\"} is offered");
-    }
-  }
+  request.text.log_probs = static_cast<std::uint32_t>(top);
   return {};
 }
 
@@ -122,13 +142,16 @@ Result<void> read_answers(const Json& body, TextRequest& request) {
 }
 
 // What both calls have in common.
-Result<void> read_common(const Json& body, OpenAiText& request) {
+Result<void> read_common(const Json& body, std::string_view document, OpenAiText& request) {
   Result<std::string> model = fields::read_model(body);
   if (!model) {
     return model.error();
   }
   request.text.model = *std::move(model);
   if (Result<void> done = refuse_unsupported(body); !done) {
+    return done;
+  }
+  if (Result<void> done = read_response_format(body, document, request.text.grammar); !done) {
     return done;
   }
   if (Result<void> done = read_sampling(body, request.text.sampling); !done) {
@@ -197,11 +220,14 @@ Result<OpenAiText> parse_chat_request(std::string_view body, std::size_t max_byt
     return json.error();
   }
   OpenAiText request;
-  if (Result<void> done = read_common(*json, request); !done) {
+  if (Result<void> done = read_common(*json, body, request); !done) {
     return done.error();
   }
   std::uint32_t& most = request.text.max_tokens;
   if (Result<void> done = fields::read_count(*json, "max_completion_tokens", most); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_log_probs(*json, request.text.log_probs); !done) {
     return done.error();
   }
   std::vector<ChatMessage> messages;
@@ -223,7 +249,7 @@ Result<OpenAiText> parse_completion_request(std::string_view body, std::size_t m
   OpenAiText request;
   // OpenAI's default for this call.
   request.text.max_tokens = 16;
-  if (Result<void> done = read_common(*json, request); !done) {
+  if (Result<void> done = read_common(*json, body, request); !done) {
     return done.error();
   }
   if (fields::asked(*json, "suffix")) {
@@ -234,6 +260,9 @@ Result<OpenAiText> parse_completion_request(std::string_view body, std::size_t m
     return prompts.error();
   }
   if (Result<void> done = fields::read_flag(*json, "echo", request.echo); !done) {
+    return done.error();
+  }
+  if (Result<void> done = read_completion_log_probs(*json, request); !done) {
     return done.error();
   }
   for (EmbedInput& prompt : *prompts) {

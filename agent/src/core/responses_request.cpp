@@ -5,6 +5,7 @@
 #include "skerry/agent/openai_responses.hpp"
 #include "skerry/common/json.hpp"
 
+#include "output_format.hpp"
 #include "request_fields.hpp"
 
 namespace skerry::agent::openai {
@@ -69,12 +70,6 @@ Result<void> refuse_stored(const Json& body) {
   if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
     return done;
   }
-  if (const Json* text = fields::given(body, "text"); text != nullptr) {
-    const Json* format = fields::given(*text, "format");
-    if (format != nullptr && format->get_string("type").value_or("") != "text") {
-      return fields::bad("text.format", "only {\"type\": \"text\"} is offered");
-    }
-  }
   std::string truncation{"disabled"};
   if (Result<void> done = fields::read_text(body, "truncation", truncation); !done) {
     return done;
@@ -82,6 +77,21 @@ Result<void> refuse_stored(const Json& body) {
   if (truncation != "disabled") {
     return fields::bad("truncation", "nothing is cut silently: only \"disabled\" is offered");
   }
+  return {};
+}
+
+Result<void> read_text_format(const Json& body, std::string_view document, std::string& grammar) {
+  const Json* text = fields::given(body, "text");
+  const Json* format = text == nullptr ? nullptr : fields::given(*text, "format");
+  if (format == nullptr) {
+    return {};
+  }
+  Result<std::string> read =
+      fields::read_format(*format, {document, {"text", "format"}, {"schema"}});
+  if (!read) {
+    return read.error();
+  }
+  grammar = *std::move(read);
   return {};
 }
 
@@ -99,6 +109,9 @@ Result<TextRequest> parse_responses_request(std::string_view body, std::size_t m
   }
   request.model = *std::move(model);
   if (Result<void> done = refuse_stored(*json); !done) {
+    return done.error();
+  }
+  if (Result<void> done = read_text_format(*json, body, request.grammar); !done) {
     return done.error();
   }
   std::vector<ChatMessage> messages;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "skerry/agent/json_schema.hpp"
+
 #include "call.hpp"
 #include "text_reactor.hpp"
 
@@ -12,6 +14,7 @@ namespace {
 constexpr int kMaxMessages = 2048;
 constexpr int kMaxTexts = 1024;
 constexpr int kMaxTensors = 256;
+constexpr std::uint32_t kMaxLogProbs = 20;
 
 runtime::PriorityClass priority_of(inference_pb::Priority priority) {
   switch (priority) {
@@ -40,6 +43,20 @@ runtime::SamplingParams sampling_of(const inference_pb::Sampling& in) {
   return out;
 }
 
+Result<std::string> grammar_of(const inference_pb::OutputFormat& format) {
+  switch (format.format_case()) {
+    case inference_pb::OutputFormat::kJsonSchema:
+      return schema_grammar(format.json_schema(), "format.json_schema");
+    case inference_pb::OutputFormat::kJsonObject:
+      return format.json_object() ? json_object_grammar() : std::string{};
+    case inference_pb::OutputFormat::kGbnf:
+      return format.gbnf();
+    case inference_pb::OutputFormat::FORMAT_NOT_SET:
+      break;
+  }
+  return std::string{};
+}
+
 template <class Request>
 CallOptions options_of(const grpc::CallbackServerContext& context, const Request& request) {
   CallOptions call;
@@ -61,6 +78,17 @@ Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Reque
   }
   job.max_tokens = request.max_tokens();
   job.stop.assign(request.stop().begin(), request.stop().end());
+  Result<std::string> grammar = grammar_of(request.format());
+  if (!grammar) {
+    return grammar.error();
+  }
+  job.grammar = *std::move(grammar);
+  if (request.has_logprobs()) {
+    if (request.logprobs() > kMaxLogProbs) {
+      return Error{Error::Code::kInvalidArgument, "logprobs: at most 20 tokens are told"};
+    }
+    job.log_probs = request.logprobs();
+  }
   return job;
 }
 

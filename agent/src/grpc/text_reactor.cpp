@@ -28,6 +28,24 @@ inference_pb::FinishReason reason_of(runtime::FinishReason reason) {
   return inference_pb::FINISH_REASON_UNSPECIFIED;
 }
 
+void put_choice(runtime::TokenLogProb::Choice choice, inference_pb::TokenChoice& out) {
+  out.set_token(choice.token);
+  out.set_piece(std::move(choice.piece));
+  out.set_logprob(choice.log_prob);
+}
+
+void add_delta(runtime::TextDelta delta, inference_pb::TextDelta& out) {
+  out.mutable_text()->append(delta.text);
+  out.set_tokens(out.tokens() + static_cast<std::uint32_t>(delta.tokens.size()));
+  for (runtime::TokenLogProb& one : delta.log_probs) {
+    inference_pb::TokenLogProb& put = *out.add_logprobs();
+    put_choice(std::move(one.chosen), *put.mutable_chosen());
+    for (runtime::TokenLogProb::Choice& choice : one.top) {
+      put_choice(std::move(choice), *put.add_top());
+    }
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<TextReactor> TextReactor::make(Core& core, grpc::CallbackServerContext* context) {
@@ -108,19 +126,17 @@ void TextReactor::started(const ServedModel& model,
   push(std::move(event));
 }
 
-void TextReactor::delta(std::string text, std::size_t tokens) {
+void TextReactor::delta(runtime::TextDelta delta) {
   if (!queue_.empty() && queue_.back().has_delta()) {
     inference_pb::TextDelta& last = *queue_.back().mutable_delta();
-    last.mutable_text()->append(text);
-    last.set_tokens(last.tokens() + static_cast<std::uint32_t>(tokens));
-    if (last.text().size() > kMostUnreadText) {
-      give_up("1 MiB of the answer was not read");
+    add_delta(std::move(delta), last);
+    if (last.text().size() > kMostUnreadText || last.logprobs_size() > kMostUnreadLogProbs) {
+      give_up("1 MiB of the answer, or 4096 of its log-probabilities, were not read");
     }
     return;
   }
   Event event;
-  event.mutable_delta()->set_text(std::move(text));
-  event.mutable_delta()->set_tokens(static_cast<std::uint32_t>(tokens));
+  add_delta(std::move(delta), *event.mutable_delta());
   push(std::move(event));
 }
 

@@ -35,7 +35,7 @@ class TextReactor final : public grpc::ServerWriteReactor<skerry::inference::v1:
                const runtime::ModelInfo& info,
                const std::string& request_id,
                const runtime::Started& facts) override;
-  void delta(std::string text, std::size_t tokens) override;
+  void delta(runtime::TextDelta delta) override;
   void done(const runtime::Done& done, std::chrono::nanoseconds first_token) override;
   void failed(const Error& error, bool retryable) override;
   [[nodiscard]] bool abandoned() const override { return abandoned_; }

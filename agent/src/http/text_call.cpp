@@ -11,6 +11,7 @@ namespace {
 struct ChoiceState {
   runtime::RequestHandle handle;
   std::string text;
+  std::vector<TextLogProb> log_probs;
   std::optional<runtime::Started> started;
   std::optional<runtime::Done> done;
   // It was told to the client.
@@ -39,9 +40,12 @@ class TextCollector {
   void changed() { changed_.notify(); }
   // More text came for a client that takes it piece by piece.
   void check_unread(const ChoiceState& choice) {
-    if (streamed_ && choice.text.size() > kMostUnreadText && !error_) {
+    const bool many = choice.text.size() > kMostUnreadText ||
+                      choice.log_probs.size() > std::size_t{kMostUnreadLogProbs};
+    if (streamed_ && many && !error_) {
       fail(Error{Error::Code::kResourceExhausted,
-                 "the client reads too slowly: 1 MiB of the answer waits for it"});
+                 "the client reads too slowly: 1 MiB of the answer, or 4096 of its "
+                 "log-probabilities, wait for it"});
       abandon();
     }
   }
@@ -72,6 +76,10 @@ class TextCollector {
   bool abandoned_ = false;
 };
 
+TextLogProb::Choice choice_of(runtime::TokenLogProb::Choice choice) {
+  return {.piece = std::move(choice.piece), .log_prob = static_cast<double>(choice.log_prob)};
+}
+
 class ChoiceSink final : public TextSink {
  public:
   ChoiceSink(std::shared_ptr<TextCollector> collector, std::size_t index)
@@ -85,8 +93,16 @@ class ChoiceSink final : public TextSink {
     state().started = facts;
     collector_->changed();
   }
-  void delta(std::string text, std::size_t) override {
-    state().text += text;
+  void delta(runtime::TextDelta delta) override {
+    state().text += delta.text;
+    for (runtime::TokenLogProb& one : delta.log_probs) {
+      TextLogProb told;
+      told.chosen = choice_of(std::move(one.chosen));
+      for (runtime::TokenLogProb::Choice& choice : one.top) {
+        told.top.push_back(choice_of(std::move(choice)));
+      }
+      state().log_probs.push_back(std::move(told));
+    }
     collector_->check_unread(state());
     collector_->changed();
   }
@@ -224,8 +240,10 @@ std::string TextCall::news() {
   std::string bytes;
   std::vector<ChoiceState>& choices = collector_->choices();
   for (std::size_t i = 0; i < choices.size(); ++i) {
-    if (const std::string text = std::exchange(choices[i].text, {}); !text.empty()) {
-      bytes += dialect_->delta(i, text);
+    const std::string text = std::exchange(choices[i].text, {});
+    const std::vector<TextLogProb> log_probs = std::exchange(choices[i].log_probs, {});
+    if (!text.empty() || !log_probs.empty()) {
+      bytes += dialect_->delta_with(i, text, log_probs);
     }
     if (choices[i].done && !std::exchange(choices[i].told, true)) {
       bytes += dialect_->ended(i, end_of(*choices[i].done));
@@ -248,6 +266,7 @@ Task<bool> TextCall::whole() {
   for (ChoiceState& state : collector_->choices()) {
     TextChoice choice;
     choice.text = std::move(state.text);
+    choice.log_probs = std::move(state.log_probs);
     choice.end = end_of(*state.done);
     choices.push_back(std::move(choice));
   }
@@ -322,6 +341,8 @@ TextJob text_job_of(const TextRequest& request, std::size_t choice, const std::s
   }
   job.max_tokens = request.max_tokens;
   job.stop = request.stop;
+  job.grammar = request.grammar;
+  job.log_probs = request.log_probs;
   return job;
 }
 

@@ -80,7 +80,7 @@ class Inference::TextStream {
           ticket_->model(), ticket_->lease.model().info(), ticket_->meta.id.str(), *started);
     } else if (auto* delta = std::get_if<runtime::TextDelta>(&event)) {
       count_tokens(delta->tokens.size());
-      sink_->delta(std::move(delta->text), delta->tokens.size());
+      sink_->delta(std::move(*delta));
     } else if (auto* done = std::get_if<runtime::Done>(&event)) {
       metrics().count_text({.prompt_tokens = done->usage.prompt_tokens,
                             .cached_tokens = done->usage.cached_tokens,
@@ -328,6 +328,8 @@ Task<void> Inference::begin_text(Caller caller, TextJob job, std::shared_ptr<Tex
   request.sampling = job.sampling;
   request.max_tokens = job.max_tokens;
   request.stop = std::move(job.stop);
+  request.grammar = std::move(job.grammar);
+  request.log_probs = job.log_probs;
   auto stream = std::make_shared<TextStream>(*this, ticket, sink);
   runtime::RequestHandle handle = ticket->lease.model().submit(
       std::move(request), [stream](runtime::Event event) { stream->take(std::move(event)); });

@@ -1,5 +1,7 @@
 // The HTTP dialects against skerryd as a process, with the null engine, which answers with what it
 // was asked last.
+#include <cmath>
+
 #include <gmock/gmock.h>
 
 #include "skerry/common/json.hpp"
@@ -107,6 +109,69 @@ TEST_F(HttpDialects, ResponsesAnswerAndStoreNothing) {
   EXPECT_FALSE(body.get_bool("store").value_or(true));
   EXPECT_THAT(ask("/v1/responses", R"({"model":"default","input":"x","store":true})"),
               HasSubstr("\"param\":\"store\""));
+}
+
+// The null engine would repeat the question: what it may not say, it does not.
+TEST_F(HttpDialects, AnswersFollowWhatWasAskedForInEveryDialect) {
+  const std::string schema =
+      R"({"type":"object","properties":{"z":{"enum":["no","yes"]},"a":{"type":"boolean"}},)"
+      R"("required":["z","a"],"additionalProperties":false})";
+  const auto fits = [](std::string_view text) {
+    Result<Json> parsed = Json::parse(text);
+    EXPECT_TRUE(parsed) << text;
+    EXPECT_LT(text.find("\"z\""), text.find("\"a\"")) << "not in the schema's order: " << text;
+    return parsed && parsed->get_bool("a") && parsed->object()->size() == 2;
+  };
+  const std::string ask_yes = R"({"model":"default","temperature":0,"messages":[)"
+                              R"({"role":"user","content":"{\"z\":\"yes\",\"a\":true}"}],)";
+  const Json chat = json(
+      "/v1/chat/completions",
+      ask_yes + R"("response_format":{"type":"json_schema","json_schema":{"name":"x","schema":)" +
+          schema + "}}}");
+  ASSERT_NE(chat.find("choices"), nullptr) << chat.dump();
+  const Json& choice = (*chat.find("choices")->array())[0];
+  EXPECT_EQ(choice.find("message")->get_string("content").value_or(""), R"({"z":"yes","a":true})");
+  EXPECT_EQ(choice.get_string("finish_reason").value_or(""), "stop");
+  const Json bound = json(
+      "/v1/responses",
+      R"({"model":"default","temperature":0,"input":"ping","text":{"format":{"type":"json_schema","name":"x","schema":)" +
+          schema + "}}}");
+  ASSERT_NE(bound.find("output"), nullptr) << bound.dump();
+  const Json& message = (*bound.find("output")->array())[0];
+  EXPECT_TRUE(fits((*message.find("content")->array())[0].get_string("text").value_or("")));
+  const Json ollama =
+      json("/api/generate",
+           R"({"model":"default","prompt":"ping","stream":false,"format":)" + schema + "}");
+  EXPECT_TRUE(fits(ollama.get_string("response").value_or(ollama.dump())));
+  const Json anthropic =
+      json("/v1/messages",
+           R"({"model":"default","max_tokens":90,"messages":[{"role":"user","content":"ping"}],)"
+           R"("output_config":{"format":{"type":"json_schema","schema":)" +
+               schema + "}}}");
+  ASSERT_NE(anthropic.find("content"), nullptr) << anthropic.dump();
+  EXPECT_TRUE(fits((*anthropic.find("content")->array())[0].get_string("text").value_or("")));
+  const std::string refused =
+      ask("/api/generate",
+          R"({"model":"default","prompt":"x","format":{"type":"string","pattern":"a"}})");
+  EXPECT_THAT(refused, HasSubstr("400 Bad Request"));
+  EXPECT_THAT(refused, HasSubstr("pattern"));
+}
+
+// The null engine's logits are 9 for what it says and 0 for its 257 other tokens.
+TEST_F(HttpDialects, LogProbabilitiesAreTold) {
+  const double expected = 9.0 - std::log(std::exp(9.0) + 257.0);
+  const std::string asked =
+      R"({"model":"default","temperature":0,"logprobs":true,"top_logprobs":2,"messages":[{"role":"user","content":"hi"}])";
+  const Json chat = json("/v1/chat/completions", asked + "}");
+  ASSERT_NE(chat.find("choices"), nullptr) << chat.dump();
+  const Json::Array& content =
+      *(*chat.find("choices")->array())[0].find("logprobs")->find("content")->array();
+  ASSERT_EQ(content.size(), 2U) << chat.dump();
+  EXPECT_EQ(content[1].get_string("token").value_or(""), "i");
+  EXPECT_NEAR(content[1].get_number("logprob").value_or(0), expected, 1e-5);
+  EXPECT_EQ(content[1].find("top_logprobs")->array()->size(), 2U);
+  const std::string stream = ask("/v1/chat/completions", asked + R"(,"stream":true})");
+  expect_order(stream, {R"("token":"h")", R"("token":"i")", "[DONE]"});
 }
 
 TEST_F(HttpDialects, KserveInfersWithJsonAndWithBytes) {

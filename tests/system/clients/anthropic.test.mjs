@@ -65,3 +65,16 @@ test('anthropic: errors are the classes of the client', async () => {
   const other = new Anthropic({ baseURL: process.env.SKERRY_HTTP, apiKey: 'wrong', maxRetries: 0 });
   await assert.rejects(other.models.list(), Anthropic.AuthenticationError);
 });
+
+test('anthropic: output_config.format gives JSON of the schema', async () => {
+  const schema = {
+    type: 'object',
+    properties: { severity: { type: 'string', enum: ['low', 'high'] }, again: { type: 'boolean' } },
+    required: ['severity', 'again'],
+    additionalProperties: false,
+  };
+  const message = await anthropic.messages.create({ ...request, output_config: { format: { type: 'json_schema', schema } } });
+  const value = JSON.parse(message.content[0].text);
+  assert.ok(['low', 'high'].includes(value.severity));
+  assert.equal(typeof value.again, 'boolean');
+});

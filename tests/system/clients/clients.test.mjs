@@ -212,11 +212,86 @@ test('openai: n answers come with their own index', async () => {
   final.choices.forEach((choice) => assert.equal(choice.message.content, expect));
 });
 
-test('openai: logprobs, which the engine does not give, are refused by name', async () => {
+test('openai: logprobs sum to at most one and name the answer', async () => {
+  const request = { model: 'acme/log-triage', temperature: 0, messages: [{ role: 'user', content: line }], logprobs: true, top_logprobs: 5 };
+  const { choices } = await openai.chat.completions.create(request);
+  const tokens = choices[0].logprobs.content;
+  assert.equal(tokens.map((token) => token.token).join('').trim(), expect);
+  for (const token of tokens) {
+    assert.equal(token.top_logprobs.length, 5);
+    assert.equal(token.top_logprobs[0].logprob, token.logprob, 'the most probable was answered');
+    assert.ok(token.top_logprobs.reduce((sum, one) => sum + Math.exp(one.logprob), 0) < 1.0001);
+  }
+  const streamed = [];
+  for await (const chunk of await openai.chat.completions.create({ ...request, stream: true })) streamed.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+  assert.deepEqual(streamed.map((token) => token.token), tokens.map((token) => token.token));
+  const older = await openai.completions.create({ model: 'acme/log-triage', temperature: 0, prompt, logprobs: 2, max_tokens: 4 });
+  assert.equal(older.choices[0].logprobs.tokens.length, 4);
+  assert.equal(older.choices[0].logprobs.top_logprobs.length, 4);
+});
+
+const schema = {
+  type: 'object',
+  properties: {
+    severity: { type: 'string', enum: ['critical', 'error', 'warning', 'notice', 'info'] },
+    service: { type: 'string', minLength: 1, maxLength: 12 },
+    again: { type: 'boolean' },
+    hosts: { type: 'array', items: { type: 'integer', minimum: 0, maximum: 99 }, maxItems: 3 },
+    note: { anyOf: [{ type: 'null' }, { $ref: '#/$defs/note' }] },
+  },
+  required: ['severity', 'service', 'again', 'hosts', 'note'],
+  additionalProperties: false,
+  $defs: { note: { type: 'string', maxLength: 8 } },
+};
+const fits = (value) => {
+  assert.deepEqual(Object.keys(value), ['severity', 'service', 'again', 'hosts', 'note']);
+  assert.ok(schema.properties.severity.enum.includes(value.severity));
+  assert.ok(value.service.length >= 1 && [...value.service].length <= 12);
+  assert.equal(typeof value.again, 'boolean');
+  assert.ok(value.hosts.length <= 3 && value.hosts.every((host) => Number.isInteger(host) && host >= 0 && host <= 99));
+  assert.ok(value.note === null || [...value.note].length <= 8);
+};
+
+test('openai: response_format json_schema gives JSON of the schema, hot and cold', async () => {
+  const response_format = { type: 'json_schema', json_schema: { name: 'triage', strict: true, schema } };
+  for (const temperature of [0, 1, 2]) {
+    const { choices } = await openai.chat.completions.create({ model: 'acme/log-triage', temperature, seed: 7, n: 2, messages: [{ role: 'user', content: line }], response_format });
+    for (const choice of choices) {
+      assert.equal(choice.finish_reason, 'stop');
+      fits(JSON.parse(choice.message.content));
+    }
+  }
+  const parsed = await openai.chat.completions.parse({ model: 'acme/log-triage', temperature: 0, messages: [{ role: 'user', content: line }], response_format });
+  fits(JSON.parse(parsed.choices[0].message.content));
+  const response = await openai.responses.create({ model: 'acme/log-triage', temperature: 0, input: line, text: { format: { type: 'json_schema', name: 'triage', schema } } });
+  fits(JSON.parse(response.output_text));
+});
+
+test('openai: response_format json_object gives an object or says that it was cut', async () => {
+  const { choices } = await openai.chat.completions.create({
+    model: 'acme/log-triage', temperature: 1, seed: 3, n: 4, max_tokens: 400, messages: [{ role: 'user', content: line }], response_format: { type: 'json_object' },
+  });
+  for (const { finish_reason, message } of choices) {
+    if (finish_reason === 'stop') assert.equal(typeof JSON.parse(message.content), 'object');
+    else assert.match(message.content, /^\{/);
+  }
+});
+
+test('openai: a schema that cannot be kept is refused by the name of its keyword', async () => {
+  const bad = { type: 'object', properties: { id: { type: 'string', pattern: '^[a-z]+$' } } };
+  const response_format = { type: 'json_schema', json_schema: { name: 'x', schema: bad } };
   await assert.rejects(
-    openai.chat.completions.create({ model: 'acme/log-triage', logprobs: true, messages: [{ role: 'user', content: 'x' }] }),
-    /logprobs/,
+    openai.chat.completions.create({ model: 'acme/log-triage', messages: [{ role: 'user', content: 'x' }], response_format }),
+    (error) => error.status === 400 && error.param === 'response_format.json_schema.schema.properties.id' && /pattern/.test(error.message),
   );
+});
+
+test('grpc-js: a grammar binds the answer', async () => {
+  const events = await collect(
+    inference.Generate({ model: 'default', prompt, sampling: { temperature: 0 }, format: { gbnf: 'root ::= ("red" | "green") " " [0-9]{3}' }, logprobs: 1 }, deadline()),
+  );
+  assert.match(text(events), /^(red|green) [0-9]{3}$/);
+  assert.ok(events.some((event) => event.delta?.logprobs?.length > 0));
 });
 
 test('openai: embeddings are the same as base64 (the default) and as numbers', async () => {

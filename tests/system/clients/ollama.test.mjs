@@ -41,6 +41,30 @@ test('ollama: generate takes a raw prompt and a templated one', async () => {
   assert.equal(cut.eval_count, 2);
 });
 
+test('ollama: format is a schema or json', async () => {
+  const format = {
+    type: 'object',
+    properties: { severity: { enum: ['low', 'high'] }, codes: { type: 'array', items: { type: 'integer', minimum: 0, maximum: 9 }, minItems: 1, maxItems: 4 } },
+    required: ['severity', 'codes'],
+  };
+  for (const seed of [1, 2, 3]) {
+    const { message, done_reason } = await ollama.chat({ model, messages, format, options: { temperature: 1, seed } });
+    assert.equal(done_reason, 'stop');
+    const value = JSON.parse(message.content);
+    assert.ok(['low', 'high'].includes(value.severity));
+    assert.ok(value.codes.length >= 1 && value.codes.length <= 4);
+  }
+  const { response, done_reason } = await ollama.generate({ model, prompt: line, format: 'json', options: { temperature: 1, seed: 4, num_predict: 400 } });
+  if (done_reason === 'stop') assert.equal(typeof JSON.parse(response), 'object');
+  else assert.match(response, /^\{/);
+});
+
+test('ollama: logprobs come with each part', async () => {
+  const whole = await ollama.chat({ model, messages, options, logprobs: true, top_logprobs: 2 });
+  assert.ok(whole.logprobs.length > 0);
+  assert.equal(whole.logprobs[0].top_logprobs.length, 2);
+});
+
 test('ollama: embed and embeddings give vectors', async () => {
   const { embeddings, prompt_eval_count } = await ollama.embed({ model, input: ['one line', 'another'] });
   assert.equal(embeddings.length, 2);
@@ -88,9 +112,9 @@ test('ollama: what would change models is refused, never faked', async () => {
 test('ollama: errors carry status and reason', async () => {
   await assert.rejects(ollama.chat({ model: 'acme/vibration', messages }), { status_code: 403 });
   await assert.rejects(ollama.chat({ model: 'acme/log-absent', messages }), { status_code: 404 });
-  await assert.rejects(ollama.chat({ model, messages, format: 'json' }), (error) => {
+  await assert.rejects(ollama.chat({ model, messages, format: { type: 'string', pattern: 'a' } }), (error) => {
     assert.equal(error.status_code, 400);
-    assert.match(error.message, /format/);
+    assert.match(error.message, /format.*pattern/);
     return true;
   });
   await assert.rejects(new Ollama({ host: process.env.SKERRY_HTTP }).list(), { status_code: 401 });

@@ -57,6 +57,11 @@ TEST(AnthropicRequest, NamesWhatIsWrongOrNotOffered) {
   EXPECT_EQ(problem(R"({"model":"m","max_tokens":1,"messages":[{"role":"system","content":"x"}]})"),
             "messages[0].role");
   EXPECT_EQ(problem(body(R"(,"tools":[{"name":"x"}])")), "tools");
+  EXPECT_EQ(problem(body(R"(,"output_config":{"format":{"type":"json_object"}})")),
+            "output_config.format.type");
+  EXPECT_EQ(
+      problem(body(R"(,"output_config":{"format":{"type":"json_schema","schema":{"type":"x"}}})")),
+      "output_config.format.schema");
   EXPECT_EQ(problem(body(R"(,"thinking":{"type":"enabled","budget_tokens":1024})")), "thinking");
   EXPECT_EQ(problem(body(R"(,"temperature":1.5)")), "temperature");
   EXPECT_EQ(

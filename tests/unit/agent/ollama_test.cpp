@@ -83,8 +83,9 @@ TEST(OllamaRequest, KeepAliveIsADurationOrSeconds) {
 }
 
 TEST(OllamaRequest, NamesWhatIsWrongOrNotOffered) {
-  EXPECT_EQ(generate_problem(R"("format":"json")"), "format");
-  EXPECT_EQ(generate_problem(R"("format":{"type":"object"})"), "format");
+  EXPECT_EQ(generate_problem(R"("format":"xml")"), "format");
+  EXPECT_EQ(generate_problem(R"("format":{"type":"thing"})"), "format");
+  EXPECT_EQ(generate_problem(R"("top_logprobs":1)"), "top_logprobs");
   EXPECT_EQ(generate_problem(R"("images":["x"])"), "images");
   EXPECT_EQ(generate_problem(R"("suffix":"x")"), "suffix");
   EXPECT_EQ(generate_problem(R"("template":"x")"), "template");
@@ -100,6 +101,17 @@ TEST(OllamaRequest, NamesWhatIsWrongOrNotOffered) {
       R"({"model":"m","messages":[{"role":"assistant","content":"","tool_calls":[{}]}]})", kBody);
   ASSERT_FALSE(tool);
   EXPECT_EQ(openai::param_of(tool.error()), "messages[0].tool_calls");
+}
+
+TEST(OllamaRequest, FormatIsJsonOrASchema) {
+  const auto grammar = [](const std::string& format) {
+    return parse_generate(R"({"model":"m","prompt":"x","logprobs":true,"format":)" + format + "}",
+                          kBody)
+        ->text.grammar;
+  };
+  EXPECT_EQ(grammar("\"\""), "");
+  EXPECT_TRUE(grammar("\"json\"").starts_with("root ::= object"));
+  EXPECT_NE(grammar(R"({"type":"string","enum":["yes"]})").find("yes"), std::string::npos);
 }
 
 TEST(OllamaRequest, NoPromptAndNoMessagesMeanLoad) {

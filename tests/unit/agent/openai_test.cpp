@@ -1,5 +1,7 @@
 #include "skerry/agent/openai.hpp"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -72,12 +74,38 @@ TEST(OpenAiRequest, NamesTheParameterThatIsWrong) {
   EXPECT_EQ(param_of_problem(request(R"(,"presence_penalty":"much")")), "presence_penalty");
   EXPECT_EQ(param_of_problem(request(R"(,"max_tokens":0)")), "max_tokens");
   EXPECT_EQ(param_of_problem(request(R"(,"n":17)")), "n");
-  EXPECT_EQ(param_of_problem(request(R"(,"logprobs":true)")), "logprobs");
+  EXPECT_EQ(param_of_problem(request(R"(,"logprobs":3)")), "logprobs");
+  EXPECT_EQ(param_of_problem(request(R"(,"logprobs":true,"top_logprobs":21)")), "top_logprobs");
+  EXPECT_EQ(param_of_problem(request(R"(,"top_logprobs":2)")), "top_logprobs");
   EXPECT_EQ(param_of_problem(request(R"(,"stop":[""])")), "stop");
   EXPECT_EQ(param_of_problem(request(R"(,"stream":"yes")")), "stream");
   EXPECT_EQ(param_of_problem(request(R"(,"tools":[{"type":"function"}])")), "tools");
-  EXPECT_EQ(param_of_problem(request(R"(,"response_format":{"type":"json_object"})")),
-            "response_format");
+  EXPECT_EQ(param_of_problem(request(R"(,"response_format":{"type":"xml"})")),
+            "response_format.type");
+  EXPECT_EQ(param_of_problem(request(R"(,"response_format":{"type":"json_schema"})")),
+            "response_format.json_schema.schema");
+  EXPECT_EQ(param_of_problem(request(
+                R"(,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":)"
+                R"({"type":"object","properties":{"a":{"type":"string","pattern":"x"}}}}})")),
+            "response_format.json_schema.schema.properties.a");
+}
+
+TEST(OpenAiRequest, FormatsBecomeGrammarsInTheOrderOfTheSchema) {
+  EXPECT_EQ(
+      parse_chat_request(request(R"(,"response_format":{"type":"text"})"), kBody)->text.grammar,
+      "");
+  EXPECT_THAT(parse_chat_request(request(R"(,"response_format":{"type":"json_object"})"), kBody)
+                  ->text.grammar,
+              testing::StartsWith("root ::= object"));
+  Result<OpenAiText> parsed = parse_chat_request(
+      request(R"(,"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,)"
+              R"("schema":{"type":"object","properties":{"zeta":{"type":"null"},)"
+              R"("alpha":{"type":"null"}},"required":["zeta","alpha"]}}})"),
+      kBody);
+  ASSERT_TRUE(parsed) << parsed.error().to_string();
+  const std::string& grammar = parsed->text.grammar;
+  ASSERT_NE(grammar.find("alpha"), std::string::npos);
+  EXPECT_LT(grammar.find("zeta"), grammar.find("alpha"));
 }
 
 TEST(OpenAiRequest, RefusesWhatIsNoJsonObject) {
@@ -194,7 +222,8 @@ TEST(OpenAiCompletion, DefaultsToSixteenTokensAndNamesWhatIsWrong) {
   EXPECT_EQ(param(R"("prompt":[])"), "prompt");
   EXPECT_EQ(param(R"("prompt":[[-1]])"), "prompt[0]");
   EXPECT_EQ(param(R"("prompt":[1.5])"), "prompt");
-  EXPECT_EQ(param(R"("prompt":"a","logprobs":0)"), "logprobs");
+  EXPECT_EQ(param(R"("prompt":"a","logprobs":6)"), "logprobs");
+  EXPECT_EQ(param(R"("prompt":"a","logprobs":1,"echo":true)"), "logprobs");
   EXPECT_EQ(param(R"("prompt":"a","suffix":"b")"), "suffix");
   EXPECT_EQ(param(R"("prompt":"a","best_of":3)"), "best_of");
   EXPECT_EQ(param(R"("prompt":[1],"echo":true)"), "echo");
@@ -215,6 +244,54 @@ TEST(OpenAiCompletion, EchoPutsEachPromptBeforeItsAnswers) {
   const std::vector<Json> begun = events_of(dialect->begin({"m", 1, 0}));
   ASSERT_EQ(begun.size(), 4U);
   EXPECT_EQ(choice_of(begun[3]).get_string("text").value_or(""), "b");
+}
+
+std::vector<TextLogProb> two_tokens() {
+  TextLogProb first;
+  first.chosen = {"Hé", -0.25};
+  first.top = {{"Hé", -0.25}, {"\xe2\x82", -std::numeric_limits<double>::infinity()}};
+  TextLogProb second;
+  second.chosen = {"!", -1.5};
+  return {first, second};
+}
+
+TEST(OpenAiLogProbs, ChatWritesTokensTheirBytesAndTheMostProbable) {
+  Result<OpenAiText> parsed =
+      parse_chat_request(request(R"(,"logprobs":true,"top_logprobs":2)"), kBody);
+  ASSERT_TRUE(parsed) << parsed.error().to_string();
+  EXPECT_EQ(parsed->text.log_probs, 2U);
+  auto dialect = make_chat_dialect(*parsed, Answer{});
+  const Json body =
+      *Json::parse(dialect->whole({"m", 1, 0}, {{"Hé!", {}, two_tokens()}}, TextTotals{}));
+  const Json::Array& content = *choice_of(body).find("logprobs")->find("content")->array();
+  ASSERT_EQ(content.size(), 2U);
+  EXPECT_EQ(content[0].get_string("token").value_or(""), "Hé");
+  EXPECT_EQ(content[0].get_number("logprob").value_or(0), -0.25);
+  EXPECT_EQ(content[0].find("bytes")->dump(), "[72,195,169]");
+  const Json::Array& top = *content[0].find("top_logprobs")->array();
+  ASSERT_EQ(top.size(), 2U);
+  EXPECT_EQ(top[1].get_string("token").value_or(""), "bytes:\\xe2\\x82");
+  EXPECT_EQ(top[1].get_number("logprob").value_or(0), -9999);
+  const std::vector<Json> streamed = events_of(dialect->delta_with(0, "Hé!", two_tokens()));
+  EXPECT_EQ(*choice_of(streamed[0]).find("logprobs"), *choice_of(body).find("logprobs"));
+  EXPECT_TRUE(choice_of(events_of(dialect->delta(0, "x"))[0]).find("logprobs")->is_null());
+}
+
+TEST(OpenAiLogProbs, CompletionsCountTheOffsetsOfTokens) {
+  Result<OpenAiText> parsed =
+      parse_completion_request(R"({"model":"m","prompt":"a","logprobs":1})", kBody);
+  ASSERT_TRUE(parsed) << parsed.error().to_string();
+  EXPECT_EQ(parsed->text.log_probs, 1U);
+  auto dialect = make_completion_dialect(*parsed, Answer{});
+  const Json body =
+      *Json::parse(dialect->whole({"m", 1, 0}, {{"Hé!", {}, two_tokens()}}, TextTotals{}));
+  const Json& told = *choice_of(body).find("logprobs");
+  EXPECT_EQ(told.find("tokens")->dump(), R"(["Hé","!"])");
+  EXPECT_EQ(told.find("token_logprobs")->dump(), "[-2.5E-1,-1.5E0]");
+  EXPECT_EQ(told.find("text_offset")->dump(), "[0,2]");
+  dialect->delta_with(0, "Hé!", two_tokens());
+  const std::vector<Json> later = events_of(dialect->delta_with(0, "Hé!", two_tokens()));
+  EXPECT_EQ(choice_of(later[0]).find("logprobs")->find("text_offset")->dump(), "[3,5]");
 }
 
 TEST(OpenAiEmbeddings, ReadsTextsTokensAndFormat) {

@@ -42,7 +42,9 @@ TEST(Responses, RefusesWhatWouldHaveToBeStoredOrCut) {
   EXPECT_EQ(responses_problem(R"("background":true)"), "background");
   EXPECT_EQ(responses_problem(R"("truncation":"auto")"), "truncation");
   EXPECT_EQ(responses_problem(R"("tools":[{"type":"web_search"}])"), "tools");
-  EXPECT_EQ(responses_problem(R"("text":{"format":{"type":"json_object"}})"), "text.format");
+  EXPECT_EQ(responses_problem(R"("text":{"format":{"type":"xml"}})"), "text.format.type");
+  EXPECT_EQ(responses_problem(R"("text":{"format":{"type":"json_schema","name":"x"}})"),
+            "text.format.schema");
   EXPECT_FALSE(parse_responses_request(R"({"model":"m","input":[]})", kBody));
   EXPECT_FALSE(parse_responses_request(
       R"({"model":"m","input":[{"type":"function_call_output","output":"x"}]})", kBody));

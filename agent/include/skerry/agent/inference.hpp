@@ -42,11 +42,15 @@ struct TextJob {
   runtime::SamplingParams sampling;
   std::uint32_t max_tokens = 0;
   std::vector<std::string> stop;
+  // As in runtime::GenerateRequest.
+  std::string grammar;
+  std::optional<std::uint32_t> log_probs;
 };
 
 // A streamed answer of which more than this waits for the client is ended: the client reads too
 // slowly, and its memory would be ours.
 inline constexpr std::size_t kMostUnreadText = 1U << 20U;
+inline constexpr int kMostUnreadLogProbs = 4096;
 
 // Takes the answer of a text job. Calls come on the control thread, in this order: started, any
 // number of deltas, then exactly one of done and failed; failed alone if it never started.
@@ -57,7 +61,7 @@ class TextSink {
                        const runtime::ModelInfo& info,
                        const std::string& request_id,
                        const runtime::Started& facts) = 0;
-  virtual void delta(std::string text, std::size_t tokens) = 0;
+  virtual void delta(runtime::TextDelta delta) = 0;
   virtual void done(const runtime::Done& done, std::chrono::nanoseconds first_token) = 0;
   virtual void failed(const Error& error, bool retryable) = 0;
   // True once the client is gone: the request is cancelled as soon as it is submitted.

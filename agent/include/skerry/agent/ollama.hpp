@@ -24,7 +24,7 @@ struct OllamaText {
   bool unload = false;
 };
 
-// As for OpenAI: what would change the answer and is not offered (format, tools, images, suffix,
+// As for OpenAI: what would change the answer and is not offered (tools, images, suffix,
 // template, context, thinking, mirostat …) is refused by name; options about threads and batches
 // are the daemon's own affair and ignored. `stream` is on unless it is switched off.
 Result<OllamaText> parse_generate(std::string_view body, std::size_t max_bytes);

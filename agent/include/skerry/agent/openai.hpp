@@ -27,9 +27,8 @@ struct OpenAiText {
 };
 
 // kParse for a body that is not JSON, kInvalidArgument for one that is not a request; the message
-// is "<parameter>: <problem>". What would change the answer and is not offered (tools, logprobs,
-// response_format other than text …) is refused by name; unknown members are ignored, as clients
-// expect.
+// is "<parameter>: <problem>". What would change the answer and is not offered (tools, logit_bias
+// …) is refused by name; unknown members are ignored, as clients expect.
 Result<OpenAiText> parse_chat_request(std::string_view body, std::size_t max_bytes);
 Result<OpenAiText> parse_completion_request(std::string_view body, std::size_t max_bytes);
 

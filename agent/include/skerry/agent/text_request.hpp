@@ -61,6 +61,10 @@ struct TextRequest {
   // 0: until the model ends or its context is full.
   std::uint32_t max_tokens = 0;
   std::vector<std::string> stop;
+  // GBNF that each answer follows; empty: none.
+  std::string grammar;
+  // Tell log-probabilities, and those of so many most probable tokens; none: do not.
+  std::optional<std::uint32_t> log_probs;
   bool stream = false;
 };
 
@@ -78,9 +82,20 @@ struct TextEnd {
   std::string stop_match;
 };
 
+// A token of an answer with its natural log-probability, before penalties, temperature and grammar.
+struct TextLogProb {
+  struct Choice {
+    std::string piece;  // bytes, possibly part of a code point
+    double log_prob = 0;
+  };
+  Choice chosen;
+  std::vector<Choice> top;  // most probable first
+};
+
 struct TextChoice {
   std::string text;
   TextEnd end;
+  std::vector<TextLogProb> log_probs;  // of each token, if they were asked for
 };
 
 // Of all choices; a prompt that has several answers counts once. The times are the longest of any.
@@ -104,6 +119,12 @@ class TextDialect {
   [[nodiscard]] virtual std::string_view stream_type() const = 0;
   virtual std::string begin(const TextStart& start) = 0;
   virtual std::string delta(std::size_t choice, std::string_view text) = 0;
+  // The same with log-probabilities, which a dialect that offers them writes.
+  virtual std::string delta_with(std::size_t choice,
+                                 std::string_view text,
+                                 const std::vector<TextLogProb>& log_probs) {
+    return log_probs.empty() || !text.empty() ? delta(choice, text) : std::string{};
+  }
   virtual std::string ended(std::size_t choice, const TextEnd& end) = 0;
   virtual std::string end(const TextTotals& totals) = 0;
   virtual std::string failed(const Error& error) = 0;
