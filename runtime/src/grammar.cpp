@@ -4,6 +4,7 @@
 #include "skerry/runtime/grammar.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "grammar_syntax.hpp"
 

@@ -212,7 +212,7 @@ GrammarMatcher::State GrammarMatcher::intern_state(std::vector<Config> configs, 
   return id;
 }
 
-Result<GrammarMatcher::State> GrammarMatcher::close(std::vector<Config> seeds) {
+Result<GrammarMatcher::State> GrammarMatcher::close(const std::vector<Config>& seeds) {
   Closure closure{*this};
   if (!closure.run(seeds) || states_.size() >= limits_.states ||
       frames_.size() + edges_ > limits_.frames) {
@@ -246,7 +246,7 @@ Result<GrammarMatcher::State> GrammarMatcher::advance(State from, std::uint8_t b
     }
   }
   work_ += states_[from].configs.size();
-  Result<State> to = seeds.empty() ? Result<State>{kDead} : close(std::move(seeds));
+  Result<State> to = seeds.empty() ? Result<State>{kDead} : close(seeds);
   if (to) {
     (*states_[from].next)[byte] = *to;
   }

@@ -81,7 +81,7 @@ class GrammarMatcher {
 
   State intern_state(std::vector<Config> configs, bool accepting);
   FrameId intern_frame(std::vector<Edge> edges);
-  Result<State> close(std::vector<Config> seeds);
+  Result<State> close(const std::vector<Config>& seeds);
 
   std::shared_ptr<const Grammar> grammar_;
   MatcherLimits limits_;
