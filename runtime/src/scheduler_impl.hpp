@@ -115,8 +115,8 @@ struct Scheduler::Impl {
   std::multimap<std::string, BootTime> holds;
   StepCost cost;
   std::shared_ptr<const Vocabulary> vocabulary;  // once a grammar needed it
-  std::uint32_t reserved = 0;  // context that running sequences may fill
-  bool caching = false;        // prefixes are shared and kept
+  std::uint32_t reserved = 0;                    // context that running sequences may fill
+  bool caching = false;                          // prefixes are shared and kept
   bool embeddings_next = false;
   bool dead = false;
   BatchFacts last;

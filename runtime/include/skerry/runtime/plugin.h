@@ -178,7 +178,8 @@ typedef struct skerry_load_options {
   const skerry_option* options; /* plugin-specific; refuse an unknown key */
   size_t option_count;
   /* Appended after 1.0. Sequences beyond `max_sequences`, numbered after them, that share the
-   * others' memory: the host keeps prefixes in them. A plugin may give fewer (skerry_model_info). */
+   * others' memory: the host keeps prefixes in them. A plugin may give fewer (skerry_model_info).
+   */
   uint32_t spare_sequences;
 } skerry_load_options;
 
