@@ -260,9 +260,15 @@ void Chat::save(const std::string& name) {
     console_.note("/save FILE");
     return;
   }
+  const std::string text = transcript_.to_text();
+  if (const auto readable = ChatTranscript::from_text(text); !readable) {
+    console_.note(
+        printable("not saved, since /load would refuse it: " + readable.error().to_string()));
+    return;
+  }
   // Only the user's own: conversations are private.
   constexpr std::uint32_t kPrivate = 0600;
-  const auto done = write_file_atomic(fs_, path_of(name), transcript_.to_text(), kPrivate);
+  const auto done = write_file_atomic(fs_, path_of(name), text, kPrivate);
   console_.note(printable(done ? "saved to " + name : done.error().to_string()));
 }
 

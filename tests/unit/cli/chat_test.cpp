@@ -3,6 +3,7 @@
 #include "skerry/cli/chat.hpp"
 
 #include <deque>
+#include <limits>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -78,9 +79,7 @@ class ChatTest : public ::testing::Test {
     for (const std::string& line : lines) {
       lines_.left.push_back({LineEnd::kLine, line});
     }
-    ChatTranscript start;
-    start.model = "acme/echo";
-    Chat chat{console_, fs_, lines_, parrot_, start, std::move(look)};
+    Chat chat{console_, fs_, lines_, parrot_, start_, std::move(look)};
     auto code = chat.run();
     transcript_ = chat.transcript();
     return code;
@@ -97,6 +96,7 @@ class ChatTest : public ::testing::Test {
   Console console_{Streams{.in = in_, .out = out_, .err = err_}};
   GivenLines lines_;
   Parrot parrot_;
+  ChatTranscript start_{.model = "acme/echo", .system = {}, .turns = {}, .settings = {}};
   ChatTranscript transcript_;
 };
 
@@ -194,6 +194,15 @@ TEST_F(ChatTest, SavesAndLoadsAConversationUnderTheModelThatIsAsked) {
   EXPECT_EQ(transcript_.model, "acme/other");
   EXPECT_EQ(transcript_.system, "brief");
   EXPECT_EQ(transcript_.settings.seed, 7U);
+}
+
+TEST_F(ChatTest, WritesNoFileThatItCouldNotRead) {
+  // Options of the command line are not held to the ranges of /set.
+  start_.settings.seed = std::numeric_limits<std::uint64_t>::max();
+  ASSERT_TRUE(chat({"one", "/save " + path("a.chat"), "/set seed 7", "/save " + path("b.chat")}));
+  EXPECT_THAT(err_.str(), HasSubstr("not saved, since /load would refuse it"));
+  EXPECT_FALSE(fs_.exists(path("a.chat")));
+  EXPECT_TRUE(fs_.exists(path("b.chat")));
 }
 
 TEST_F(ChatTest, AFileThatIsNoChatChangesNothing) {
