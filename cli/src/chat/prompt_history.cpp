@@ -48,9 +48,12 @@ Result<bool> PromptHistory::add(std::string_view line) {
   if (file_.empty()) {
     return true;
   }
+  // Another chat may have added lines meanwhile, and its owner may have removed the file.
+  PromptHistory on_disk{fs_, file_};
+  const bool read = on_disk.load().has_value();
+  on_disk.remember(line);
   std::string text;
-  text.reserve(bytes_);
-  for (const std::string& one : lines_) {
+  for (const std::string& one : read ? on_disk.lines_ : lines_) {
     text.append(one).append("\n");
   }
   constexpr std::uint32_t kPrivateFolder = 0700;

@@ -172,6 +172,30 @@ TEST_F(PromptHistoryTest, ComesBackInTheNextChatForItsOwnerAlone) {
   EXPECT_THAT(second.lines(), ElementsAre("one", "two"));
 }
 
+TEST_F(PromptHistoryTest, TwoChatsAtOnceKeepEachOthersLines) {
+  const auto file = dir_ / "run-history";
+  PromptHistory one{fs_, file};
+  PromptHistory two{fs_, file};
+  ASSERT_TRUE(one.add("first"));
+  ASSERT_TRUE(two.add("second"));
+  ASSERT_TRUE(one.add("third"));
+  EXPECT_THAT(one.lines(), ElementsAre("first", "third"));
+  PromptHistory later{fs_, file};
+  ASSERT_TRUE(later.load());
+  EXPECT_THAT(later.lines(), ElementsAre("first", "second", "third"));
+}
+
+TEST_F(PromptHistoryTest, AFileThatWasRemovedStaysRemoved) {
+  const auto file = dir_ / "run-history";
+  PromptHistory history{fs_, file};
+  ASSERT_TRUE(history.add("secret"));
+  ASSERT_TRUE(fs_.remove(file));
+  ASSERT_TRUE(history.add("after"));
+  PromptHistory later{fs_, file};
+  ASSERT_TRUE(later.load());
+  EXPECT_THAT(later.lines(), ElementsAre("after"));
+}
+
 TEST_F(PromptHistoryTest, ForgetsTheOldest) {
   PromptHistory history{fs_, {}};
   for (std::size_t i = 0; i <= PromptHistory::kMostLines; ++i) {

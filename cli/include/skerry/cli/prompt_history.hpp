@@ -24,8 +24,8 @@ class PromptHistory {
 
   // Reads the file; none is an empty history. Lines with control characters are left out.
   Result<void> load();
-  // Remembers the line and writes the file anew; an empty line and a repetition of the last one are
-  // not kept. True if it was kept.
+  // Remembers the line and adds it to what the file holds now, which other chats write too; an
+  // empty line and a repetition of the last one are not kept. True if it was kept.
   Result<bool> add(std::string_view line);
 
   [[nodiscard]] const std::deque<std::string>& lines() const { return lines_; }
