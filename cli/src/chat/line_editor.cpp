@@ -10,6 +10,7 @@
 #include <optional>
 #include <poll.h>
 #include <unistd.h>
+#include <utility>
 
 namespace skerry::cli {
 namespace {
@@ -68,23 +69,32 @@ std::optional<int> bytes_after(unsigned char lead) {
   return lead >= 0xF0U && lead <= 0xF4U ? std::optional<int>{3} : std::nullopt;
 }
 
+bool continues(unsigned char byte) {
+  return (byte & 0xC0U) == 0x80U;
+}
+
+// Neither overlong nor a surrogate: what is sent has to be UTF-8.
+bool is_scalar(std::uint32_t point, std::size_t length) {
+  const bool overlong = (length == 3 && point < 0x800U) || (length == 4 && point < 0x10000U);
+  return !overlong && point <= 0x10FFFFU && (point < 0xD800U || point > 0xDFFFU);
+}
+
 std::wstring from_utf8(std::string_view text) {
   std::wstring out;
   while (!text.empty()) {
     const auto lead = static_cast<unsigned char>(text.front());
     const std::optional<int> more = bytes_after(lead);
     const auto length = static_cast<std::size_t>(more.value_or(0)) + 1;
-    if (!more || length > text.size()) {
-      out += kUnreadable;
-      text.remove_prefix(1);
-      continue;
+    bool good = more.has_value() && length <= text.size();
+    std::uint32_t point = length == 1 ? std::uint32_t{lead} : lead & (0xFFU >> (length + 1));
+    for (std::size_t i = 1; good && i < length; ++i) {
+      const auto byte = static_cast<unsigned char>(text[i]);
+      good = continues(byte);
+      point = (point << 6U) | (byte & 0x3FU);
     }
-    auto point = length == 1 ? std::uint32_t{lead} : lead & (0xFFU >> (length + 1));
-    for (std::size_t i = 1; i < length; ++i) {
-      point = (point << 6U) | (static_cast<unsigned char>(text[i]) & 0x3FU);
-    }
-    out += static_cast<wchar_t>(point);
-    text.remove_prefix(length);
+    good = good && is_scalar(point, length);
+    out += good ? static_cast<wchar_t>(point) : kUnreadable;
+    text.remove_prefix(good ? length : 1);
   }
   return out;
 }
@@ -130,6 +140,8 @@ class LineEditor final : public LineSource {
   std::wstring prompt_;
   bool interrupted_ = false;
   bool keeps_ = true;
+  // Came where the rest of a code point was due: the next key.
+  std::optional<unsigned char> ahead_;
 };
 
 Result<void> LineEditor::start() {
@@ -157,6 +169,10 @@ Result<void> LineEditor::start() {
 }
 
 int LineEditor::next_byte(unsigned char& out) {
+  if (ahead_) {
+    out = *std::exchange(ahead_, std::nullopt);
+    return 1;
+  }
   std::array<pollfd, 2> waited{pollfd{STDIN_FILENO, POLLIN, 0},
                                pollfd{interrupts_.fd(), POLLIN, 0}};
   while (true) {
@@ -195,6 +211,11 @@ int LineEditor::next(wchar_t& out) {
   for (int i = 0; i < *more; ++i) {
     if (const int got = next_byte(byte); got != 1) {
       return got;
+    }
+    if (!continues(byte)) {
+      ahead_ = byte;
+      out = kUnreadable;
+      return 1;
     }
     point += static_cast<char>(byte);
   }

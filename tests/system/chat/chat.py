@@ -51,6 +51,9 @@ class Terminal:
     def line(self, text):
         self.type(text + "\n")
 
+    def type_bytes(self, data):
+        os.write(self.leader, data)
+
     def read(self, limit):
         if not select.select([self.leader], [], [], limit)[0]:
             return False
@@ -111,6 +114,18 @@ def answers_and_ends_with_ctrl_d():
     terminal.ask("hello")
     terminal.ask("größe → 😀")
     terminal.type(CTRL_D)
+    terminal.ends(0)
+
+
+def bytes_that_are_no_utf8_swallow_no_keys():
+    terminal = chat()
+    terminal.type_bytes(b"caf\xe9\n")  # Latin-1: the line feed is no part of it
+    terminal.until("\ncaf\ufffd\r?\n")
+    terminal.prompt()
+    terminal.type_bytes(b"a\xed\xa0\x80b\n")  # a surrogate, which could not be sent
+    terminal.until("\na\ufffdb\r?\n")
+    terminal.prompt()
+    terminal.line("/bye")
     terminal.ends(0)
 
 
@@ -322,6 +337,7 @@ def the_terminal_is_left_as_it_was():
 
 TESTS = [
     answers_and_ends_with_ctrl_d,
+    bytes_that_are_no_utf8_swallow_no_keys,
     bye_ends,
     ctrl_c_ends_the_answer_and_not_the_chat,
     ctrl_c_at_the_prompt_gives_the_line_up,
