@@ -183,18 +183,19 @@ Result<int> chat(Invocation& invocation, const RunOptions& options, ChatTranscri
   if (!interrupts) {
     return interrupts.error();
   }
-  const auto model = RemoteModel::connect(ask_options(invocation, options), interrupts->get());
-  if (!model) {
-    return model.error();
-  }
   Console& console = invocation.console;
   PromptHistory history{invocation.fs, history_file(options)};
   if (auto loaded = history.load(); !loaded) {
     console.note(printable("lines of earlier chats are not there: " + loaded.error().to_string()));
   }
+  // It sets the locale, so before the threads too.
   const auto lines = make_line_editor(console, history, **interrupts);
   if (!lines) {
     return lines.error();
+  }
+  const auto model = RemoteModel::connect(ask_options(invocation, options), interrupts->get());
+  if (!model) {
+    return model.error();
   }
   ChatLook look;
   look.terminal = console.out_terminal();
