@@ -165,14 +165,12 @@ Result<int> run_fleet_reports_import(Invocation& invocation, const FleetReportsO
   int exit = kExitDone;
   for (const std::filesystem::path& path : found->files) {
     auto file = found->folder->open(path, OpenMode::kRead, 0);
-    if (!file) {
-      return file.error();
-    }
     ImportedReport report;
-    const auto read = read_report_file(**file, [&](std::string part) {
+    const auto take = [&](std::string part) {
       return hand_in(
           *connection, *found->folder, path.parent_path() / kAuditFile, std::move(part), report);
-    });
+    };
+    const auto read = file ? read_report_file(**file, take) : Result<std::uint64_t>{file.error()};
     if (!read) {
       // The others on the stick are not its fault.
       invocation.console.note(printable(read.error().with_context(path.string()).to_string()));
