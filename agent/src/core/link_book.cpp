@@ -91,7 +91,8 @@ Result<QuietHours> parse_quiet_hours(std::string_view text) {
       return hours;
     }
   }
-  return Error{Error::Code::kParse, "must be \"HH:MM-HH:MM\", in UTC"};
+  return Error{Error::Code::kParse,
+               "must be \"HH:MM-HH:MM\", in the zone of link.quiet_hours_zone"};
 }
 
 std::string LinkUse::to_json() const {

@@ -4,10 +4,10 @@
 // and what it is worth, are passed in; `LinkKeeper` keeps the book on disk.
 //
 // With a clock that somebody vouches for, days and months are those of UTC, and quiet hours those
-// of a zone. Without one a day is 24
-// hours and a month 30 days in which this program ran, counted by the boot clock from the first
-// byte on (time while it was off does not count, so that switching it off gives no new budget), and
-// quiet hours do not hold, since nobody knows when they are (ADR 0090).
+// of a zone. Without one a day is 24 hours and a month 30 days in which this program ran, counted
+// by the boot clock from the first byte on (time while it was off does not count, so that switching
+// it off gives no new budget), and quiet hours do not hold, since nobody knows when they are
+// (ADR 0090).
 
 #include <chrono>
 #include <cstdint>
