@@ -138,6 +138,7 @@ void InFlight::end() {
 }
 
 void ModelMetrics::count_text(const TextFigures& figures) {
+  sought_tokens += figures.prompt_tokens;
   cached_tokens += figures.cached_tokens;
   queue.observe(figures.queue);
   prefill.observe(figures.prefill);
@@ -234,7 +235,7 @@ void Metrics::render_models(Page& page) const {
   value(metric::kPrefixQueries,
         "counter",
         "Prompt tokens looked for in the prefix cache.",
-        &ModelMetrics::prompt_tokens);
+        &ModelMetrics::sought_tokens);
   value(metric::kPrefixHits,
         "counter",
         "Prompt tokens found there and not computed.",

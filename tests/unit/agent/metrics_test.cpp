@@ -20,6 +20,7 @@ TEST(Metrics, RendersCountersAndHistogramsPerModel) {
   model.success["stop"] = 2;
   model.failure["worker_lost"] = 1;
   model.prompt_tokens = 11;
+  model.sought_tokens = 9;
   model.cached_tokens = 7;
   model.latency.observe(0.2);
   model.latency.observe(70);
@@ -30,7 +31,8 @@ TEST(Metrics, RendersCountersAndHistogramsPerModel) {
   EXPECT_THAT(page, HasSubstr("code=\"worker_lost\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("vllm:prompt_tokens_total{model_name=\"acme/log-triage\"} 11\n"));
   EXPECT_THAT(page,
-              HasSubstr("vllm:prefix_cache_queries_total{model_name=\"acme/log-triage\"} 11\n"));
+              HasSubstr("vllm:prefix_cache_queries_total{model_name=\"acme/log-triage\"} 9\n"))
+      << "the others were embedded";
   EXPECT_THAT(page, HasSubstr("vllm:prefix_cache_hits_total{model_name=\"acme/log-triage\"} 7\n"));
   EXPECT_THAT(page, HasSubstr("le=\"0.1\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("le=\"0.3\"} 1\n"));
@@ -176,6 +178,7 @@ TEST(Metrics, CountsWhatTheWorkerSaysOfARequest) {
                     .queue = std::chrono::milliseconds{1},
                     .prefill = std::chrono::milliseconds{40},
                     .decode = std::chrono::milliseconds{360}});
+  EXPECT_EQ(model.sought_tokens, 100U);
   EXPECT_EQ(model.cached_tokens, 64U);
   EXPECT_DOUBLE_EQ(model.inference.sum(), 0.4);
   EXPECT_DOUBLE_EQ(model.time_per_token.sum(), 0.03);

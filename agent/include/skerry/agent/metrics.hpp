@@ -141,6 +141,8 @@ struct ModelMetrics {
   std::map<std::string, std::uint64_t> success;  // by finish reason
   std::map<std::string, std::uint64_t> failure;  // by error name
   std::uint64_t prompt_tokens = 0;
+  // Prompt tokens of text requests, which alone have prefixes, and those that were found.
+  std::uint64_t sought_tokens = 0;
   std::uint64_t cached_tokens = 0;
   std::uint64_t generation_tokens = 0;
   // By the daemon's clock, loading included.
