@@ -1,5 +1,6 @@
 #include "asking.hpp"
 
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -134,16 +135,24 @@ std::string timing_line(const Heard& heard) {
   return printable(line);
 }
 
-Json json_of(const Heard& heard, const std::string& text) {
+// Of an answer that did not come to its end there is no Done.
+const char* reason_of(const Heard& heard, const ChatReply& reply) {
+  if (reply.interrupted) {
+    return "cancelled";
+  }
+  return reply.error ? "error" : reason_name(heard.done.reason());
+}
+
+Json json_of(const Heard& heard, const ChatReply& reply) {
   const auto& started = heard.started;
   const auto& done = heard.done;
   return Json{
-      Json::Object{{"text", text},
+      Json::Object{{"text", reply.text},
                    {"model", started.model()},
                    {"version", started.version()},
                    {"variant", started.variant()},
                    {"model_digest", started.model_digest()},
-                   {"finish_reason", reason_name(done.reason())},
+                   {"finish_reason", reason_of(heard, reply)},
                    {"prompt_tokens", done.usage().prompt_tokens()},
                    {"cached_tokens", done.usage().cached_tokens()},
                    {"completion_tokens", done.usage().completion_tokens()},
@@ -177,10 +186,14 @@ ChatReply RemoteModel::ask(const ChatTranscript& transcript, const OnText& on_te
   ChatReply reply;
   Heard heard;
   grpc::Status status;
+  std::atomic<bool> pressed{false};
   {
     std::optional<OnInterrupt> watch;
     if (interrupts_ != nullptr) {
-      watch.emplace(*interrupts_, [&context] { context.TryCancel(); });
+      watch.emplace(*interrupts_, [&context, &pressed] {
+        pressed = true;
+        context.TryCancel();
+      });
     }
     const auto reader = begin(*stub_, context, transcript, options_);
     inference::GenerateEvent event;
@@ -201,14 +214,15 @@ ChatReply RemoteModel::ask(const ChatTranscript& transcript, const OnText& on_te
   if (heard.failure) {
     reply.error =
         remote_error(2, heard.failure->code() + ": " + heard.failure->message(), options_.socket);
-  } else if (status.error_code() == grpc::StatusCode::CANCELLED && interrupts_ != nullptr) {
+  } else if (status.error_code() == grpc::StatusCode::CANCELLED && pressed) {
+    // Without Ctrl-C it was the daemon: it stops, or nothing was read for too long.
     reply.interrupted = true;
   } else if (!status.ok()) {
     reply.error = to_error(status, options_.socket);
   } else {
     reply.timing = timing_line(heard);
   }
-  reply.json = json_of(heard, reply.text);
+  reply.json = json_of(heard, reply);
   return reply;
 }
 

@@ -153,6 +153,23 @@ def ctrl_c_ends_the_answer_and_not_the_chat():
     terminal.ends(0)
 
 
+def an_interrupted_answer_says_so_to_programs():
+    terminal = chat("--json")
+    # Nothing shows that the answer began; one that did not begin is not printed.
+    for wait in (0.5, 1, 2):
+        terminal.line("x" * 3000)
+        time.sleep(wait)
+        terminal.type(CTRL_C)
+        terminal.until(r"\(interrupted\)")
+        reason = terminal.until(r'"finish_reason"\s*:\s*"(\w+)"|>>> ').group(1)
+        if reason:
+            break
+    assert reason == "cancelled", reason
+    terminal.prompt()
+    terminal.line("/bye")
+    terminal.ends(0)
+
+
 def ctrl_c_at_the_prompt_gives_the_line_up():
     terminal = chat()
     terminal.type("not to be sent")
@@ -340,6 +357,7 @@ TESTS = [
     bytes_that_are_no_utf8_swallow_no_keys,
     bye_ends,
     ctrl_c_ends_the_answer_and_not_the_chat,
+    an_interrupted_answer_says_so_to_programs,
     ctrl_c_at_the_prompt_gives_the_line_up,
     several_lines_are_one_prompt,
     the_arrow_recalls_lines_also_of_earlier_chats,
