@@ -147,7 +147,9 @@ def ctrl_c_ends_the_answer_and_not_the_chat():
     terminal.prompt()
     terminal.ask("still here")
     terminal.line("/show history")
+    # The history's own lines begin like the prompt.
     terminal.until(r"<<< x+\r?\n")
+    terminal.until(r"<<< still here\r?\n")
     terminal.prompt()
     terminal.type(CTRL_D)
     terminal.ends(0)
