@@ -9,6 +9,13 @@ namespace {
 
 constexpr std::size_t kNameBytes = 256;
 
+// A rule for the letters of a name is made for each of them, one within the other.
+bool names_fit(const bj::object& properties) {
+  return std::all_of(properties.begin(), properties.end(), [](const auto& member) {
+    return member.key().size() <= kNameBytes;
+  });
+}
+
 // The JSON schema type of a value; an integer is a number too.
 std::string_view type_of(const bj::value& value) {
   switch (value.kind()) {
@@ -138,6 +145,9 @@ Result<std::string> SchemaGrammar::object_type(const bj::object& schema,
   if (Result<void> done = spend_names(list.size(), where); !done) {
     return done.error();
   }
+  if (!names_fit(list)) {
+    return bad(where, "names of properties have at most 256 bytes");
+  }
   // Where nothing is said, only what is named is written: a model would not know when to stop.
   std::string extra;
   if (more != nullptr && *more != bj::value(false)) {
@@ -170,9 +180,6 @@ Result<std::string> SchemaGrammar::members(const bj::object& properties,
   std::vector<std::pair<std::string, bool>> pairs;
   for (const auto& member : properties) {
     const std::string name{member.key().data(), member.key().size()};
-    if (name.size() > kNameBytes) {
-      return bad(where, "names of properties have at most 256 bytes");
-    }
     Result<std::string> value =
         any_schema(member.value(), where + ".properties." + name, depth + 1);
     if (!value) {

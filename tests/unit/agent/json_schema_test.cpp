@@ -173,6 +173,16 @@ TEST(JsonSchemaTest, LimitsWhatItTakes) {
   EXPECT_NE(grammar_or_error(wide).find("too large"), std::string::npos);
 }
 
+// Names beside free ones are followed letter by letter: a long one once used up the stack.
+TEST(JsonSchemaTest, RefusesALongNameBesideFreeOnes) {
+  const std::string long_name = R"({"type":"object","properties":{")" + std::string(100'000, 'n') +
+                                R"(":{}},"additionalProperties":true})";
+  EXPECT_NE(grammar_or_error(long_name).find("at most 256 bytes"), std::string::npos);
+  const std::string longest = R"({"type":"object","properties":{")" + std::string(256, 'n') +
+                              R"(":{}},"additionalProperties":true})";
+  EXPECT_TRUE(fits(longest, R"({"other":1})"));
+}
+
 TEST(JsonSchemaTest, TheTextOfAMemberKeepsItsOrder) {
   EXPECT_EQ(member_text(R"({"a":{"z":1,"b":[2,{"y":3,"c":4}]}})", {"a"}),
             R"({"z":1,"b":[2,{"y":3,"c":4}]})");
