@@ -1,5 +1,7 @@
 #include "skerry/agent/json_schema.hpp"
 
+#include <optional>
+
 #include <boost/json/parse.hpp>
 
 #include "schema_grammar.hpp"
@@ -27,6 +29,17 @@ std::string single_type(const bj::value& schema) {
   return found != nullptr && found->is_string() ? std::string{text_of(found->get_string())} : "";
 }
 
+// Equal texts for equal values; none for lists and objects, whose texts may differ all the same.
+std::optional<std::string> constant_text(const bj::value& value) {
+  if (value.is_structured()) {
+    return std::nullopt;
+  }
+  if (value.is_number()) {
+    return bj::serialize(bj::value(value.to_number<double>() + 0.0));  // 1 is 1.0, and 0 is -0.0
+  }
+  return bj::serialize(value);
+}
+
 // The required properties that have one value only, with it.
 std::map<std::string, std::string> required_constants(const bj::value& schema) {
   std::map<std::string, std::string> found;
@@ -39,8 +52,11 @@ std::map<std::string, std::string> required_constants(const bj::value& schema) {
     const std::string key = name.is_string() ? std::string{text_of(name.get_string())} : "";
     const bj::value* property = member(*properties, key);
     const bj::value* constant = property == nullptr ? nullptr : member(*property, "const");
-    if (constant != nullptr) {
-      found.emplace(key, bj::serialize(*constant));
+    // A name may come twice, and a value may be long.
+    if (constant != nullptr && !found.contains(key)) {
+      if (std::optional<std::string> text = constant_text(*constant)) {
+        found.emplace(key, *std::move(text));
+      }
     }
   }
   return found;
