@@ -39,7 +39,9 @@ class GrammarMatcher::Closure {
       push(seed.node, seed.frame);
     }
     while (!work_.empty()) {
-      if (++matcher_.work_ > matcher_.limits_.work || out_.size() > matcher_.limits_.configs) {
+      const MatcherLimits& limits = matcher_.limits_;
+      if (++matcher_.work_ > limits.work || seen_.size() > limits.visits ||
+          out_.size() > limits.configs) {
         return false;
       }
       const Config config = work_.back();
@@ -110,14 +112,18 @@ class GrammarMatcher::Closure {
       return;
     }
     if ((frame & kLocal) == 0) {
-      for (const Edge& edge : matcher_.frames_[frame]) {
-        push(edge.node, edge.frame);
-      }
+      go_on(matcher_.frames_[frame]);
       return;
     }
     LocalFrame& local = locals_[frame & ~kLocal];
     local.returned = true;
-    for (const Edge& edge : local.edges) {
+    go_on(local.edges);
+  }
+
+  // Many rules may end in one frame: its edges cost each time, also where nothing is new.
+  void go_on(const std::vector<Edge>& edges) {
+    matcher_.work_ += edges.size();
+    for (const Edge& edge : edges) {
       push(edge.node, edge.frame);
     }
   }
@@ -205,6 +211,7 @@ GrammarMatcher::State GrammarMatcher::intern_state(std::vector<Config> configs, 
   }
   const auto id = static_cast<State>(states_.size());
   StateData made;
+  stored_ += configs.size();
   made.configs = std::move(configs);
   made.accepting = accepting;
   states_.push_back(std::move(made));
@@ -214,7 +221,7 @@ GrammarMatcher::State GrammarMatcher::intern_state(std::vector<Config> configs, 
 
 Result<GrammarMatcher::State> GrammarMatcher::close(const std::vector<Config>& seeds) {
   Closure closure{*this};
-  if (!closure.run(seeds) || states_.size() >= limits_.states ||
+  if (!closure.run(seeds) || states_.size() >= limits_.states || stored_ > limits_.stored ||
       frames_.size() + edges_ > limits_.frames) {
     return too_ambiguous();
   }
@@ -255,7 +262,8 @@ Result<GrammarMatcher::State> GrammarMatcher::advance(State from, std::uint8_t b
 
 GrammarMatcher::State GrammarMatcher::refresh(State keep) {
   work_ = 0;
-  if (states_.size() < limits_.states / 4 && frames_.size() + edges_ < limits_.frames / 4) {
+  if (states_.size() < limits_.states / 4 && stored_ < limits_.stored / 4 &&
+      frames_.size() + edges_ < limits_.frames / 4) {
     return keep;
   }
   // A frame's edges lead to frames that are older, so that one pass down finds what is needed and
@@ -278,6 +286,7 @@ GrammarMatcher::State GrammarMatcher::refresh(State keep) {
   state_index_.clear();
   states_.clear();
   edges_ = 0;
+  stored_ = 0;
   std::vector<FrameId> names(old.size(), kRootFrame);
   for (std::size_t id = 1; id < old.size(); ++id) {
     if (needed[id]) {

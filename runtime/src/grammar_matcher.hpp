@@ -22,8 +22,10 @@ namespace skerry::runtime {
 struct MatcherLimits {
   std::size_t configs = 8192;    // of one state
   std::size_t states = 16384;    // known at a time
+  std::size_t stored = 1048576;  // configurations of all these states
   std::size_t frames = 262144;   // known at a time, with their edges
-  std::size_t work = 2'000'000;  // configurations looked at between two `refresh`
+  std::size_t visits = 262144;   // places that are reached without a byte, from one state
+  std::size_t work = 2'000'000;  // configurations and edges looked at between two `refresh`
 };
 
 class GrammarMatcher {
@@ -49,6 +51,12 @@ class GrammarMatcher {
   State refresh(State keep);
 
   [[nodiscard]] std::size_t states() const { return states_.size(); }
+  // Configurations of all states.
+  [[nodiscard]] std::size_t stored() const { return stored_; }
+  // What it takes of memory, in pieces of 8 to 100 bytes: the grammar's nodes and what is known.
+  [[nodiscard]] std::size_t weight() const {
+    return grammar_->nodes() + stored_ + frames_.size() + edges_;
+  }
 
  private:
   using NodeId = Grammar::NodeId;
@@ -87,6 +95,7 @@ class GrammarMatcher {
   MatcherLimits limits_;
   std::size_t work_ = 0;
   std::size_t edges_ = 0;
+  std::size_t stored_ = 0;
   std::vector<StateData> states_;
   std::vector<std::vector<Edge>> frames_;
   std::unordered_multimap<std::size_t, State> state_index_;

@@ -217,6 +217,55 @@ TEST(GrammarTest, HostileGrammarsEndInAnAnswerOrAnError) {
   EXPECT_EQ(outcome(wide, "5"), "error");
 }
 
+// 500 rules end at once, each in a frame that goes on at 500 places: little is new, all is looked
+// at.
+TEST(GrammarTest, EdgesThatAreFollowedAgainCountAsWork) {
+  std::string text = "root ::= x t";
+  std::string rules = "x ::= a0";
+  for (int i = 1; i < 500; ++i) {
+    text += " | x t";
+    rules += " | a" + std::to_string(i);
+  }
+  rules += "\nt ::= \"b\"\n";
+  for (int i = 0; i < 500; ++i) {
+    rules += "a" + std::to_string(i) + " ::= \"a\"\n";
+  }
+  auto grammar = Grammar::parse(text + "\n" + rules);
+  ASSERT_TRUE(grammar) << grammar.error().message();
+  GrammarMatcher narrow{*grammar, {.work = 20'000}};
+  EXPECT_EQ(outcome(narrow, "a"), "error");
+  GrammarMatcher wide{*grammar};
+  EXPECT_EQ(outcome(wide, "ab"), "whole");
+}
+
+TEST(GrammarTest, BoundsWhatOneStateReachesWithoutAByte) {
+  std::string text = "root ::= (\"\"";
+  for (int i = 0; i < 1000; ++i) {
+    text += " | \"\"";
+  }
+  auto grammar = Grammar::parse(text + ") \"a\"");
+  ASSERT_TRUE(grammar) << grammar.error().message();
+  GrammarMatcher narrow{*grammar, {.visits = 500}};
+  EXPECT_EQ(outcome(narrow, "a"), "error");
+  GrammarMatcher wide{*grammar};
+  EXPECT_EQ(outcome(wide, "a"), "whole");
+}
+
+// Each place in this text is a state of 100 configurations.
+TEST(GrammarTest, BoundsTheConfigurationsOfAllStates) {
+  std::string text = "root ::= (\"a\"";
+  for (int i = 1; i < 100; ++i) {
+    text += " | \"a\"";
+  }
+  auto grammar = Grammar::parse(text + "){2000}");
+  ASSERT_TRUE(grammar) << grammar.error().message();
+  GrammarMatcher matcher{*grammar, {.stored = 4000}};
+  EXPECT_EQ(outcome(matcher, many_of('a', 2000)), "whole") << "what is not needed is forgotten";
+  EXPECT_LE(matcher.stored(), 4000U);
+  GrammarMatcher narrow{*grammar, {.stored = 50}};
+  EXPECT_EQ(outcome(narrow, "aa"), "error");
+}
+
 TEST(GrammarTest, ForgetsStatesThatAreNotNeeded) {
   auto grammar = Grammar::parse("root ::= \"[\" root \"]\" | [0-9]{1,4000}");
   ASSERT_TRUE(grammar);
