@@ -28,6 +28,8 @@ class GrammarParser {
   Result<GrammarExpr> item(std::size_t nesting);
   Result<GrammarExpr> group(std::size_t nesting);
   Result<void> repeat(std::vector<GrammarExpr>& items);
+  // One more of what is written.
+  Result<void> spend();
   Result<CodeRange> counts();
 
   GrammarReader in_;
@@ -37,6 +39,7 @@ class GrammarParser {
   std::map<std::string, std::uint32_t, std::less<>> numbers_;
   std::vector<std::size_t> used_at_;
   std::vector<bool> defined_;
+  std::size_t items_ = 0;
 };
 
 Result<std::uint32_t> GrammarParser::rule(const std::string& name) {
@@ -120,6 +123,9 @@ Result<GrammarExpr> GrammarParser::choice(std::size_t nesting) {
   GrammarExpr out;
   out.kind = Kind::kChoice;
   while (true) {
+    if (Result<void> done = spend(); !done) {
+      return done.error();
+    }
     Result<GrammarExpr> one = sequence(nesting);
     if (!one) {
       return one;
@@ -160,7 +166,18 @@ Result<GrammarExpr> GrammarParser::sequence(std::size_t nesting) {
   return out;
 }
 
+Result<void> GrammarParser::spend() {
+  if (++items_ > limits_.items) {
+    return in_.wrong("a grammar has at most " + std::to_string(limits_.items) +
+                     " texts, classes, names, groups and alternatives");
+  }
+  return {};
+}
+
 Result<GrammarExpr> GrammarParser::item(std::size_t nesting) {
+  if (Result<void> done = spend(); !done) {
+    return done.error();
+  }
   switch (in_.peek()) {
     case '"':
       return in_.literal();

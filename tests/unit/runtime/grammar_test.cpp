@@ -151,6 +151,8 @@ TEST(GrammarTest, LimitsWhatItTakes) {
     many += "r" + std::to_string(i) + " ::= \"a\"\n";
   }
   EXPECT_NE(problem(many).find("8192 rules"), std::string::npos);
+  EXPECT_NE(problem("root ::= " + many_of('|', 70'000)).find("65536 texts"), std::string::npos);
+  EXPECT_NE(problem("root ::= " + many_of('.', 70'000)).find("65536 texts"), std::string::npos);
 }
 
 TEST(GrammarTest, Utf8RangesAreExact) {

@@ -18,6 +18,7 @@ struct GrammarLimits {
   std::size_t bytes = 256U << 10U;
   std::size_t rules = 8192;
   std::size_t nesting = 64;         // of parentheses
+  std::size_t items = 64U << 10U;   // texts, classes, names, groups and alternatives, as written
   std::uint32_t repeats = 4096;     // the numbers in x{m,n}
   std::size_t nodes = 256U << 10U;  // of the compiled form
 };
