@@ -33,6 +33,8 @@ class Constraint {
   Result<void> accept(std::int32_t token);
   // Nothing can come any more.
   [[nodiscard]] bool complete() const { return matcher_.complete(state_); }
+  // What it takes of memory, as GrammarMatcher has it.
+  [[nodiscard]] std::size_t weight() const { return matcher_.weight(); }
 
  private:
   Constraint(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Vocabulary> vocabulary)

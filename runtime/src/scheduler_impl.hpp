@@ -56,6 +56,7 @@ struct Scheduler::Impl {
 
   // scheduler.cpp
   void submit(RequestKey key, Request request);
+  [[nodiscard]] std::optional<Error> too_many_grammars(const Sequence& sequence) const;
   bool end_what_is_due();
   bool end_waiting(Sequence& sequence, BootTime now);
   void compute(const Batch& batch);

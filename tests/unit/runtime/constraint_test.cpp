@@ -170,6 +170,33 @@ TEST_F(ConstrainedTest, ABadGrammarFailsItsOwnRequestAlone) {
   EXPECT_EQ(reason(3), FinishReason::kLength);
 }
 
+// A short text may be a large grammar, and many requests may wait.
+TEST_F(ConstrainedTest, GrammarsOfAllRequestsAreBoundedTogether) {
+  std::string large = "root ::=";
+  for (int i = 0; i < 50; ++i) {
+    large += " \"a\"{4096}";
+  }
+  RequestKey last = 1;
+  generate(last, "a", large);
+  while (events_[last].empty() && last < 20) {
+    generate(++last, "a", large);
+  }
+  ASSERT_LT(last, 20U);
+  EXPECT_GT(last, 3U);
+  ASSERT_TRUE(std::holds_alternative<Failure>(events_[last].back()));
+  EXPECT_EQ(failure(last).code(), Error::Code::kQueueFull);
+  EXPECT_TRUE(std::get<Failure>(events_[last].back()).retryable);
+  generate(100, "a", "");
+  generate(101, "a", "root ::= \"b\"");
+  run();
+  EXPECT_EQ(text(1), "aaaaaaaa");
+  EXPECT_EQ(text(100), "bcdefghi");
+  EXPECT_EQ(text(101), "b");
+  generate(102, "a", large);
+  run();
+  EXPECT_EQ(text(102), "aaaaaaaa") << "the others are answered";
+}
+
 TEST_F(ConstrainedTest, TextThatTheVocabularyCannotWriteIsAnError) {
   generate(1, "a", "root ::= \"b\" \"é\"");
   run();
