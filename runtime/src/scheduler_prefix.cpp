@@ -81,7 +81,7 @@ void Scheduler::Impl::note_reuse(Sequence& sequence, std::size_t tokens) {
 
 // Copies what others have of its prompt, if that is a block more than it has itself.
 void Scheduler::Impl::adopt(Sequence& sequence, BootTime now) {
-  const Source source = source_for(sequence);
+  const Source source = caching ? source_for(sequence) : Source{};
   if (source.tokens < sequence.computed + PrefixChain::kBlock) {
     return;
   }
@@ -93,6 +93,7 @@ void Scheduler::Impl::adopt(Sequence& sequence, BootTime now) {
     engine.remove_sequence(sequence.slot);
     sequence.computed = 0;
     caching = false;
+    pool.forget_all();
     return;
   }
   note_reuse(sequence, source.tokens);
@@ -145,6 +146,10 @@ void Scheduler::Impl::retire(const Sequence& sequence, bool sound) {
   PrefixChain chain = sequence.chain;
   chain.extend(tokens);
   chain.cut(tokens.size());
+  if (chain.tokens() == 0) {
+    pool.give_back(sequence.slot);
+    return;
+  }
   const BootTime now = clock.boot_now();
   for (const SlotPool::Kept& kept : pool.kept()) {
     if (kept.chain.common(chain) == chain.tokens()) {

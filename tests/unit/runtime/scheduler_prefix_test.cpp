@@ -330,6 +330,44 @@ TEST_F(SchedulerPrefixTest, ARefusedCopyCostsNothingButTime) {
   EXPECT_TRUE(std::equal(answers_[2].begin(), answers_[2].end(), answers_[1].begin()));
 }
 
+TEST_F(SchedulerPrefixTest, ARefusedCopyEndsTheCacheAndLeavesNothingKept) {
+  ask(1, some_tokens(200), 5);
+  run();
+  ASSERT_EQ(scheduler().cache().prefixes, 1U);
+  engine_.refuse_copies = true;
+  ask(2, joined(some_tokens(100), some_tokens(100, 4)), 5);
+  run();
+  EXPECT_EQ(answers_[2].size(), 5U);
+  EXPECT_EQ(scheduler().cache().prefixes, 0U);
+  EXPECT_TRUE(engine_.sequences.empty());
+}
+
+TEST_F(SchedulerPrefixTest, LessThanABlockIsNotKept) {
+  ask(1, some_tokens(10), 2);
+  run();
+  EXPECT_EQ(scheduler().cache().prefixes, 0U);
+  EXPECT_TRUE(engine_.sequences.empty());
+}
+
+// Of three prefixes as deep the oldest goes first, whatever short requests came in between.
+TEST_F(SchedulerPrefixTest, ShortRequestsDoNotKeepAPrefixYoung) {
+  options_.kept_tokens = 8 * kBlock;
+  ask(1, some_tokens(4 * kBlock, 1), 2);
+  run();
+  clock_.advance(1min);
+  ask(2, some_tokens(4 * kBlock, 2), 2);
+  run();
+  clock_.advance(1min);
+  ask(3, some_tokens(10), 2);
+  run();
+  clock_.advance(1min);
+  ask(4, some_tokens(4 * kBlock, 3), 2);
+  run();
+  ask(12, some_tokens(4 * kBlock, 2), 1);
+  run();
+  EXPECT_EQ(done_[12].usage.cached_tokens, 3 * kBlock);
+}
+
 // Random arrivals, cancellations, failures and full memory, with the cache and without: the same
 // answers, no sequence lost, and no cell left when all is over.
 class SchedulerChurn : public SchedulerPrefixTest, public ::testing::WithParamInterface<unsigned> {
