@@ -19,7 +19,9 @@ constexpr std::size_t kMostKept = std::size_t{1} << 20U;
 // What can kill an engine; who asks, how urgently and with which seed does not matter.
 std::string content_of(const worker::v1::Submit& submit) {
   if (submit.has_generate()) {
-    return submit.generate().prompt().SerializeAsString();
+    // The worker follows the grammar too: without it a hostile one would have a prompt refused to
+    // everybody.
+    return submit.generate().prompt().SerializeAsString() + '\0' + submit.generate().grammar();
   }
   if (submit.has_score()) {
     return submit.score().prompt().SerializeAsString();

@@ -45,6 +45,22 @@ TEST_F(WorkerReplayTest, APromptThatKillsTheWorkerIsNeverRunTwice) {
   EXPECT_EQ(exits_.size(), 1U);
 }
 
+TEST_F(WorkerReplayTest, APromptIsRefusedWithTheGrammarThatItHad) {
+  const auto model = load_null(1, "0");
+  GenerateRequest bound = prompt(*model, "!abort");
+  bound.grammar = "root ::= [a-z]*";
+  const auto poison = start(*model, bound);
+  run_until([&] { return poison->ended(); });
+  run_until([&] { return model->status().state == WorkerState::kStopped; });
+  const auto again = ask(*model, bound);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), Error::Code::kQuarantined) << again.error().to_string();
+  // Whoever asks the same without it is not refused for what may have been the grammar's fault.
+  const auto plain = ask(*model, prompt(*model, "!abort"));
+  ASSERT_FALSE(plain);
+  EXPECT_EQ(plain.error().code(), Error::Code::kWorkerLost) << plain.error().to_string();
+}
+
 TEST_F(WorkerReplayTest, RequestsThatHadNotBegunAreAnsweredByTheNextWorker) {
   const auto model = load_null(1, "5");
   const auto poison = start(*model, prompt(*model, "!abort"));
