@@ -4,6 +4,12 @@
 
 namespace skerry::runtime {
 
+Error no_memory_for_grammar() {
+  return Error{
+      Error::Code::kResourceExhausted,
+      "grammar: there is no memory left to follow it: ask again later, or write it shorter"};
+}
+
 Result<std::unique_ptr<Constraint>> Constraint::make(std::string_view grammar,
                                                      std::shared_ptr<const Vocabulary> vocabulary) {
   Result<std::shared_ptr<const Grammar>> parsed = Grammar::parse(grammar);

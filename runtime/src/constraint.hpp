@@ -18,6 +18,9 @@
 
 namespace skerry::runtime {
 
+// What a request is told whose grammar found no memory: the worker and the others go on.
+Error no_memory_for_grammar();
+
 class Constraint {
  public:
   // kInvalidArgument: the grammar is wrong, and where.

@@ -1,6 +1,7 @@
 #include "intake.hpp"
 
 #include <algorithm>
+#include <new>
 #include <string>
 
 #include "skerry/common/bytes.hpp"
@@ -83,7 +84,7 @@ Error cannot(std::string_view what) {
 Result<std::unique_ptr<Constraint>> make_constraint(StepEngine& engine,
                                                     const SchedulerOptions& options,
                                                     std::shared_ptr<const Vocabulary>& vocabulary,
-                                                    const std::string& grammar) {
+                                                    const std::string& grammar) try {
   if (grammar.empty()) {
     return std::unique_ptr<Constraint>{};
   }
@@ -95,6 +96,9 @@ Result<std::unique_ptr<Constraint>> make_constraint(StepEngine& engine,
     vocabulary = *std::move(read);
   }
   return Constraint::make(grammar, vocabulary);
+} catch (const std::bad_alloc&) {
+  // The request has not begun: had the worker died of it, those that have would be blamed.
+  return no_memory_for_grammar();
 }
 
 Result<Sequence> make_generation(StepEngine& engine,

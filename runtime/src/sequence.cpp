@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 namespace skerry::runtime {
 namespace {
@@ -24,18 +25,10 @@ void emit_text(Sequence& sequence,
   emit(sequence.key, std::move(delta));
 }
 
-// Draws freely, and again among what the grammar allows if it refuses that: each allowed token
-// keeps its share, and the vocabulary is walked through only when it must be. -1: no token can
-// come.
-Result<std::int32_t> draw_token(Generation& work, std::span<const float> logits) {
-  const std::int32_t token = work.sampler.sample(logits);
-  if (token < 0) {
-    return Error{Error::Code::kInternal,
-                 "the model gave no finite logits: its weights are damaged"};
-  }
-  if (!work.constraint) {
-    return token;
-  }
+// `token`, or another one that the grammar allows.
+Result<std::int32_t> bind_token(Generation& work,
+                                std::span<const float> logits,
+                                std::int32_t token) try {
   Result<bool> allowed = work.constraint->allows(token);
   if (!allowed) {
     return allowed.error();
@@ -54,6 +47,25 @@ Result<std::int32_t> draw_token(Generation& work, std::span<const float> logits)
                  "vocabulary cannot write"};
   }
   return bound;
+} catch (const std::bad_alloc&) {
+  return no_memory_for_grammar();
+}
+
+Result<void> accept_token(Constraint& constraint, std::int32_t token) try {
+  return constraint.accept(token);
+} catch (const std::bad_alloc&) {
+  return no_memory_for_grammar();
+}
+
+// Draws freely, and again among what the grammar allows if it refuses that: each allowed token
+// keeps its share, and the vocabulary is walked through only when it must be.
+Result<std::int32_t> draw_token(Generation& work, std::span<const float> logits) {
+  const std::int32_t token = work.sampler.sample(logits);
+  if (token < 0) {
+    return Error{Error::Code::kInternal,
+                 "the model gave no finite logits: its weights are damaged"};
+  }
+  return work.constraint ? bind_token(work, logits, token) : Result<std::int32_t>{token};
 }
 
 void add_log_probs(Generation& work, StepEngine& engine, std::span<const float> logits) {
@@ -88,7 +100,7 @@ Verdict take_sample(Sequence& sequence,
     return {.finished = FinishReason::kStop, .failed = {}};
   }
   if (work.constraint) {
-    if (Result<void> accepted = work.constraint->accept(token); !accepted) {
+    if (Result<void> accepted = accept_token(*work.constraint, token); !accepted) {
       return {.finished = {}, .failed = accepted.error()};
     }
   }

@@ -2,6 +2,7 @@
 #include "constraint.hpp"
 
 #include <cmath>
+#include <new>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -78,6 +79,18 @@ TEST(ConstraintTest, OneWalkFindsWhatEachTokenAloneWouldBeTold) {
   }
 }
 
+// Has no memory for the pieces of its vocabulary.
+class ShortEngine : public test::FakeStepEngine {
+ public:
+  Result<std::string> piece(std::int32_t token) override {
+    if (is_short) {
+      throw std::bad_alloc{};
+    }
+    return FakeStepEngine::piece(token);
+  }
+  bool is_short = false;
+};
+
 class ConstrainedTest : public ::testing::Test {
  protected:
   static SchedulerOptions make_options() {
@@ -123,7 +136,7 @@ class ConstrainedTest : public ::testing::Test {
   FinishReason reason(RequestKey key) { return std::get<Done>(events_[key].back()).reason; }
   const Error& failure(RequestKey key) { return std::get<Failure>(events_[key].back()).error; }
 
-  test::FakeStepEngine engine_;
+  ShortEngine engine_;
   SchedulerOptions options_ = make_options();
   FakeClock clock_{WallTime{}};
   std::map<RequestKey, std::vector<Event>> events_;
@@ -195,6 +208,18 @@ TEST_F(ConstrainedTest, GrammarsOfAllRequestsAreBoundedTogether) {
   generate(102, "a", large);
   run();
   EXPECT_EQ(text(102), "aaaaaaaa") << "the others are answered";
+}
+
+TEST_F(ConstrainedTest, AGrammarWithoutMemoryFailsItsOwnRequestAlone) {
+  generate(1, "a", "");
+  engine_.is_short = true;
+  generate(2, "a", "root ::= [a-z]*");
+  engine_.is_short = false;
+  generate(3, "a", "root ::= \"b\"");
+  run();
+  EXPECT_EQ(failure(2).code(), Error::Code::kResourceExhausted);
+  EXPECT_EQ(text(1), "bcdefghi");
+  EXPECT_EQ(text(3), "b") << "the vocabulary is read again";
 }
 
 TEST_F(ConstrainedTest, TextThatTheVocabularyCannotWriteIsAnError) {
