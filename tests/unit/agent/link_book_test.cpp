@@ -166,9 +166,9 @@ TEST(LinkBookTest, QuietHoursGoOverMidnightAndNeedAClock) {
 TEST(LinkBookTest, RefusesHoursThatAreNone) {
   for (const auto* text :
        {"", "22-6", "24:00-06:00", "22:60-06:00", "22:00", "06:00-06:00", "6:00-7:00"}) {
-    const auto hours = parse_quiet_hours(text);
-    ASSERT_FALSE(hours) << text;
-    EXPECT_EQ(hours.error().message(),
+    const auto refused = parse_quiet_hours(text);
+    ASSERT_FALSE(refused) << text;
+    EXPECT_EQ(refused.error().message(),
               "must be \"HH:MM-HH:MM\", in the zone of link.quiet_hours_zone");
   }
 }
