@@ -64,14 +64,26 @@ class SchemaGrammar {
  private:
   using Where = const std::string&;
 
+  // Names come from the schema and may be long; gRPC carries a message of at most 8 KiB.
+  static std::string told(std::string_view name) {
+    constexpr std::size_t kMost = 400;
+    if (name.size() <= kMost) {
+      return std::string{name};
+    }
+    std::size_t end = kMost;
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) {
+      --end;  // no code point is cut
+    }
+    return std::string{name.substr(0, end)} + "…";
+  }
   static Error bad(Where where, std::string_view problem) {
-    return Error{Error::Code::kInvalidArgument, where + ": " + std::string{problem}};
+    return Error{Error::Code::kInvalidArgument, told(where) + ": " + told(problem)};
   }
   static Error too_large(Where where) {
     return bad(where, "the schema is too large: fewer properties, values and repetitions");
   }
   static Error not_offered(Where where, std::string_view keyword) {
-    return bad(where, "the keyword \"" + std::string{keyword} + "\" is not offered by this server");
+    return bad(where, "the keyword \"" + told(keyword) + "\" is not offered by this server");
   }
 
   // Each returns an expression of the grammar: mostly the name of a rule.

@@ -38,8 +38,14 @@ class TextCollector {
     changed_.notify();
   }
   void changed() { changed_.notify(); }
-  // More text came for a client that takes it piece by piece.
+  // More of an answer came: as long as the client has not taken it, it is our memory.
   void check_unread(const ChoiceState& choice) {
+    if (!streamed_ && log_probs_ > kMostWholeLogProbs && !error_) {
+      fail(Error{Error::Code::kResourceExhausted,
+                 "an answer that is not streamed has at most 131072 log-probabilities: ask for "
+                 "fewer top_logprobs or tokens, or for a stream"});
+      abandon();
+    }
     const bool many = choice.text.size() > kMostUnreadText ||
                       choice.log_probs.size() > std::size_t{kMostUnreadLogProbs};
     if (streamed_ && many && !error_) {
@@ -49,6 +55,7 @@ class TextCollector {
       abandon();
     }
   }
+  void count_log_probs(std::size_t more) { log_probs_ += more; }
   Task<void> wait() { co_await changed_.wait_for(kGoneCheck); }
 
   [[nodiscard]] bool abandoned() const { return abandoned_; }
@@ -73,6 +80,7 @@ class TextCollector {
   std::vector<ChoiceState> choices_;
   std::optional<Error> error_;
   bool streamed_;
+  std::size_t log_probs_ = 0;
   bool abandoned_ = false;
 };
 
@@ -101,6 +109,7 @@ class ChoiceSink final : public TextSink {
       for (runtime::TokenLogProb::Choice& choice : one.top) {
         told.top.push_back(choice_of(std::move(choice)));
       }
+      collector_->count_log_probs(1 + told.top.size());
       state().log_probs.push_back(std::move(told));
     }
     collector_->check_unread(state());

@@ -174,6 +174,15 @@ TEST_F(HttpDialects, LogProbabilitiesAreTold) {
   expect_order(stream, {R"("token":"h")", R"("token":"i")", "[DONE]"});
 }
 
+// 16 answers of 480 tokens with 20 alternatives each.
+TEST_F(HttpDialects, LogProbabilitiesOfAWholeAnswerAreBounded) {
+  EXPECT_THAT(ask("/v1/chat/completions",
+                  R"({"model":"default","n":16,"logprobs":true,"top_logprobs":20,)"
+                  R"("messages":[{"role":"user","content":")" +
+                      std::string(480, 'x') + R"("}]})"),
+              HasSubstr("at most 131072 log-probabilities"));
+}
+
 TEST_F(HttpDialects, KserveInfersWithJsonAndWithBytes) {
   const Json body =
       json("/v2/models/default/infer",

@@ -63,7 +63,7 @@ TEST_F(WorkerServeTest, CancelTakesEffectInTheMiddle) {
 }
 
 TEST_F(WorkerServeTest, SharesThePrefixOfARunningRequestWithItsPrincipalAlone) {
-  const auto model = load(null_spec({{"step_ms", "5"}}));
+  const auto model = load(null_spec({{"step_ms", "20"}}));
   ASSERT_NE(model, nullptr);
   const std::string text(400, 'x');
   const auto owner = start(*model, prompt(*model, text));

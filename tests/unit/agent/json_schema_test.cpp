@@ -196,6 +196,19 @@ TEST(JsonSchemaTest, TheTextOfAMemberKeepsItsOrder) {
   EXPECT_EQ(member_text("{", {"b"}), "");
 }
 
+// gRPC carries messages of at most 8 KiB.
+TEST(JsonSchemaTest, TellsTheBeginningOfLongNames) {
+  const std::string letters(20000, 'a');
+  const auto keyword = schema_grammar(R"({")" + letters + R"(":1})", "schema");
+  ASSERT_FALSE(keyword);
+  EXPECT_THAT(keyword.error().message(), ::testing::HasSubstr("aaa…"));
+  EXPECT_LT(keyword.error().message().size(), 1000U);
+  const auto nested =
+      schema_grammar(R"({"type":"object","properties":{")" + letters + R"(":7}})", "schema");
+  ASSERT_FALSE(nested);
+  EXPECT_LT(nested.error().message().size(), 1000U);
+}
+
 TEST(JsonSchemaTest, AnyObjectIsAnObject) {
   auto grammar = Grammar::parse(json_object_grammar());
   ASSERT_TRUE(grammar) << grammar.error().message();

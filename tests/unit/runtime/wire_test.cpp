@@ -35,6 +35,8 @@ TEST(Wire, GenerateRequestSurvives) {
                       .seed = 0};
   request.max_tokens = 5;
   request.stop = {"x", "y"};
+  request.grammar = "root ::= \"x\"";
+  request.log_probs = 0;
   const GenerateRequest back = through(request);
   EXPECT_EQ(back.meta.id, request.meta.id);
   EXPECT_EQ(back.meta.principal, "uid:7");
@@ -44,6 +46,8 @@ TEST(Wire, GenerateRequestSurvives) {
   EXPECT_EQ(std::get<PromptChat>(back.prompt).messages.at(0).content, "hi");
   EXPECT_EQ(back.sampling, request.sampling);
   EXPECT_EQ(back.stop, request.stop);
+  EXPECT_EQ(back.grammar, request.grammar);
+  EXPECT_EQ(back.log_probs, 0U) << "asked for, without alternatives";
 }
 
 TEST(Wire, PromptBytesNeedNotBeText) {
@@ -72,6 +76,13 @@ TEST(Wire, EventsSurvive) {
     return std::move(*parsed);
   };
   EXPECT_EQ(std::get<TextDelta>(back(TextDelta{"é", {1, 2}, {}})).tokens.size(), 2U);
+  const TokenLogProb one{.chosen = {.token = 7, .piece = "\xff", .log_prob = -1.5},
+                         .top = {{.token = 8, .piece = "y", .log_prob = -0.25}}};
+  const TextDelta told = std::get<TextDelta>(back(TextDelta{"x", {7}, {one}}));
+  ASSERT_EQ(told.log_probs.size(), 1U);
+  EXPECT_EQ(told.log_probs[0].chosen.piece, "\xff");
+  EXPECT_EQ(told.log_probs[0].top.at(0).token, 8);
+  EXPECT_DOUBLE_EQ(told.log_probs[0].top[0].log_prob, -0.25);
   const Done done = std::get<Done>(back(Done{.reason = FinishReason::kLength,
                                              .usage = {.prompt_tokens = 4},
                                              .timing = {.total = std::chrono::seconds{2}},

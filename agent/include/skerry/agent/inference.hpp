@@ -51,6 +51,8 @@ struct TextJob {
 // slowly, and its memory would be ours.
 inline constexpr std::size_t kMostUnreadText = 1U << 20U;
 inline constexpr int kMostUnreadLogProbs = 4096;
+// Of all choices of an answer that is told in one piece, alternatives counted: about 8 MB of JSON.
+inline constexpr std::size_t kMostWholeLogProbs = 1U << 17U;
 
 // Takes the answer of a text job. Calls come on the control thread, in this order: started, any
 // number of deltas, then exactly one of done and failed; failed alone if it never started.
