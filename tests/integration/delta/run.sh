@@ -2,7 +2,7 @@
 # Deltas between real processes: a controller and two gateways. A gateway that holds 1.0.0 takes 2.0.0 by a delta that the
 # controller makes when it is asked; one that is killed in between goes on; a delta that lies costs only its bytes; one
 # whose policy is "never" takes the whole file.
-#   run.sh   prints TAP
+#   run.sh [sealed]   prints TAP; sealed: the models of a lie encrypted
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 root=$PWD
@@ -12,26 +12,34 @@ export keep=--tap
 . scripts/demo/lib.sh
 # shellcheck source=scripts/demo/setup.sh
 . scripts/demo/setup.sh
+# shellcheck source=tests/integration/models.sh
+. tests/integration/models.sh
 
 make_model() { # VERSION COUNTER
-  local folder=$work/model-$1
-  mkdir -p "$folder"
-  python3 tests/integration/delta/make_gguf.py "$folder/big.gguf" "$2"
-  cat >"$folder/model.toml" <<TOML
-model = "acme/big"
-version = "$1"
-release_counter = $2
-format = "gguf"
-runtime = "null"
-activation.probation = "1s"
-[[variant]]
-name = "q8_0"
-file = "big.gguf"
-ram = "64MiB"
-TOML
-  "$skerry" model pack "$folder" --out "$work/packed/$1" >/dev/null
-  fleet push "$work/packed/$1" --sign --repo "$work/repo" --signing-key "$work/keys/targets-1.pem" \
-    --signing-key "$work/keys/targets-2.pem" >/dev/null 2>&1
+  mkdir -p "$work/model-$1"
+  python3 tests/integration/delta/make_gguf.py "$work/model-$1/big.gguf" "$2"
+  push_big "$1" "$2" q8_0
+}
+
+storage=""
+if [ "${1:-plain}" = sealed ]; then
+  storage="[storage]
+encryption = \"on\"
+encryption_key = \"file:$work/a.kek\""
+fi
+
+# holds VERSION: a has the file's very bytes, or, encrypted, a blob of that name and no plain byte of it.
+holds() {
+  local file=$work/model-$1/big.gguf digest
+  digest=$(sha256sum "$file" | cut -d' ' -f1)
+  local blob=$work/a/state/blobs/sha256/${digest:0:2}/$digest
+  if [ -z "$storage" ]; then
+    cmp "$blob" "$file" || fail "the bytes of $1 are right"
+  else
+    [ -e "$blob.sealed" ] || fail "$1 lies encrypted"
+    no_plaintext a "$file" "of a, which encrypts"
+    [ "$(gateway a registry scrub --json | json 'len(d.get("findings", []))')" = 0 ] || fail "the bytes of $1 are right"
+  fi
 }
 
 # offer VERSION: as soon as the rollout before it is over.
@@ -39,25 +47,14 @@ offer() {
   within 60 "a rollout of $1 starts" fleet rollout start "models/acme/big/$1" --slot default --json
 }
 
-runs() { # GATEWAY VERSION
-  slot_is "$1" default "['active']['version']" "$2"
-}
-
 fetched_bytes() { # GATEWAY: of its last fetch
   grep 'event=slot.fetched' "$work/$1.log" | tail -n1 | grep -o 'fetched_bytes=[0-9]*' | cut -d= -f2
 }
 
-add_gateway() { # NAME SYNC
-  write_gateway "$1" 1GiB ""
-  sed -i "s/^\[sync\]/[sync]\n$2/; s/^\[runtime\]/[runtime]\nsandbox = \"best_effort\"\nworker_user = \"\"/" "$work/$1/skerryd.toml"
-  [ -e "$work/$1/token" ] || [ -e "$work/$1/state/identity.json" ] || fleet token --note "$1" --out "$work/$1/token" 2>/dev/null
-  start "$1" "$bin/skerryd" --config "$work/$1/skerryd.toml"
-  within 30 "$1 connects" sync_is "$1" connected
-}
-
 step "two gateways hold 1.0.0"
 make_model 1.0.0 1
-add_gateway a 'delta = "always"'
+add_gateway a "delta = \"always\"
+$storage"
 add_gateway b 'delta = "never"'
 offer 1.0.0
 within 60 "a runs 1.0.0" runs a 1.0.0
@@ -74,8 +71,7 @@ within 60 "b runs 2.0.0" runs b 2.0.0
 grep -q 'event=delta.applied' "$work/a.log" || fail "a applied a delta"
 [ "$(fetched_bytes a)" -lt $((size / 4)) ] || fail "a fetched less than a quarter: $(fetched_bytes a)"
 [ "$(fetched_bytes b)" -ge "$size" ] || fail "b fetched the whole file"
-digest=$(sha256sum "$work/model-2.0.0/big.gguf" | cut -d' ' -f1)
-cmp "$work/a/state/blobs/sha256/${digest:0:2}/$digest" "$work/model-2.0.0/big.gguf" || fail "the bytes are right"
+holds 2.0.0
 want "$(grep 'event=delta.made' "$work/controller.log")" 'delta_bytes=[0-9]+' "the controller made it"
 [ "$(grep -c 'event=delta.made' "$work/controller.log")" = 1 ] || fail "it was made once"
 note "2.0.0 came as a delta" "$(fetched_bytes a) bytes, whole: $(fetched_bytes b)"
@@ -131,7 +127,7 @@ within 20 "the controller answers again" fleet info
 offer 4.0.0
 within 90 "a runs 4.0.0" runs a 4.0.0
 want "$(grep 'event=delta.failed' "$work/a.log")" 'digest_mismatch' "the lie was noticed"
-cmp "$work/a/state/blobs/sha256/${new:0:2}/$new" "$work/model-4.0.0/big.gguf" || fail "the bytes are right"
+holds 4.0.0
 [ "$(grep -c 'event=delta.applied' "$work/a.log")" = 2 ] || fail "the lie was not applied"
 note "a delta that lies is refused" "$(grep -o 'event=delta.failed.*' "$work/a.log" | head -c 120)"
 

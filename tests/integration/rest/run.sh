@@ -12,50 +12,8 @@ export keep=--tap
 . scripts/demo/lib.sh
 # shellcheck source=scripts/demo/setup.sh
 . scripts/demo/setup.sh
-
-push() { # FOLDER
-  fleet push "$1" --sign --repo "$work/repo" --signing-key "$work/keys/targets-1.pem" \
-    --signing-key "$work/keys/targets-2.pem" >/dev/null 2>&1
-}
-
-make_big() { # VERSION COUNTER MEBIBYTES
-  local folder=$work/model-$1
-  mkdir -p "$folder"
-  python3 tests/integration/sources/make_gguf.py "$folder/big.gguf" "$3" "$2"
-  cat >"$folder/model.toml" <<TOML
-model = "acme/big"
-version = "$1"
-release_counter = $2
-format = "gguf"
-runtime = "null"
-activation.probation = "1s"
-[[variant]]
-name = "f32"
-file = "big.gguf"
-ram = "64MiB"
-TOML
-  "$skerry" model pack "$folder" --out "$work/packed/$1" >/dev/null
-  push "$work/packed/$1"
-}
-
-# no_plaintext FILE WHEN: no 48 bytes of FILE's middle or end are in any file of the gateway's state folder.
-no_plaintext() {
-  python3 - "$1" "$work/a/state" <<'PYTHON' || fail "the model's bytes are on the disk $2"
-import pathlib, sys
-
-data = pathlib.Path(sys.argv[1]).read_bytes()
-markers = [data[at : at + 48] for at in (4096, len(data) // 2, len(data) - 48)]
-for path in pathlib.Path(sys.argv[2]).rglob("*"):
-    if path.is_file():
-        content = path.read_bytes()
-        if any(marker in content for marker in markers):
-            sys.exit(f"{path} holds plain bytes")
-PYTHON
-}
-
-runs() { # GATEWAY VERSION
-  slot_is "$1" default "['active']['version']" "$2"
-}
+# shellcheck source=tests/integration/models.sh
+. tests/integration/models.sh
 
 offer() { # TARGET
   within 60 "a rollout of $1 starts" fleet rollout start "models/$1" --slot default --json
@@ -91,7 +49,7 @@ is_converted() {
 }
 
 step "a gateway that encrypts is killed in the middle of an ingest"
-make_big 1.0.0 1 24
+make_floats 1.0.0 1 24
 configure on "file:$work/a/kek.pem" 'max_bytes_per_second = "4MiB"'
 fleet token --note a --out "$work/a/token" 2>/dev/null
 run_gateway
@@ -99,16 +57,16 @@ offer acme/big/1.0.0
 # The file's space is reserved at once: what counts is what the log says was verified, so wait for some seconds of it.
 within 30 "an ingest begins" staged 1000
 sleep 2
-no_plaintext "$work/model-1.0.0/big.gguf" "in mid-ingest"
+no_plaintext a "$work/model-1.0.0/big.gguf" "in mid-ingest"
 stop a KILL
-no_plaintext "$work/model-1.0.0/big.gguf" "after kill -9"
+no_plaintext a "$work/model-1.0.0/big.gguf" "after kill -9"
 run_gateway
 within 60 "a runs 1.0.0" runs a 1.0.0
 size=$(stat -c %s "$work/model-1.0.0/big.gguf")
 fetched=$(grep 'event=slot.fetched' "$work/a.log" | tail -n1 | grep -o 'fetched_bytes=[0-9]*' | cut -d= -f2)
 [ "$fetched" -lt "$size" ] || fail "what was verified before the kill is not fetched again: $fetched of $size"
 answers || fail "it answers"
-no_plaintext "$work/model-1.0.0/big.gguf" "while it runs"
+no_plaintext a "$work/model-1.0.0/big.gguf" "while it runs"
 want "$(gateway a status)" 'storage +encryption on' "the status says it"
 [ "$(stat -c %a "$work/a/state/store.key")" = 600 ] || fail "store.key is the owner's alone"
 note "kill -9 in mid-ingest, encrypted" "$fetched bytes of $size after the restart; no plain byte on the disk"
@@ -139,7 +97,7 @@ line=$(sed -n 1p examples/models/log-triage/golden.jsonl | json 'd["prompt"]')
 expected=$(sed -n 1p examples/models/log-triage/golden.jsonl | json 'd["expect"]')
 answer=$(gateway a run default --raw --temperature 0 "$line")
 [ "$answer" = "$expected" ] || fail "a answers $expected; got $answer"
-no_plaintext "$model/log-triage-f16.gguf" "while llama.cpp runs it"
+no_plaintext a "$model/log-triage-f16.gguf" "while llama.cpp runs it"
 used=$(gateway a status --json | json "int(d.get('memoryUsedBytes', d.get('memory_used_bytes', 0)))")
 [ "$used" -ge $((64 * 1048576 + 5282112)) ] || fail "the ledger counts the decrypted copy; got $used"
 note "llama.cpp from a sealed memory file" "the golden set passed, same answer; ledger $used bytes"
@@ -153,7 +111,7 @@ chmod 0440 "$blob"
 scrub=$(gateway a registry scrub --json)
 [ "$(json 'len(d["findings"])' <<<"$scrub")" -ge 1 ] || fail "the scrub finds it; got $scrub"
 [ "$(json 'all(f["healed"] for f in d["findings"])' <<<"$scrub")" = True ] || fail "it is healed; got $scrub"
-no_plaintext "$model/log-triage-f16.gguf" "after it was healed"
+no_plaintext a "$model/log-triage-f16.gguf" "after it was healed"
 note "rot is healed" "$(json 'd["findings"][0]["detail"]' <<<"$scrub")"
 
 step "the key moves"
@@ -208,7 +166,7 @@ want "$(cat "$work/a.log")" 'event=registry.unreadable_removed' "what the lost k
 within 60 "what it runs is fetched again" grep -q 'event=registry.lost_fetched' "$work/a.log"
 answer=$(gateway a run default --raw --temperature 0 "$line")
 [ "$answer" = "$expected" ] || fail "it answers again; got $answer"
-make_big 2.0.0 2 4
+make_floats 2.0.0 2 4
 offer acme/big/2.0.0
 within 60 "it takes models again" runs a 2.0.0
 within 30 "and answers" answers
@@ -229,7 +187,7 @@ configure on "file:$work/a/third.pem" ""
 run_gateway
 within 30 "all is encrypted" is_converted
 within 30 "it answers" answers
-no_plaintext "$work/model-2.0.0/big.gguf" "after the conversion"
+no_plaintext a "$work/model-2.0.0/big.gguf" "after the conversion"
 note "switched off and on" "$(grep -o 'event=registry.converted.*' "$work/a.log" | tail -n1)"
 
 step "a decommissioned gateway keeps no key"

@@ -12,27 +12,8 @@ export keep=--tap
 . scripts/demo/lib.sh
 # shellcheck source=scripts/demo/setup.sh
 . scripts/demo/setup.sh
-
-make_model() { # VERSION COUNTER MEBIBYTES
-  local folder=$work/model-$1
-  mkdir -p "$folder"
-  python3 tests/integration/sources/make_gguf.py "$folder/big.gguf" "$3" "$2"
-  cat >"$folder/model.toml" <<TOML
-model = "acme/big"
-version = "$1"
-release_counter = $2
-format = "gguf"
-runtime = "null"
-activation.probation = "1s"
-[[variant]]
-name = "f32"
-file = "big.gguf"
-ram = "64MiB"
-TOML
-  "$skerry" model pack "$folder" --out "$work/packed/$1" >/dev/null
-  fleet push "$work/packed/$1" --sign --repo "$work/repo" --signing-key "$work/keys/targets-1.pem" \
-    --signing-key "$work/keys/targets-2.pem" >/dev/null 2>&1
-}
+# shellcheck source=tests/integration/models.sh
+. tests/integration/models.sh
 
 device_of() {
   gateway "$1" status --json | json "d['sync']['device_id']"
@@ -52,10 +33,6 @@ offer() {
   within 30 "a rollout of $version starts" start_rollout "models/acme/big/$version" --slot default "${names[@]}"
 }
 
-runs() { # GATEWAY VERSION
-  slot_is "$1" default "['active']['version']" "$2"
-}
-
 blob_of() { # GATEWAY VERSION: the file of its weights
   local hex
   hex=$(sha256sum "$work/model-$2/big.gguf" | cut -c1-64)
@@ -70,18 +47,10 @@ fetched_line() { # GATEWAY: its last slot.fetched
   grep 'event=slot.fetched' "$work/$1.log" | tail -n1
 }
 
-add_gateway() { # NAME EXTRA
-  write_gateway "$1" 1GiB "$2"
-  sed -i 's/^\[runtime\]/[runtime]\nsandbox = "best_effort"\nworker_user = ""/' "$work/$1/skerryd.toml"
-  [ -e "$work/$1/token" ] || [ -e "$work/$1/state/identity.json" ] || fleet token --note "$1" --out "$work/$1/token" 2>/dev/null
-  start "$1" "$bin/skerryd" --config "$work/$1/skerryd.toml"
-  within 30 "$1 connects" sync_is "$1" connected
-}
-
 step "two gateways hold a model and serve their site"
 port_a=$(free_port)
 port_b=$(free_port)
-make_model 1.0.0 1 24
+make_floats 1.0.0 1 24
 add_gateway a "[peer]
 listen = \"127.0.0.1:$port_a\""
 add_gateway b "[peer]
@@ -167,7 +136,7 @@ code=$(curl -s -o /dev/null -w '%{http_code}' -k "https://127.0.0.1:$port_a/sha2
 note "peers ask with a certificate" "curl without one: no answer"
 
 step "wrong bytes at one source"
-make_model 1.1.0 2 24
+make_floats 1.1.0 2 24
 offer 1.1.0 a b
 within 60 "a runs 1.1.0" runs a 1.1.0
 within 60 "b runs 1.1.0" runs b 1.1.0
@@ -193,7 +162,7 @@ fi
 note "wrong bytes cost their chunks" "$(grep -o 'source="peer[^"]*"' <<<"$(grep source_demoted "$work/c.log")" | head -n1) demoted"
 
 step "killed in the middle, another source afterwards"
-make_model 1.2.0 3 24
+make_floats 1.2.0 3 24
 offer 1.2.0 a
 within 60 "a runs 1.2.0" runs a 1.2.0
 stop c TERM
@@ -215,7 +184,7 @@ want "$(fetched_line c)" "peer 127.0.0.1:$port_a [0-9]+" "the peer brought the r
 note "killed, then from a peer" "$reused bytes kept from the controller, the rest from a peer"
 
 step "a byte budget holds, survives a restart, and does not count the site"
-make_model 1.3.0 4 24
+make_floats 1.3.0 4 24
 # What it got from the controller before counts for today.
 before=$(metric c skerry_link_day_bytes)
 budget=$((before + 8388608))
