@@ -305,6 +305,9 @@ one registry gc >/dev/null
 [ "$(du -s --block-size=1M "$work/one/state/blobs" | cut -f1)" -lt 64 ] || fail "its space is freed"
 note "killed while it copied" "no half model; imported again, removed, its space freed"
 
+# shellcheck source=tests/system/imports/sealed.sh
+. "$root/tests/system/imports/sealed.sh"
+
 step "on record"
 one --json audit tail --last 400 >"$work/audit"
 for action in model.import model.vouch model.revoke_vouch model.activate_import model.remove; do
