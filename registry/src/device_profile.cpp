@@ -101,6 +101,7 @@ struct CgroupMemory {
   std::filesystem::path folder;
   const char* limit = "";
   const char* usage = "";
+  const char* cache = "";  // of memory.stat
 };
 
 // /proc/self/cgroup: "0::/path" (v2) or "N:memory:/path" (v1).
@@ -115,13 +116,26 @@ std::optional<CgroupMemory> find_cgroup(std::string_view text, const std::filesy
     const auto controllers = line.substr(first + 1, second - first - 1);
     const auto path = std::filesystem::path{line.substr(second + 1)}.relative_path();
     if (controllers == "memory") {
-      found =
-          CgroupMemory{root / "memory" / path, "memory.limit_in_bytes", "memory.usage_in_bytes"};
+      found = CgroupMemory{root / "memory" / path,
+                           "memory.limit_in_bytes",
+                           "memory.usage_in_bytes",
+                           "total_inactive_file"};
     } else if (controllers.empty() && !found) {
-      found = CgroupMemory{root / path, "memory.max", "memory.current"};
+      found = CgroupMemory{root / path, "memory.max", "memory.current", "inactive_file"};
     }
   });
   return found;
+}
+
+// Page cache that nobody uses counts as used, but the kernel gives it back before it refuses.
+std::uint64_t unused_cache(std::string_view stat, std::string_view key) {
+  std::uint64_t bytes = 0;
+  for_each_line(stat, [&](std::string_view line) {
+    if (line.starts_with(key) && line.substr(key.size()).starts_with(' ')) {
+      bytes = leading_number(line.substr(key.size())).value_or(0);
+    }
+  });
+  return bytes;
 }
 
 // The limit may stand in any ancestor of the process's own group.
@@ -133,8 +147,11 @@ void apply_cgroup(FileSystem& fs, const HardwarePaths& paths, DeviceProfile& pro
   for (;;) {
     const auto limit = leading_number(read_or_empty(fs, group->folder / group->limit));
     if (limit && *limit < profile.memory_total) {
-      const auto usage = leading_number(read_or_empty(fs, group->folder / group->usage));
-      const auto used = std::min(usage.value_or(0), *limit);
+      const auto usage =
+          leading_number(read_or_empty(fs, group->folder / group->usage)).value_or(0);
+      const auto cache =
+          unused_cache(read_or_empty(fs, group->folder / "memory.stat"), group->cache);
+      const auto used = std::min(usage > cache ? usage - cache : 0, *limit);
       profile.memory_total = *limit;
       profile.memory_available = std::min(profile.memory_available, *limit - used);
     }

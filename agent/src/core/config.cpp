@@ -299,7 +299,11 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   read_listen(root.table("listen"), config.listen);
   read_http(root.table("http"), config.http);
   read_runtime(root.table("runtime"), config.runtime);
-  root.table("memory").read("budget", config.memory.budget);
+  TomlTable memory = root.table("memory");
+  memory.read("budget", config.memory.budget);
+  memory.read("reserve", config.memory.reserve);
+  memory.read("pinned", config.memory.pinned);
+  memory.read("preload", config.memory.preload);
   TomlTable policy = root.table("policy");
   read_path(policy, "file", config.policy.file);
   policy.read("bootstrap_admins", config.policy.bootstrap_admins);

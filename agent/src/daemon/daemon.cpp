@@ -223,6 +223,7 @@ class Daemon {
       parts.push_back(audit_.run());
       parts.push_back(break_glass_.run());
       parts.push_back(host_.run());
+      parts.push_back(host_.preload());
       parts.push_back(grpc_.run());
       parts.push_back(http_.run());
       parts.push_back(sync_.run());

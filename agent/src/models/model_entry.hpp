@@ -2,9 +2,11 @@
 
 // A model that a worker holds, is getting or is letting go. Private to ModelHost.
 
+#include <chrono>
 #include <optional>
 #include <string>
 
+#include "skerry/agent/memory_ledger.hpp"
 #include "skerry/agent/model_host.hpp"
 
 namespace skerry::agent {
@@ -19,6 +21,8 @@ struct ModelHost::Entry {
   std::uint64_t memory = 0;
   std::uint64_t leases = 0;
   BootTime last_used{};
+  UseRate uses;
+  std::chrono::nanoseconds load_time{};
   // To tell the host that a lease went; null once the host is gone.
   ModelHost* host = nullptr;
 };

@@ -89,7 +89,8 @@ ModelHost::ModelHost(Core& core,
       store_(store),
       supervisor_(supervisor),
       budget_(budget),
-      changed_(core.control) {}
+      changed_(core.control),
+      refreshed_(core.control) {}
 
 ModelHost::~ModelHost() {
   for (const auto& [key, entry] : entries_) {
@@ -133,6 +134,8 @@ Task<Result<void>> ModelHost::refresh() {
     co_return slots.error();
   }
   slots_ = *std::move(slots);
+  ++refreshes_;
+  refreshed_.notify();
   drop_unused();
   if (on_refresh_) {
     on_refresh_();

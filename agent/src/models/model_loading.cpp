@@ -1,11 +1,13 @@
 // Bringing models into workers and out again: memory for them, leases on them, idle ones.
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "skerry/async/offload.hpp"
 #include "skerry/async/sleep.hpp"
+#include "skerry/registry/device_profile.hpp"
 
 #include "model_entry.hpp"
 
@@ -75,6 +77,7 @@ Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::str
     const std::shared_ptr<Entry> entry = found->second;
     if (!entry->loading && !entry->draining) {
       entry->last_used = core_.clock.boot_now();
+      entry->uses.used(entry->last_used);
       Lease lease(entry, std::move(model));
       co_return lease;
     }
@@ -88,11 +91,13 @@ Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::str
   entry->host = this;
   entries_.emplace(key, entry);
   std::optional<Error> failure;
+  BootTime began = core_.clock.boot_now();
   try {
     Result<void> room = co_await make_room(entry->memory, std::move(swap_out));
     if (!room) {
       failure = room.error();
     } else {
+      began = core_.clock.boot_now();
       Result<std::shared_ptr<runtime::LoadedModel>> loaded = co_await load(model);
       if (loaded) {
         entry->model = *std::move(loaded);
@@ -108,6 +113,8 @@ Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::str
   }
   entry->loading = false;
   entry->last_used = core_.clock.boot_now();
+  entry->load_time = entry->last_used - began;
+  entry->uses.used(entry->last_used);
   if (failure) {
     entry->failed = failure;
     entries_.erase(key);
@@ -170,39 +177,81 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
   co_return loaded;
 }
 
+Task<std::uint64_t> ModelHost::shortfall(std::uint64_t bytes) {
+  const std::uint64_t over = used() > budget_ ? used() - budget_ : 0;
+  const std::uint64_t reserve = core_.settings->memory().reserve.bytes;
+  if (reserve == 0) {
+    co_return over;
+  }
+  auto read = [this] { return registry::detect_hardware(core_.fs, core_.settings->state_dir()); };
+  Result<registry::DeviceProfile> machine = co_await async::offload(core_.disk, std::move(read));
+  if (!machine || machine->memory_total == 0) {
+    co_return over;
+  }
+  const std::uint64_t wanted = bytes + reserve;
+  const std::uint64_t missing =
+      wanted > machine->memory_available ? wanted - machine->memory_available : 0;
+  co_return std::max(over, missing);
+}
+
+bool ModelHost::is_pinned(const std::string& key) const {
+  const std::vector<std::string>& pinned = core_.settings->memory().pinned;
+  return std::any_of(pinned.begin(), pinned.end(), [&](const std::string& slot) {
+    const ServedModelPtr model = in_slot(slot);
+    return model && worker_key(*model) == key;
+  });
+}
+
+ServedModelPtr ModelHost::next_to_leave(std::uint64_t bytes, const std::string& swap_out) const {
+  const BootTime now = core_.clock.boot_now();
+  std::vector<ServedModelPtr> models;
+  std::vector<MemoryHolder> holders;
+  for (const auto& [key, entry] : entries_) {
+    if (entry->loading || entry->draining) {
+      continue;
+    }
+    if (!swap_out.empty() && entry->served->slot == swap_out) {
+      return entry->served;
+    }
+    models.push_back(entry->served);
+    holders.push_back({.bytes = entry->memory,
+                       .reload = entry->load_time,
+                       .uses = entry->uses.at(now),
+                       .last_used = entry->last_used,
+                       .may_leave = entry->leases == 0 && !is_pinned(key)});
+  }
+  const std::vector<std::size_t> leaving = choose_leaving(holders, bytes);
+  return leaving.empty() ? nullptr : models[leaving.front()];
+}
+
 Task<Result<void>> ModelHost::make_room(std::uint64_t bytes, std::string swap_out) {
   if (bytes > budget_) {
     co_return Error(Error::Code::kOutOfMemory,
                     "needs " + std::to_string(bytes) + " bytes of memory, the budget is " +
                         std::to_string(budget_));
   }
-  // The new entry is counted already.
-  while (used() > budget_) {
-    std::shared_ptr<Entry> victim;
-    for (const auto& [key, entry] : entries_) {
-      const bool swappable = !swap_out.empty() && entry->served->slot == swap_out;
-      if (entry->loading || entry->draining || (entry->leases > 0 && !swappable)) {
-        continue;
-      }
-      if (!victim || swappable || entry->last_used < victim->last_used) {
-        victim = entry;
-      }
-      if (swappable) {
-        break;
-      }
+  while (true) {
+    const std::uint64_t missing = co_await shortfall(bytes);
+    if (missing == 0) {
+      co_return Result<void>();
     }
+    ServedModelPtr victim = next_to_leave(missing, swap_out);
     if (!victim) {
+      const bool ledger = used() > budget_;
+      std::string why = ledger ? std::to_string(used() - bytes) + " of " + std::to_string(budget_) +
+                                     " are taken by models that are answering, pinned or loading"
+                               : "the machine has " + std::to_string(missing) +
+                                     " too few: other programs, or models that stay, have the rest "
+                                     "(memory.reserve)";
       co_return Error(Error::Code::kOutOfMemory,
-                      "needs " + std::to_string(bytes) + " bytes of memory, " +
-                          std::to_string(used() - bytes) + " of " + std::to_string(budget_) +
-                          " are taken by models that are answering");
+                      "needs " + std::to_string(bytes) + " bytes of memory, " + std::move(why));
     }
     core_.log.info("model.unloading",
-                   {{"model", victim->served->name()}, {"reason", "memory is needed"}});
-    ServedModelPtr model = victim->served;
-    co_await unload(std::move(model));
+                   {{"model", victim->name()},
+                    {"version", victim->version()},
+                    {"reason", "memory is needed"}});
+    co_await unload(std::move(victim));
   }
-  co_return Result<void>();
 }
 
 Task<bool> ModelHost::unload(ServedModelPtr model) {
@@ -245,13 +294,39 @@ Task<void> ModelHost::run() {
     std::vector<ServedModelPtr> idle;
     for (const auto& [key, entry] : entries_) {
       if (!entry->loading && !entry->draining && entry->leases == 0 &&
-          now - entry->last_used >= limit) {
+          now - entry->last_used >= limit && !is_pinned(key)) {
         idle.push_back(entry->served);
       }
     }
     for (ServedModelPtr& model : idle) {
-      core_.log.info("model.unloading", {{"model", model->name()}, {"reason", "idle"}});
+      core_.log.info("model.unloading",
+                     {{"model", model->name()}, {"version", model->version()}, {"reason", "idle"}});
       co_await unload(std::move(model));
+    }
+  }
+}
+
+Task<void> ModelHost::preload() {
+  std::map<std::string, std::string> tried;  // by slot: the worker's key
+  while (true) {
+    const std::uint64_t seen = refreshes_;
+    const std::vector<std::string> slots = core_.settings->memory().preload;
+    for (const std::string& slot : slots) {
+      ServedModelPtr model = in_slot(slot);
+      if (!model || is_loaded(*model) || tried[slot] == worker_key(*model)) {
+        continue;
+      }
+      tried[slot] = worker_key(*model);
+      const std::string name = model->name();
+      // The lease goes at once: the model stays loaded without it.
+      const Result<Lease> loaded = co_await acquire(std::move(model));
+      if (!loaded) {
+        core_.log.warning("model.preload_failed",
+                          loaded.error().with_context("slot " + slot + ", " + name));
+      }
+    }
+    while (refreshes_ == seen) {
+      co_await refreshed_.wait();
     }
   }
 }

@@ -120,10 +120,11 @@ class DaemonHarness {
   }
   [[nodiscard]] const TempDir& dir() const { return dir_; }
 
-  // Makes `version` of acme/echo, an echoing null model, active in slot "default".
+  // Makes `version` of acme/echo, an echoing null model, active in `slot`.
   void activate_echo(const std::string& version,
                      std::uint64_t generation,
-                     const std::map<std::string, std::string>& options = {}) {
+                     const std::map<std::string, std::string>& options = {},
+                     const std::string& slot = "default") {
     SystemFileSystem fs;
     SystemClock clock;
     ASSERT_TRUE(fs.create_directories(state(), 0750));
@@ -152,7 +153,7 @@ class DaemonHarness {
     auto recorded = (*catalogue)->record_manifest(*bytes, digest, "image", 1);
     ASSERT_TRUE(recorded) << recorded.error().to_string();
     registry::ActivationRequest request;
-    request.slot = SlotName{"default"};
+    request.slot = SlotName{slot};
     request.generation = generation;
     request.manifest = digest;
     request.variant = "raw";
@@ -161,14 +162,17 @@ class DaemonHarness {
     ASSERT_TRUE(active) << active.error().to_string();
   }
 
-  // `more` and, inside its table, `listen` are added to the configuration.
-  void start(const std::string& more = {}, const std::string& listen = {}) {
+  // `more` and, inside their tables, `listen` and `runtime` are added to the configuration.
+  void start(const std::string& more = {},
+             const std::string& listen = {},
+             const std::string& runtime = {}) {
     std::ofstream config{dir_ / "skerryd.toml"};
     config << "state_dir = \"" << state().string() << "\"\n"
            << more << "\n[listen]\napi_socket = \"" << socket("api") << "\"\nadmin_socket = \""
            << socket("admin") << "\"\nhttp_socket = \"" << socket("http")
            << "\"\nadmin_group = \"\"\n"
-           << listen << "\n[runtime]\nsandbox = \"best_effort\"\nworker_user = \"\"\n";
+           << listen << "\n[runtime]\nsandbox = \"best_effort\"\nworker_user = \"\"\n"
+           << runtime << "\n";
     config.close();
     process_ = std::make_unique<Process>(
         std::vector<std::string>{SKERRYD, "--config", (dir_ / "skerryd.toml").string()},

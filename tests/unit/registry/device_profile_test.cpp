@@ -58,6 +58,19 @@ TEST_F(DeviceProfileTest, HoldsTheLimitOfACgroupAndOfItsParent) {
   EXPECT_EQ(profile.memory_available, 3145728U);
 }
 
+// The kernel gives it back before it refuses: an import would fill the group's limit for hours.
+TEST_F(DeviceProfileTest, PageCacheThatIsNotUsedIsAvailable) {
+  write("proc/meminfo", kMeminfo);
+  write("proc/self/cgroup", "0::/skerry\n");
+  write("cgroup/skerry/memory.max", "4194304\n");
+  write("cgroup/skerry/memory.current", "4000000\n");
+  write("cgroup/skerry/memory.stat",
+        "anon 900000\nfile 3100000\ninactive_file 3000000\nactive_file 100000\n");
+  EXPECT_EQ(detect().memory_available, 4194304U - 1000000U);
+  write("cgroup/skerry/memory.stat", "inactive_file 99999999\n");
+  EXPECT_EQ(detect().memory_available, 4194304U) << "never more than the limit";
+}
+
 TEST_F(DeviceProfileTest, HoldsTheLimitOfVersionOne) {
   write("proc/meminfo", kMeminfo);
   write("proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/a\n0::/b\n");

@@ -97,8 +97,9 @@ class ModelHost {
   [[nodiscard]] std::vector<ServedModelPtr> served() const;
   [[nodiscard]] ServedModelPtr in_slot(const std::string& slot) const;
 
-  // Loads if needed. kOutOfMemory if the ledger cannot hold it even after idle models were
-  // unloaded; `swap_out` names a slot whose model may be drained to make room.
+  // Loads if needed. kOutOfMemory if the ledger, or the memory that the machine has left, cannot
+  // hold it even after idle models were unloaded, those that are missed least first; `swap_out`
+  // names a slot whose model may be drained to make room.
   Task<Result<Lease>> acquire(ServedModelPtr model, std::string swap_out);
   Task<Result<Lease>> acquire(ServedModelPtr model) {
     return acquire(std::move(model), std::string());
@@ -127,9 +128,17 @@ class ModelHost {
   // Unloads what was idle for longer than runtime.idle_unload, if that is set.
   Task<void> run();
 
+  // Loads what memory.preload names, at start and whenever its slot gets another model.
+  Task<void> preload();
+
  private:
   Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(ServedModelPtr model);
   Task<Result<void>> make_room(std::uint64_t bytes, std::string swap_out);
+  // What is missing in the ledger, which counts the new model already, or in the machine.
+  Task<std::uint64_t> shortfall(std::uint64_t bytes);
+  [[nodiscard]] ServedModelPtr next_to_leave(std::uint64_t bytes,
+                                             const std::string& swap_out) const;
+  [[nodiscard]] bool is_pinned(const std::string& key) const;
   void drop_unused();
 
   Core& core_;
@@ -140,6 +149,8 @@ class ModelHost {
   std::map<std::string, ServedModelPtr> slots_;
   std::map<std::string, std::shared_ptr<Entry>> entries_;
   Notifier changed_;
+  Notifier refreshed_;
+  std::uint64_t refreshes_ = 0;
   std::function<void()> on_refresh_;
   Gate gate_;
 };
