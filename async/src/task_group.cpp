@@ -23,8 +23,8 @@ struct TaskGroup::Impl {
     asio::cancellation_signal cancel;
   };
 
-  Impl(const asio::any_io_executor& on, ErrorHandler handler)
-      : executor(on), on_error(std::move(handler)), idle(on) {
+  Impl(asio::any_io_executor on, ErrorHandler handler)
+      : executor(std::move(on)), on_error(std::move(handler)), idle(executor) {
     idle.expires_at(asio::steady_timer::time_point::max());
   }
 

@@ -193,6 +193,25 @@ Result<void> check_wanted(const ModelSource& source, const PackOptions& options)
   return {};
 }
 
+// What all variants have: the golden set, the card.
+Result<void> add_shared(BlobFolder& blobs,
+                        const ModelSource& source,
+                        registry::Manifest& manifest) {
+  const std::pair<registry::FileRole, const std::string&> shared[] = {
+      {registry::FileRole::kGolden, source.golden}, {registry::FileRole::kCard, source.card}};
+  for (const auto& [role, name] : shared) {
+    if (name.empty()) {
+      continue;
+    }
+    auto file = blobs.add(role, source.folder / name);
+    if (!file) {
+      return file.error();
+    }
+    manifest.shared.push_back(std::move(*file));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<PackedModel> pack_model(FileSystem& fs,
@@ -246,17 +265,8 @@ Result<PackedModel> pack_model(FileSystem& fs,
       manifest.prefer.push_back(name);
     }
   }
-  const std::pair<registry::FileRole, const std::string&> shared[] = {
-      {registry::FileRole::kGolden, source.golden}, {registry::FileRole::kCard, source.card}};
-  for (const auto& [role, name] : shared) {
-    if (name.empty()) {
-      continue;
-    }
-    auto file = blobs.add(role, source.folder / name);
-    if (!file) {
-      return file.error();
-    }
-    manifest.shared.push_back(std::move(*file));
+  if (auto shared = add_shared(blobs, source, manifest); !shared) {
+    return shared.error();
   }
   const auto bytes = manifest.serialise();
   if (!bytes) {

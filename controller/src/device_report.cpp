@@ -14,14 +14,16 @@ Result<void> DeviceSession::follows(const pb::StickReport& report) const {
   if (!marks) {
     return marks.error();
   }
-  for (const auto& [stream, last] : report.after()) {
+  for (const auto& before : report.after()) {
     const bool held = std::any_of(marks->begin(), marks->end(), [&](const OutboxMark& mark) {
-      return mark.stream == stream && static_cast<std::uint64_t>(mark.highest_seq) >= last;
+      return mark.stream == before.first &&
+             static_cast<std::uint64_t>(mark.highest_seq) >= before.second;
     });
     if (!held) {
       return Error{Error::Code::kFailedPrecondition,
-                   "a part before this one is missing (" + stream.substr(0, 32) +
-                       " records up to " + std::to_string(last) + "): hand in the whole report"};
+                   "a part before this one is missing (" + before.first.substr(0, 32) +
+                       " records up to " + std::to_string(before.second) +
+                       "): hand in the whole report"};
     }
   }
   return {};

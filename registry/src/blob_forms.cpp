@@ -134,12 +134,80 @@ bool BlobStore::Impl::is_continuable(const Digest& digest) {
   return file && open_sealed(std::move(*file), *key);
 }
 
+// Copies `source` to `staged` in the other form; false if it is not what `digest` says.
+Result<bool> BlobStore::Impl::copy_form(File& source,
+                                        std::uint64_t size,
+                                        const std::filesystem::path& staged,
+                                        const Digest& digest,
+                                        const BeforeRead& before_read) {
+  auto file = create_form(staged, size, options.seal, true);
+  if (!file) {
+    return file.error();
+  }
+  const auto found = copy_and_hash(source, **file, size, before_read);
+  if (!found && !is_wrong_content(found.error())) {
+    return found.error();
+  }
+  if (!found || *found != digest) {
+    return false;
+  }
+  if (auto ok = (*file)->sync(); !ok) {
+    return ok.error();
+  }
+  if (auto ok = (*file)->set_mode(kConvertedMode); !ok) {
+    return ok.error();
+  }
+  return true;
+}
+
+// Puts the copy in its place, records it, and removes the old form.
+Result<void> BlobStore::Impl::settle_form(const std::filesystem::path& staged,
+                                          const std::filesystem::path& old_path,
+                                          const Digest& digest) {
+  const auto target = path_of(digest);
+  if (auto ok = fs.rename(staged, target, false); !ok) {
+    return ok;
+  }
+  for (const auto& folder : {target.parent_path(), staging()}) {
+    if (auto ok = fs.sync_directory(folder); !ok) {
+      return ok;
+    }
+  }
+  if (auto enabled = verity.enable(fs, target); !enabled) {
+    return enabled.error();
+  }
+  const auto stored = open_form(target, options.seal);
+  if (!stored) {
+    return stored.error();
+  }
+  const auto status = (*stored)->status();
+  if (!status) {
+    return status.error();
+  }
+  if (auto ok = record(digest, *status, std::nullopt, verity.measure(**stored)); !ok) {
+    return ok;
+  }
+  if (auto ok = remove_if_there(old_path); !ok) {
+    return ok;
+  }
+  return fs.sync_directory(old_path.parent_path());
+}
+
+// A blob that is not what its name says leaves the catalogue and goes into quarantine.
+Result<void> BlobStore::Impl::give_up_form(const std::filesystem::path& old_path,
+                                           const Digest& digest) {
+  if (auto ok = records.erase_blob(digest); !ok) {
+    return ok;
+  }
+  auto moved = move_to_quarantine(old_path, old_path.filename().string());
+  return moved ? Result<void>{} : moved.error();
+}
+
 Result<bool> BlobStore::Impl::convert(const BlobRecord& record_of_old,
                                       const BeforeRead& before_read) {
   const auto& digest = record_of_old.digest;
   const auto old_path = place_of(digest, !options.seal);
-  const Placed old{nullptr, old_path, !options.seal};
-  auto source = open_form(old_path, old.sealed);
+  auto source = open_form(old_path, !options.seal);
   if (!source) {
     return source.error().code() == Error::Code::kNotFound ? Result<bool>{false} : source.error();
   }
@@ -151,74 +219,24 @@ Result<bool> BlobStore::Impl::convert(const BlobRecord& record_of_old,
     return ok.error();
   }
   const auto staged = temporary_path();
-  const auto copied = [&]() -> Result<bool> {
-    auto file = create_form(staged, size->size, options.seal, true);
-    if (!file) {
-      return file.error();
-    }
-    const auto found = copy_and_hash(**source, **file, size->size, before_read);
-    if (!found && !is_wrong_content(found.error())) {
-      return found.error();
-    }
-    if (!found || *found != digest) {
-      return false;
-    }
-    if (auto ok = (*file)->sync(); !ok) {
-      return ok.error();
-    }
-    if (auto ok = (*file)->set_mode(kConvertedMode); !ok) {
-      return ok.error();
-    }
-    return true;
-  }();
+  const auto copied = copy_form(**source, size->size, staged, digest, before_read);
   const std::lock_guard place{placing};
   const auto row = records.find_blob(digest);
   const bool still_there =
       row && row->has_value() && (*row)->state == BlobState::kPresent && fs.exists(old_path);
-  if (!copied || !row || !*copied || !still_there) {
-    (void)remove_if_there(staged);
-    if (!copied || !row) {
-      return copied ? row.error() : copied.error();
-    }
-    if (*copied || !still_there) {
-      return true;  // removed meanwhile
-    }
-    if (auto ok = records.erase_blob(digest); !ok) {
-      return ok.error();
-    }
-    auto moved = move_to_quarantine(old_path, old_path.filename().string());
-    return moved ? Result<bool>{true} : moved.error();
+  if (copied && *copied && still_there) {
+    const auto done = settle_form(staged, old_path, digest);
+    return done ? Result<bool>{true} : done.error();
   }
-  const auto done = [&]() -> Result<void> {
-    const auto target = path_of(digest);
-    if (auto ok = fs.rename(staged, target, false); !ok) {
-      return ok;
-    }
-    for (const auto& folder : {target.parent_path(), staging()}) {
-      if (auto ok = fs.sync_directory(folder); !ok) {
-        return ok;
-      }
-    }
-    if (auto enabled = verity.enable(fs, target); !enabled) {
-      return enabled.error();
-    }
-    const auto stored = open_form(target, options.seal);
-    if (!stored) {
-      return stored.error();
-    }
-    const auto status = (*stored)->status();
-    if (!status) {
-      return status.error();
-    }
-    if (auto ok = record(digest, *status, std::nullopt, verity.measure(**stored)); !ok) {
-      return ok;
-    }
-    if (auto ok = remove_if_there(old_path); !ok) {
-      return ok;
-    }
-    return fs.sync_directory(old_path.parent_path());
-  }();
-  return done ? Result<bool>{true} : done.error();
+  (void)remove_if_there(staged);
+  if (!copied || !row) {
+    return copied ? row.error() : copied.error();
+  }
+  if (*copied || !still_there) {
+    return true;  // removed meanwhile
+  }
+  const auto gone = give_up_form(old_path, digest);
+  return gone ? Result<bool>{true} : gone.error();
 }
 
 Result<std::unique_ptr<File>> BlobStore::open_unverified(const Digest& digest) {

@@ -121,6 +121,15 @@ struct BlobStore::Impl {
 
   // blob_forms.cpp
   Result<bool> convert(const BlobRecord& record, const BeforeRead& before_read);
+  Result<bool> copy_form(File& source,
+                         std::uint64_t size,
+                         const std::filesystem::path& staged,
+                         const Digest& digest,
+                         const BeforeRead& before_read);
+  Result<void> settle_form(const std::filesystem::path& staged,
+                           const std::filesystem::path& old_path,
+                           const Digest& digest);
+  Result<void> give_up_form(const std::filesystem::path& old_path, const Digest& digest);
   // After a crash both forms of one blob may be there: the one that its record was made of stays.
   Result<void> drop_double(const Digest& digest);
   // A sealed file that only a key that was given up could open.

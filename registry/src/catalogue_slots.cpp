@@ -245,6 +245,31 @@ Result<void> mark_known_bad(sqlite::Database& database,
       });
 }
 
+// A previous generation that nobody vouches for is not gone back to: by hand that is an error,
+// after a failed trial the slot has none.
+Result<void> check_previous(sqlite::Database& database,
+                            Slot& slot,
+                            bool failed_trial,
+                            const std::optional<Digest>& barred) {
+  if (!slot.previous) {
+    return {};
+  }
+  const auto unvouched = nobody_vouches(database, slot.previous->manifest);
+  if (!unvouched) {
+    return unvouched.error();
+  }
+  if (!*unvouched && slot.previous->manifest != barred) {
+    return {};
+  }
+  if (!failed_trial) {
+    return Error{Error::Code::kFailedPrecondition,
+                 "what slot " + slot.name.str() +
+                     " ran before was imported and nobody vouches for it any more"};
+  }
+  slot.previous.reset();
+  return {};
+}
+
 }  // namespace
 
 Result<Slot> Catalogue::rollback(const SlotName& name,
@@ -260,20 +285,8 @@ Result<Slot> Catalogue::rollback(const SlotName& name,
       return Error{Error::Code::kFailedPrecondition,
                    "slot " + name.str() + " has no previous generation to go back to"};
     }
-    if (slot->previous) {
-      const auto unvouched = nobody_vouches(database, slot->previous->manifest);
-      if (!unvouched) {
-        return unvouched.error();
-      }
-      const bool refused = *unvouched || slot->previous->manifest == barred;
-      if (refused && !mark_bad) {
-        return Error{Error::Code::kFailedPrecondition,
-                     "what slot " + name.str() +
-                         " ran before was imported and nobody vouches for " + "it any more"};
-      }
-      if (refused) {
-        slot->previous.reset();
-      }
+    if (auto checked = check_previous(database, *slot, mark_bad, barred); !checked) {
+      return checked.error();
     }
     const auto now = impl_->now();
     if (mark_bad && slot->active) {

@@ -71,6 +71,67 @@ void ChunkInbox::release(std::size_t place) {
   }
 }
 
+namespace {
+
+// Finds the missing chunks among the places of an inbox, by their digests.
+class InboxReader {
+ public:
+  InboxReader(const ChunkIndex& index,
+              const StoreKey* key,
+              const std::vector<std::uint64_t>& missing,
+              const TakeChunk& take)
+      : index_(index), key_(key), take_(take) {
+    for (const auto chunk : missing) {
+      wanted_.emplace(index.chunk(chunk), chunk);
+      if (index.length_of(chunk) < index.chunk_size()) {
+        shorter_ = index.length_of(chunk);
+      }
+    }
+  }
+
+  Result<void> offer_place(ByteView place) {
+    if (auto ok = offer_length(place, index_.chunk_size()); !ok) {
+      return ok;
+    }
+    return shorter_ ? offer_length(place, *shorter_) : Result<void>{};
+  }
+
+ private:
+  Result<void> offer(ByteView bytes) {
+    const auto [first, last] = wanted_.equal_range(Digest::of(bytes));
+    for (auto found = first; found != last; ++found) {
+      if (auto ok = take_(found->second, bytes); !ok) {
+        return ok;
+      }
+    }
+    wanted_.erase(first, last);
+    return {};
+  }
+
+  // The chunk of this length at the head of a place; of a sealed one only what is authentic.
+  Result<void> offer_length(ByteView place, std::uint64_t length) {
+    if (key_ == nullptr) {
+      return place.size() < length ? Result<void>{} : offer(place.first(length));
+    }
+    const auto sealed = security::ChunkedMessage::sealed_size(length);
+    if (place.size() < sealed) {
+      return {};
+    }
+    const auto plain =
+        security::open_message(key_->bytes(), as_bytes(kSealedInboxContext), place.first(sealed));
+    return plain ? offer(*plain) : Result<void>{};
+  }
+
+  const ChunkIndex& index_;
+  const StoreKey* key_;
+  const TakeChunk& take_;
+  std::multimap<Digest, std::uint64_t> wanted_;
+  // Only the last chunk may be shorter: its place holds the rest of an older chunk behind it.
+  std::optional<std::uint32_t> shorter_;
+};
+
+}  // namespace
+
 Result<void> empty_inbox(FileSystem& fs,
                          const std::filesystem::path& path,
                          const ChunkIndex& index,
@@ -87,52 +148,15 @@ Result<void> empty_inbox(FileSystem& fs,
   if (!status || status->size > kMaxPlaces * place_size) {
     return {};
   }
-  std::multimap<Digest, std::uint64_t> wanted;
-  // Only the last chunk may be shorter: its place holds the rest of an older chunk behind it.
-  std::optional<std::uint32_t> shorter;
-  for (const auto chunk : missing) {
-    wanted.emplace(index.chunk(chunk), chunk);
-    if (index.length_of(chunk) < index.chunk_size()) {
-      shorter = index.length_of(chunk);
-    }
-  }
-  const auto offer = [&](ByteView bytes) -> Result<void> {
-    const auto [first, last] = wanted.equal_range(Digest::of(bytes));
-    for (auto found = first; found != last; ++found) {
-      if (auto ok = take(found->second, bytes); !ok) {
-        return ok;
-      }
-    }
-    wanted.erase(first, last);
-    return {};
-  };
-  // The chunk of this length at the head of a place; of a sealed one only what is authentic.
-  const auto offer_length = [&](ByteView place, std::uint64_t length) -> Result<void> {
-    if (key == nullptr) {
-      return place.size() < length ? Result<void>{} : offer(place.first(length));
-    }
-    const auto sealed = security::ChunkedMessage::sealed_size(length);
-    if (place.size() < sealed) {
-      return {};
-    }
-    const auto plain =
-        security::open_message(key->bytes(), as_bytes(kSealedInboxContext), place.first(sealed));
-    return plain ? offer(*plain) : Result<void>{};
-  };
+  InboxReader reader{index, key, missing, take};
   Buffer buffer{place_size};
   for (std::uint64_t at = 0; at < status->size; at += place_size) {
     const auto count = (*file)->read_at(at, buffer.space().first(place_size));
     if (!count) {
       return {};
     }
-    const ByteView place = buffer.space().first(*count);
-    if (auto ok = offer_length(place, index.chunk_size()); !ok) {
+    if (auto ok = reader.offer_place(buffer.space().first(*count)); !ok) {
       return ok;
-    }
-    if (shorter) {
-      if (auto ok = offer_length(place, *shorter); !ok) {
-        return ok;
-      }
     }
   }
   return {};

@@ -10,7 +10,10 @@ namespace {
 constexpr auto kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 float usable(float logit) {
-  return std::isnan(logit) ? kMinusInfinity : logit;
+  if (std::isnan(logit)) {
+    return kMinusInfinity;
+  }
+  return logit;
 }
 
 // Log of the sum of exponentials, and the largest value.

@@ -13,7 +13,7 @@ namespace skerry::runtime {
 namespace {
 
 constexpr std::size_t kReadSize = 64U << 10U;
-constexpr std::size_t kMaxQueuedFiles = 2 * kMaxFrameDescriptors;
+constexpr std::size_t kMaxQueuedFiles = std::size_t{2} * kMaxFrameDescriptors;
 
 }  // namespace
 

@@ -63,13 +63,13 @@ void InferPool::serve() {
     running_.insert(waiting.key);
     lock.unlock();
     const RequestKey key = waiting.key;
-    run(std::move(waiting));
+    run(waiting);
     lock.lock();
     running_.erase(key);
   }
 }
 
-void InferPool::run(Waiting waiting) {
+void InferPool::run(const Waiting& waiting) {
   const BootTime started = clock_.boot_now();
   const RequestMeta& meta = waiting.request.meta;
   if (meta.deadline && *meta.deadline <= started) {

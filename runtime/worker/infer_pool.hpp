@@ -36,7 +36,7 @@ class InferPool {
     BootTime submitted{0};
   };
   void serve();
-  void run(Waiting waiting);
+  void run(const Waiting& waiting);
 
   PluginModel& model_;
   const Clock& clock_;

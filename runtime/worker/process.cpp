@@ -56,7 +56,9 @@ void die_with_parent() {
 
 void settle_process() {
   die_with_parent();
-  signal(SIGPIPE, SIG_IGN);
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
   // One arena: under a memory limit each further one takes address space that a model could use.
   mallopt(M_ARENA_MAX, 1);
   pthread_attr_t attributes;

@@ -18,6 +18,7 @@ class Verifier {
   AuditVerification finish();
 
  private:
+  Result<void> broken(File& file, const FrameStep& step, bool last, std::uint64_t size);
   void take(const FrameStep& step);
   void header(const FrameStep& step);
   void record(const FrameStep& step);
@@ -167,23 +168,27 @@ Result<void> Verifier::file(File& file, const std::string& name, bool last) {
       }
       return {};
     }
-    const bool torn = step->kind == FrameStep::Kind::kTorn && last && options_.allow_torn_tail;
-    if (torn) {
-      auto follows = frame_follows(file, step->offset + 1, status->size);
-      if (!follows) {
-        return follows.error();
-      }
-      if (!*follows) {
-        return {};
-      }
-    }
-    if (!damaged_) {
-      find(step->offset, step->message);
-    }
-    // Frames of further segments may follow in an export, but their place is lost with the framing.
-    damaged_ = true;
-    return {};
+    return broken(file, *step, last, status->size);
   }
+}
+
+// The framing ends here: a write that was cut off, or damage.
+Result<void> Verifier::broken(File& file, const FrameStep& step, bool last, std::uint64_t size) {
+  if (step.kind == FrameStep::Kind::kTorn && last && options_.allow_torn_tail) {
+    auto follows = frame_follows(file, step.offset + 1, size);
+    if (!follows) {
+      return follows.error();
+    }
+    if (!*follows) {
+      return {};
+    }
+  }
+  if (!damaged_) {
+    find(step.offset, step.message);
+  }
+  // Frames of further segments may follow in an export, but their place is lost with the framing.
+  damaged_ = true;
+  return {};
 }
 
 AuditVerification Verifier::finish() {

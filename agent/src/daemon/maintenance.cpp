@@ -77,6 +77,30 @@ Task<void> Maintenance::fetch_lost() {
   }
 }
 
+// What a slot's generation needs and the store does not hold is added to `missing`.
+Result<void> Maintenance::look_for(const registry::SlotGeneration& generation,
+                                   std::vector<registry::WantedBlob>& missing) {
+  Result<registry::VerifiedManifest> manifest = parts_.catalogue.manifest(generation.manifest);
+  if (!manifest) {
+    return manifest.error();
+  }
+  const registry::Variant* variant = manifest->manifest.find_variant(generation.variant);
+  if (variant == nullptr) {
+    return {};
+  }
+  for (const registry::ManifestFile& file : manifest->manifest.files_for(*variant)) {
+    const auto wanted = registry::WantedBlob::from(file);
+    Result<bool> here = parts_.store.holds(wanted);
+    if (!here) {
+      return here.error();
+    }
+    if (!*here) {
+      missing.push_back(wanted);
+    }
+  }
+  return {};
+}
+
 // True if nothing is missing any more; false without a source to ask.
 Result<bool> Maintenance::fetch_missing(ModelSource* source) {
   Result<std::vector<registry::Slot>> slots = parts_.catalogue.list_slots();
@@ -89,23 +113,8 @@ Result<bool> Maintenance::fetch_missing(ModelSource* source) {
       if (!generation) {
         continue;
       }
-      Result<registry::VerifiedManifest> manifest = parts_.catalogue.manifest(generation->manifest);
-      if (!manifest) {
-        return manifest.error();
-      }
-      const registry::Variant* variant = manifest->manifest.find_variant(generation->variant);
-      if (variant == nullptr) {
-        continue;
-      }
-      for (const registry::ManifestFile& file : manifest->manifest.files_for(*variant)) {
-        const auto wanted = registry::WantedBlob::from(file);
-        Result<bool> here = parts_.store.holds(wanted);
-        if (!here) {
-          return here.error();
-        }
-        if (!*here) {
-          missing.push_back(wanted);
-        }
+      if (Result<void> looked = look_for(*generation, missing); !looked) {
+        return looked.error();
       }
     }
   }

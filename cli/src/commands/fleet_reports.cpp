@@ -110,16 +110,17 @@ Result<void> hand_in(const FleetConnection& connection,
   report.applied += answer->applied();
   report.unproven.clear();
   if (answer->has_audit_proof()) {
-    auto proof = make_proof(stick, audit, answer->audit_proof());
-    Result<fleet::ImportReportResponse> proven = answer;
+    const auto proof = make_proof(stick, audit, answer->audit_proof());
     if (proof) {
-      *request.mutable_audit_proof() = *std::move(proof);
-      proven = connection.call(request);
-    }
-    if (!proof || !proven) {
-      report.unproven = (proof ? proven.error() : proof.error()).to_string();
+      *request.mutable_audit_proof() = *proof;
+      auto proven = connection.call(request);
+      if (proven) {
+        answer = std::move(proven);
+      } else {
+        report.unproven = proven.error().to_string();
+      }
     } else {
-      answer = std::move(proven);
+      report.unproven = proof.error().to_string();
     }
   }
   report.audit_size = answer->audit_size();

@@ -65,7 +65,7 @@ Result<void> note_recipe(Invocation& invocation, const Job& job, const std::stri
 Result<std::uint64_t> derive(Invocation& invocation,
                              const ModelQuantizeOptions& options,
                              const Job& job) {
-  auto supervisor = worker_setup(invocation, options.worker);
+  const auto supervisor = worker_setup(invocation, options.worker);
   if (!supervisor) {
     return supervisor.error();
   }
@@ -100,7 +100,7 @@ Result<std::uint64_t> derive(Invocation& invocation,
     invocation.console.progress(
         label, static_cast<std::uint64_t>(static_cast<double>(fraction) * kSteps), kSteps);
   };
-  const auto done = runtime::quantize_model(std::move(*supervisor), std::move(quantize));
+  const auto done = runtime::quantize_model(*supervisor, std::move(quantize));
   invocation.console.finish_progress();
   if (!done) {
     static_cast<void>(::unlink(partial.c_str()));

@@ -60,6 +60,8 @@ class Maintenance {
   // What slots run and went back to, fetched again after a lost key took it.
   Task<void> fetch_lost();
   Result<bool> fetch_missing(ModelSource* source);
+  Result<void> look_for(const registry::SlotGeneration& generation,
+                        std::vector<registry::WantedBlob>& missing);
 
   Core& core_;
   Parts parts_;

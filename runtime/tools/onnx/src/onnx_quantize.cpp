@@ -147,7 +147,7 @@ class Rewriter {
     const std::string quantized = edit_.fresh_name(base + "_quantized");
     const std::string scale = edit_.fresh_name(base + "_scale");
     const std::string zero = edit_.fresh_name(base + "_zero_point");
-    const std::string back = edit_.fresh_name(base + "_dequantized");
+    std::string back = edit_.fresh_name(base + "_dequantized");
     auto& graph = edit_.graph();
     *graph.add_initializer() = make_constant(quantized, type, dims, values);
     *graph.add_initializer() = make_constant(scale, onnx::TensorProto::FLOAT, scale_dims, scales);
