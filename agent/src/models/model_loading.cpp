@@ -93,7 +93,7 @@ Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::str
   std::optional<Error> failure;
   BootTime began = core_.clock.boot_now();
   try {
-    Result<void> room = co_await make_room(entry->memory, std::move(swap_out));
+    Result<void> room = co_await make_room(model, std::move(swap_out));
     if (!room) {
       failure = room.error();
     } else {
@@ -177,10 +177,11 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
   co_return loaded;
 }
 
-Task<std::uint64_t> ModelHost::shortfall(std::uint64_t bytes) {
+Task<std::uint64_t> ModelHost::shortfall(ServedModelPtr model) {
   const std::uint64_t over = used() > budget_ ? used() - budget_ : 0;
   const std::uint64_t reserve = core_.settings->memory().reserve.bytes;
-  if (reserve == 0) {
+  // What is in the gate is not held back: a version must not fail because others were busy.
+  if (reserve == 0 || model->slot.empty()) {
     co_return over;
   }
   auto read = [this] { return registry::detect_hardware(core_.fs, core_.settings->state_dir()); };
@@ -188,7 +189,7 @@ Task<std::uint64_t> ModelHost::shortfall(std::uint64_t bytes) {
   if (!machine || machine->memory_total == 0) {
     co_return over;
   }
-  const std::uint64_t wanted = bytes + reserve;
+  const std::uint64_t wanted = model->memory() + reserve;
   const std::uint64_t missing =
       wanted > machine->memory_available ? wanted - machine->memory_available : 0;
   co_return std::max(over, missing);
@@ -224,14 +225,15 @@ ServedModelPtr ModelHost::next_to_leave(std::uint64_t bytes, const std::string& 
   return leaving.empty() ? nullptr : models[leaving.front()];
 }
 
-Task<Result<void>> ModelHost::make_room(std::uint64_t bytes, std::string swap_out) {
+Task<Result<void>> ModelHost::make_room(ServedModelPtr model, std::string swap_out) {
+  const std::uint64_t bytes = model->memory();
   if (bytes > budget_) {
     co_return Error(Error::Code::kOutOfMemory,
                     "needs " + std::to_string(bytes) + " bytes of memory, the budget is " +
                         std::to_string(budget_));
   }
   while (true) {
-    const std::uint64_t missing = co_await shortfall(bytes);
+    const std::uint64_t missing = co_await shortfall(model);
     if (missing == 0) {
       co_return Result<void>();
     }

@@ -133,9 +133,9 @@ class ModelHost {
 
  private:
   Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(ServedModelPtr model);
-  Task<Result<void>> make_room(std::uint64_t bytes, std::string swap_out);
+  Task<Result<void>> make_room(ServedModelPtr model, std::string swap_out);
   // What is missing in the ledger, which counts the new model already, or in the machine.
-  Task<std::uint64_t> shortfall(std::uint64_t bytes);
+  Task<std::uint64_t> shortfall(ServedModelPtr model);
   [[nodiscard]] ServedModelPtr next_to_leave(std::uint64_t bytes,
                                              const std::string& swap_out) const;
   [[nodiscard]] bool is_pinned(const std::string& key) const;
