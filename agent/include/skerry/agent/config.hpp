@@ -84,8 +84,9 @@ struct RuntimeConfig {
 struct MemoryConfig {
   // What all models together may take; 0: 80 % of the machine's (or the cgroup's) memory.
   ByteSize budget{0};
-  // Left to the machine's other work: a model is loaded only where MemAvailable (and the cgroup)
-  // has room for it and for this; 0: the budget alone decides.
+  // Left to the machine's other work: a model that an app asks for is loaded only where
+  // MemAvailable (and the cgroup) has room for it and for this, a candidate in the gate anyway; 0:
+  // the budget alone decides.
   ByteSize reserve{64ULL << 20U};
   // Slots whose models stay once they are loaded, and slots whose models are loaded at once.
   std::vector<std::string> pinned;
