@@ -10,7 +10,7 @@ find_package(CURL REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(fmt REQUIRED)
 find_package(PkgConfig REQUIRED)
-find_package(date REQUIRED) # time zones: g++ 12 has no std::chrono::tzdb
+find_package(absl REQUIRED) # gRPC's own; time zones: g++ 12 has no std::chrono::tzdb
 pkg_check_modules(P11_KIT REQUIRED IMPORTED_TARGET p11-kit-1)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)

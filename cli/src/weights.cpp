@@ -4,6 +4,7 @@
 
 #include "skerry/registry/gguf_check.hpp"
 #include "skerry/registry/onnx_check.hpp"
+#include "skerry/registry/upstream_spec.hpp"
 #include "skerry/runtime/memory_estimate.hpp"
 
 namespace skerry::cli {
@@ -93,6 +94,36 @@ WeightsSummary summarise(const registry::OnnxSummary& onnx) {
   return summary;
 }
 
+// No model to speak of: what a gateway keeps for it is a connection.
+constexpr std::uint64_t kUpstreamRam = 1U << 20U;
+
+Result<WeightsSummary> inspect_upstream(File& file) {
+  Bytes text(registry::upstream::Spec::kBytes + 1);
+  const auto length = file.read_at(0, text);
+  if (!length) {
+    return length.error();
+  }
+  text.resize(*length);
+  const auto spec = registry::upstream::parse_spec(as_text(text));
+  if (!spec) {
+    return spec.error();
+  }
+  Json::Array order;
+  for (const registry::upstream::Tier tier : spec->order) {
+    order.emplace_back(to_string(tier));
+  }
+  WeightsSummary summary;
+  summary.format = std::string{registry::upstream::kPlugin};
+  summary.ram_bytes = kUpstreamRam;
+  summary.details = Json{Json::Object{{"format", summary.format},
+                                      {"model", spec->model},
+                                      {"order", std::move(order)},
+                                      {"spill", spec->spill},
+                                      {"context_length", spec->context_length},
+                                      {"ram_bytes", summary.ram_bytes}}};
+  return summary;
+}
+
 }  // namespace
 
 Result<WeightsSummary> inspect_weights(FileSystem& fs,
@@ -120,6 +151,9 @@ Result<WeightsSummary> inspect_weights(File& file,
       return gguf.error();
     }
     return summarise(*gguf, activation);
+  }
+  if (*read > 0 && magic.front() == '{') {
+    return inspect_upstream(file);
   }
   registry::OnnxLimits limits;
   limits.external_files = external_files;

@@ -18,6 +18,8 @@ namespace bj = boost::json;
 // parser allows.
 class Builder {
  public:
+  explicit Builder(std::size_t most) : left_(most) {}
+
   // The names are those that bj::basic_parser calls.
   // NOLINTBEGIN(readability-identifier-naming)
   static constexpr std::size_t max_object_size = std::size_t(-1);
@@ -75,6 +77,7 @@ class Builder {
   // NOLINTEND(readability-identifier-naming)
 
   [[nodiscard]] const std::string& duplicate() const { return duplicate_; }
+  [[nodiscard]] bool too_many() const { return too_many_; }
   Json take() { return std::move(root_); }
 
  private:
@@ -85,6 +88,12 @@ class Builder {
   }
 
   bool add(Json value, bj::error_code& ec) {
+    if (left_ == 0) {
+      too_many_ = true;
+      ec = bj::error::array_too_large;
+      return false;
+    }
+    --left_;
     if (stack_.empty()) {
       root_ = std::move(value);
       return true;
@@ -103,6 +112,8 @@ class Builder {
     return true;
   }
 
+  std::size_t left_;
+  bool too_many_ = false;
   std::vector<Json> stack_;
   std::vector<std::string> keys_;
   std::string text_;
@@ -235,9 +246,13 @@ Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   }
   bj::parse_options options;
   options.max_depth = limits.depth;
-  bj::basic_parser<Builder> parser{options};
+  bj::basic_parser<Builder> parser{options, limits.values};
   bj::error_code ec;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  if (parser.handler().too_many()) {
+    return Error{Error::Code::kTooLarge,
+                 "JSON of more than " + std::to_string(limits.values) + " values"};
+  }
   if (!parser.handler().duplicate().empty()) {
     return Error{Error::Code::kParse,
                  "duplicate key \"" + parser.handler().duplicate() + "\" before byte " +

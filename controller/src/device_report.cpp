@@ -62,33 +62,34 @@ Result<DeviceSession::Outcome> DeviceSession::take_report(const pb::StickReport&
   if (newest == nullptr) {
     return outcome;
   }
-  std::erase_if(outcome->replies, [](const auto& reply) { return reply.has_audit_proof(); });
-  unproven_.reset();
-  next_unproven_.reset();
-  if (auto witnessed = witness(*newest, false, *outcome); !witnessed) {
+  if (auto witnessed = witness_anew(*newest, *outcome); !witnessed) {
     return witnessed.error();
   }
   if (!unproven_ || proof == nullptr || proof->new_size() != unproven_->size()) {
     return outcome;
   }
-  const auto held = store_.witness(device_id_);
-  if (!held) {
-    return held.error();
+  const auto verdict = judge_proof(*newest, *proof, false);
+  if (!verdict) {
+    return verdict.error();
   }
-  if (!*held || static_cast<std::uint64_t>((**held).size) != proof->old_size()) {
-    return outcome;
-  }
-  const auto verdict =
-      judge_growth(**held, *unproven_, *proof, clock_.wall_now().time_since_epoch().count());
-  if (!verdict.finding.empty()) {
+  if (*verdict && !(**verdict).finding.empty()) {
     return Error{Error::Code::kAuditCorrupt,
-                 verdict.finding + "; is the audit log beside the report the device's?"};
+                 (**verdict).finding + "; is the audit log beside the report the device's?"};
   }
-  if (auto kept = keep(verdict); !kept) {
-    return kept.error();
+  // What was proven needs no proof any more; where a stream of the device moved the head meanwhile,
+  // another one.
+  if (auto witnessed = witness_anew(*newest, *outcome); !witnessed) {
+    return witnessed.error();
   }
-  std::erase_if(outcome->replies, [](const auto& reply) { return reply.has_audit_proof(); });
   return outcome;
+}
+
+// Judges a checkpoint with what was asked for before forgotten.
+Result<void> DeviceSession::witness_anew(const pb::AuditCheckpoint& checkpoint, Outcome& outcome) {
+  std::erase_if(outcome.replies, [](const auto& reply) { return reply.has_audit_proof(); });
+  unproven_.reset();
+  next_unproven_.reset();
+  return witness(checkpoint, false, outcome);
 }
 
 }  // namespace skerry::controller

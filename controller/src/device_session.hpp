@@ -6,6 +6,7 @@
 // store.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -113,7 +114,17 @@ class DeviceSession {
   Result<void> witness(const fleet::v1::AuditCheckpoint& checkpoint,
                        bool current,
                        Outcome& outcome);
-  Result<void> keep(const WitnessVerdict& verdict);
+  // Judges by the head that is held at this moment and keeps the verdict, in one step: a stream and
+  // a report on a stick may bring checkpoints of one device at once.
+  using Judge = std::function<WitnessVerdict(const std::optional<AuditWitnessRecord>& held)>;
+  Result<WitnessVerdict> judge_held(const Judge& judge);
+  // What a proof shows. Nothing if another head is held by now than it begins at: it is to be asked
+  // for anew. `evidence`: a proof that fails is kept against the device.
+  Result<std::optional<WitnessVerdict>> judge_proof(const fleet::v1::AuditCheckpoint& checkpoint,
+                                                    const fleet::v1::AuditProof& proof,
+                                                    bool evidence);
+  Result<void> witness_anew(const fleet::v1::AuditCheckpoint& checkpoint, Outcome& outcome);
+  void log_finding(const WitnessVerdict& verdict) const;
   // kFailedPrecondition if the part of a report before this one is missing.
   Result<void> follows(const fleet::v1::StickReport& report) const;
 

@@ -168,23 +168,7 @@ Result<void> BlobStore::Impl::settle_form(const std::filesystem::path& staged,
   if (auto ok = fs.rename(staged, target, false); !ok) {
     return ok;
   }
-  for (const auto& folder : {target.parent_path(), staging()}) {
-    if (auto ok = fs.sync_directory(folder); !ok) {
-      return ok;
-    }
-  }
-  if (auto enabled = verity.enable(fs, target); !enabled) {
-    return enabled.error();
-  }
-  const auto stored = open_form(target, options.seal);
-  if (!stored) {
-    return stored.error();
-  }
-  const auto status = (*stored)->status();
-  if (!status) {
-    return status.error();
-  }
-  if (auto ok = record(digest, *status, std::nullopt, verity.measure(**stored)); !ok) {
+  if (auto ok = record_placed(digest, target, std::nullopt); !ok) {
     return ok;
   }
   if (auto ok = remove_if_there(old_path); !ok) {

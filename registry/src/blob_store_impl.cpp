@@ -197,7 +197,14 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
   if (!renamed) {
     return renamed;
   }
-  if (auto ok = fs.sync_directory(folder); !ok) {
+  // A file that was there already was hashed as a whole, which is more than the index says.
+  return record_placed(digest, target, was_there ? std::nullopt : chunks);
+}
+
+Result<void> BlobStore::Impl::record_placed(const Digest& digest,
+                                            const std::filesystem::path& target,
+                                            const std::optional<Digest>& chunks) {
+  if (auto ok = fs.sync_directory(target.parent_path()); !ok) {
     return ok;
   }
   if (auto ok = fs.sync_directory(staging()); !ok) {
@@ -215,8 +222,7 @@ Result<void> BlobStore::Impl::commit(const std::filesystem::path& staged,
   if (!status) {
     return status.error();
   }
-  // A file that was there already was hashed as a whole, which is more than the index says.
-  return record(digest, *status, was_there ? std::nullopt : chunks, verity.measure(**stored));
+  return record(digest, *status, chunks, verity.measure(**stored));
 }
 
 Result<void> BlobStore::Impl::finish_removal(const Digest& digest) {

@@ -102,6 +102,11 @@ struct BlobStore::Impl {
                       const FileStatus& status,
                       const std::optional<Digest>& chunks,
                       const std::optional<Digest>& verity = std::nullopt);
+  // The end of putting a file at its final place, `target`: what the renaming changed is made
+  // durable, then the file is recorded.
+  Result<void> record_placed(const Digest& digest,
+                             const std::filesystem::path& target,
+                             const std::optional<Digest>& chunks);
   // Moves `path` to quarantine/<name>, replacing an older one of that name.
   Result<void> move_to_quarantine(const std::filesystem::path& path, const std::string& name);
   // The file hashed: true if it is what its name says.

@@ -16,7 +16,12 @@ Result<std::unique_ptr<Constraint>> Constraint::make(std::string_view grammar,
   if (!parsed) {
     return parsed.error();
   }
-  std::unique_ptr<Constraint> made{new Constraint{*std::move(parsed), std::move(vocabulary)}};
+  return make(*std::move(parsed), std::move(vocabulary));
+}
+
+Result<std::unique_ptr<Constraint>> Constraint::make(std::shared_ptr<const Grammar> grammar,
+                                                     std::shared_ptr<const Vocabulary> vocabulary) {
+  std::unique_ptr<Constraint> made{new Constraint{std::move(grammar), std::move(vocabulary)}};
   Result<GrammarMatcher::State> begin = made->matcher_.start();
   if (!begin) {
     return begin.error();
@@ -87,6 +92,22 @@ Result<std::span<const std::uint8_t>> Constraint::allowed() {
     allowed_[static_cast<std::size_t>(entry.token)] = died ? 0 : 1;
   }
   return std::span<const std::uint8_t>{allowed_};
+}
+
+Result<bool> Constraint::begin_with(std::string_view text) {
+  GrammarMatcher::State state = state_;
+  for (const char byte : text) {
+    Result<GrammarMatcher::State> next = matcher_.advance(state, static_cast<std::uint8_t>(byte));
+    if (!next) {
+      return next.error();
+    }
+    if (*next == GrammarMatcher::kDead) {
+      return false;
+    }
+    state = *next;
+  }
+  state_ = matcher_.refresh(state);
+  return true;
 }
 
 Result<void> Constraint::accept(std::int32_t token) {

@@ -53,10 +53,9 @@ class GrammarMatcher {
   [[nodiscard]] std::size_t states() const { return states_.size(); }
   // Configurations of all states.
   [[nodiscard]] std::size_t stored() const { return stored_; }
-  // What it takes of memory, in pieces of 8 to 100 bytes: the grammar's nodes and what is known.
-  [[nodiscard]] std::size_t weight() const {
-    return grammar_->nodes() + stored_ + frames_.size() + edges_;
-  }
+  // What is known takes so much of memory, in pieces of 8 to 100 bytes, as a grammar's nodes are.
+  [[nodiscard]] std::size_t own_weight() const { return stored_ + frames_.size() + edges_; }
+  [[nodiscard]] const Grammar& grammar() const { return *grammar_; }
 
  private:
   using NodeId = Grammar::NodeId;

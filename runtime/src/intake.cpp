@@ -25,27 +25,59 @@ Result<void> check_tokens(const std::vector<std::int32_t>& tokens, std::uint32_t
   return {};
 }
 
-Result<std::vector<std::int32_t>> prompt_tokens(StepEngine& engine,
-                                                const SchedulerOptions& options,
-                                                const AnyPrompt& prompt) {
+Result<ChatTokens> chat_tokens(StepEngine& engine,
+                               const SchedulerOptions& options,
+                               IntakeState& state,
+                               const PromptChat& chat,
+                               bool without_thoughts) {
+  if (chat.messages.empty()) {
+    return invalid_intake("a chat needs at least one message");
+  }
+  if (!state.chats) {
+    auto made = ChatPrompts::make(engine, options.vocabulary);
+    if (!made) {
+      return made.error();
+    }
+    state.chats = *std::move(made);
+  }
+  return state.chats->tokens(engine, chat, without_thoughts);
+}
+
+// `without_thoughts`: of a chat whose answer has to follow a grammar from its first token.
+Result<ChatTokens> prompt_tokens(StepEngine& engine,
+                                 const SchedulerOptions& options,
+                                 IntakeState& state,
+                                 const AnyPrompt& prompt,
+                                 bool without_thoughts = false) {
+  if (const auto* chat = std::get_if<PromptChat>(&prompt)) {
+    return chat_tokens(engine, options, state, *chat, without_thoughts);
+  }
   if (const auto* given = std::get_if<PromptTokens>(&prompt)) {
     if (auto checked = check_tokens(given->tokens, options.vocabulary); !checked) {
       return checked.error();
     }
-    return given->tokens;
+    return ChatTokens{given->tokens, false};
   }
-  if (const auto* text = std::get_if<Prompt>(&prompt)) {
-    return engine.tokenize(text->text, true, true);
+  auto tokens = engine.tokenize(std::get<Prompt>(prompt).text, true, true);
+  if (!tokens) {
+    return tokens.error();
   }
-  const auto& chat = std::get<PromptChat>(prompt);
-  if (chat.messages.empty()) {
-    return invalid_intake("a chat needs at least one message");
+  return ChatTokens{*std::move(tokens), false};
+}
+
+Result<void> check_triggers(const GenerateRequest& request) {
+  const std::size_t count = request.grammar_triggers.size() + request.grammar_starts.size();
+  if (count > kMaxTriggers || (count > 0 && request.grammar.empty())) {
+    return invalid_intake("at most 16 texts can begin a grammar, and only where there is one");
   }
-  auto rendered = engine.apply_template(chat.messages);
-  if (!rendered) {
-    return rendered.error().with_context("applying the chat template");
+  for (const auto* list : {&request.grammar_triggers, &request.grammar_starts}) {
+    for (const std::string& text : *list) {
+      if (text.empty() || text.size() > kMaxStopBytes) {
+        return invalid_intake("a text that begins a grammar has 1 to 256 bytes");
+      }
+    }
   }
-  return engine.tokenize(*rendered, true, true);
+  return {};
 }
 
 Result<void> check_stop(const std::vector<std::string>& stop) {
@@ -83,19 +115,28 @@ Error cannot(std::string_view what) {
 
 Result<std::unique_ptr<Constraint>> make_constraint(StepEngine& engine,
                                                     const SchedulerOptions& options,
-                                                    std::shared_ptr<const Vocabulary>& vocabulary,
-                                                    const std::string& grammar) try {
-  if (grammar.empty()) {
+                                                    IntakeState& state,
+                                                    const GenerateRequest& request) try {
+  if (request.grammar.empty()) {
     return std::unique_ptr<Constraint>{};
   }
-  if (!vocabulary) {
-    auto read = Vocabulary::read(engine, options.vocabulary);
+  // Of a chat: the prompt was made before, so its marks are known.
+  const bool marked =
+      std::holds_alternative<PromptChat>(request.prompt) && !state.chats->shown().empty();
+  std::shared_ptr<const Vocabulary>& kept = marked ? state.chat_vocabulary : state.vocabulary;
+  if (!kept) {
+    auto read = Vocabulary::read(
+        engine, options.vocabulary, marked ? state.chats->shown() : ChatPrompts::Marks{});
     if (!read) {
       return read.error();
     }
-    vocabulary = *std::move(read);
+    kept = *std::move(read);
   }
-  return Constraint::make(grammar, vocabulary);
+  auto compiled = state.grammars.get(request.grammar);
+  if (!compiled) {
+    return compiled.error();
+  }
+  return Constraint::make(*std::move(compiled), kept);
 } catch (const std::bad_alloc&) {
   // The request has not begun: had the worker died of it, those that have would be blamed.
   return no_memory_for_grammar();
@@ -103,7 +144,7 @@ Result<std::unique_ptr<Constraint>> make_constraint(StepEngine& engine,
 
 Result<Sequence> make_generation(StepEngine& engine,
                                  const SchedulerOptions& options,
-                                 std::shared_ptr<const Vocabulary>& vocabulary,
+                                 IntakeState& state,
                                  GenerateRequest& request,
                                  std::uint64_t seed) {
   if (!options.can_generate) {
@@ -119,13 +160,19 @@ Result<Sequence> make_generation(StepEngine& engine,
     return invalid_intake("top_logprobs is " + std::to_string(*request.log_probs) +
                           ", at most 64 is allowed");
   }
-  auto constraint = make_constraint(engine, options, vocabulary, request.grammar);
+  if (auto checked = check_triggers(request); !checked) {
+    return checked.error();
+  }
+  const bool waits = !request.grammar_triggers.empty() || !request.grammar_starts.empty();
+  auto prompt =
+      prompt_tokens(engine, options, state, request.prompt, !request.grammar.empty() && !waits);
+  if (!prompt) {
+    return prompt.error();
+  }
+  std::vector<std::int32_t>* const tokens = &prompt->tokens;
+  auto constraint = make_constraint(engine, options, state, request);
   if (!constraint) {
     return constraint.error();
-  }
-  auto tokens = prompt_tokens(engine, options, request.prompt);
-  if (!tokens) {
-    return tokens.error();
   }
   const std::uint32_t context = options.context_length;
   if (auto checked = check_length(*tokens, context - 1, context); !checked) {
@@ -146,11 +193,24 @@ Result<Sequence> make_generation(StepEngine& engine,
                                        .unreported = {},
                                        .tokens = {},
                                        .constraint = *std::move(constraint),
+                                       .trigger = {},
+                                       .shown = nullptr,
                                        .log_probs = request.log_probs,
                                        .unreported_log_probs = {}},
                     .prompts = {}};
+  auto& work = std::get<Generation>(sequence.work);
+  const bool chat = std::holds_alternative<PromptChat>(request.prompt);
+  if (waits) {
+    work.trigger.emplace(std::move(request.grammar_triggers),
+                         std::move(request.grammar_starts),
+                         chat ? state.chats->thoughts(prompt->thinking) : Thoughts::kNone);
+  }
+  if (chat) {
+    work.shown = &state.chats->shown();
+  }
+  sequence.thinking = prompt->thinking;
   for (const std::int32_t token : *tokens) {
-    std::get<Generation>(sequence.work).sampler.accept_prompt(token);
+    work.sampler.accept_prompt(token);
   }
   sequence.reserved = static_cast<std::uint32_t>(tokens->size()) + room;
   sequence.prompts.push_back(std::move(*tokens));
@@ -187,6 +247,7 @@ Result<Sequence> make_embedding(StepEngine& engine,
 
 Result<Sequence> make_scoring(StepEngine& engine,
                               const SchedulerOptions& options,
+                              IntakeState& state,
                               ScoreRequest& request) {
   if (!options.can_score) {
     return cannot("score");
@@ -196,10 +257,11 @@ Result<Sequence> make_scoring(StepEngine& engine,
   }
   const AnyPrompt prompt =
       std::visit([](auto& one) -> AnyPrompt { return std::move(one); }, request.prompt);
-  auto tokens = prompt_tokens(engine, options, prompt);
-  if (!tokens) {
-    return tokens.error();
+  auto found = prompt_tokens(engine, options, state, prompt);
+  if (!found) {
+    return found.error();
   }
+  std::vector<std::int32_t>* const tokens = &found->tokens;
   if (auto checked = check_length(*tokens, options.context_length, options.context_length);
       !checked) {
     return checked.error();
@@ -217,17 +279,17 @@ Result<Sequence> make_scoring(StepEngine& engine,
 
 Result<Sequence> make_sequence(StepEngine& engine,
                                const SchedulerOptions& options,
-                               std::shared_ptr<const Vocabulary>& vocabulary,
+                               IntakeState& state,
                                Request& request,
                                std::uint64_t seed) {
   if (auto* generate = std::get_if<GenerateRequest>(&request)) {
-    return make_generation(engine, options, vocabulary, *generate, seed);
+    return make_generation(engine, options, state, *generate, seed);
   }
   if (auto* embed = std::get_if<EmbedRequest>(&request)) {
     return make_embedding(engine, options, *embed);
   }
   if (auto* score = std::get_if<ScoreRequest>(&request)) {
-    return make_scoring(engine, options, *score);
+    return make_scoring(engine, options, state, *score);
   }
   return Error{Error::Code::kUnimplemented,
                "this model answers text, not tensors: use generate, embed or score"};
@@ -235,11 +297,13 @@ Result<Sequence> make_sequence(StepEngine& engine,
 
 Result<Tokens> answer_tokenize(StepEngine& engine,
                                const SchedulerOptions& options,
+                               IntakeState& state,
                                const TokenizeRequest& request) {
-  auto tokens = prompt_tokens(engine, options, request.input);
-  if (!tokens) {
-    return tokens.error();
+  auto found = prompt_tokens(engine, options, state, request.input);
+  if (!found) {
+    return found.error();
   }
+  std::vector<std::int32_t>* const tokens = &found->tokens;
   std::string text;
   for (const std::int32_t token : *tokens) {
     auto piece = engine.piece(token);

@@ -19,9 +19,13 @@ constexpr std::size_t kMostKept = std::size_t{1} << 20U;
 // What can kill an engine; who asks, how urgently and with which seed does not matter.
 std::string content_of(const worker::v1::Submit& submit) {
   if (submit.has_generate()) {
+    worker::v1::Prompt prompt = submit.generate().prompt();
+    if (prompt.has_chat()) {
+      prompt.mutable_chat()->clear_now();  // the same chat is the same a minute later
+    }
     // The worker follows the grammar too: without it a hostile one would have a prompt refused to
     // everybody.
-    return submit.generate().prompt().SerializeAsString() + '\0' + submit.generate().grammar();
+    return prompt.SerializeAsString() + '\0' + submit.generate().grammar();
   }
   if (submit.has_score()) {
     return submit.score().prompt().SerializeAsString();

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "skerry/runtime/chat_style.hpp"
 #include "skerry/runtime/text_filter.hpp"
 
 #include "plugin_abi.hpp"
@@ -109,6 +110,22 @@ class PluginModelImpl final : public PluginModel {
         });
   }
 
+  Result<std::string> control_piece(std::int32_t token) override {
+    const auto text = [&](int special) {
+      return fill<std::string>(
+          64, [&](char* out, std::size_t capacity, std::size_t* count, skerry_error* error) {
+            return table_.step->piece(model_, token, special, out, capacity, count, error);
+          });
+    };
+    auto plain = text(0);
+    if (!plain || !plain->empty()) {
+      return plain ? Result<std::string>{std::string{}} : std::move(plain);
+    }
+    return text(1);
+  }
+
+  [[nodiscard]] ChatSource chat_source() const override { return chat_; }
+
   bool is_end(std::int32_t token) override { return table_.step->is_end(model_, token) != 0; }
 
   Result<std::string> apply_template(std::span<const ChatMessage> messages) override {
@@ -183,6 +200,7 @@ class PluginModelImpl final : public PluginModel {
   const skerry_plugin& table_;
   skerry_model* model_;
   ModelInfo info_;
+  ChatSource chat_;
   bool whole_sequence_ = false;
   bool copies_ = false;
   std::uint32_t sequences_ = 1;
@@ -223,6 +241,10 @@ Result<void> PluginModelImpl::read_info(const PluginLoad& load,
   info_.can_score = has(SKERRY_FEATURE_SCORE);
   info_.can_chat = has(SKERRY_FEATURE_CHAT);
   info_.can_infer = has(SKERRY_FEATURE_TENSORS);
+  chat_.text = from_abi(out.chat_template);
+  chat_.begin = from_abi(out.begin_text);
+  chat_.end = from_abi(out.end_text);
+  info_.chat_style = read_chat_style(chat_.text);
   info_.context_length = out.context_length;
   info_.context_total = std::max(out.context_total, out.context_length);
   info_.vocabulary = out.vocabulary;

@@ -1,6 +1,7 @@
 #include "skerry/runtime/scheduler.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -14,10 +15,24 @@ namespace {
 // and a queue is long.
 constexpr std::size_t kMostGrammarWeight = 1'000'000;
 
-std::size_t grammar_weight(const Sequence& sequence) {
-  const auto* work = std::get_if<Generation>(&sequence.work);
-  return work != nullptr && work->constraint ? work->constraint->weight() : 0;
-}
+// A grammar that several follow counts once.
+class GrammarWeight {
+ public:
+  void add(const Sequence& sequence) {
+    const auto* work = std::get_if<Generation>(&sequence.work);
+    if (work == nullptr || !work->constraint) {
+      return;
+    }
+    sum_ += work->constraint->own_weight();
+    const Grammar& grammar = work->constraint->grammar();
+    sum_ += seen_.insert(&grammar).second ? grammar.nodes() : 0;
+  }
+  [[nodiscard]] std::size_t sum() const { return sum_; }
+
+ private:
+  std::set<const Grammar*> seen_;
+  std::size_t sum_ = 0;
+};
 
 }  // namespace
 
@@ -46,7 +61,7 @@ void Scheduler::Impl::submit(RequestKey key, Request request) {
     return;
   }
   if (const auto* tokenize = std::get_if<TokenizeRequest>(&request)) {
-    auto answer = answer_tokenize(engine, options, *tokenize);
+    auto answer = answer_tokenize(engine, options, intake, *tokenize);
     if (!answer) {
       fail(key, answer.error());
       return;
@@ -66,7 +81,7 @@ void Scheduler::Impl::submit(RequestKey key, Request request) {
   }
   const BootTime now = clock.boot_now();
   const std::uint64_t seed = static_cast<std::uint64_t>(now.count()) * 31 + key;
-  auto made = make_sequence(engine, options, vocabulary, request, seed);
+  auto made = make_sequence(engine, options, intake, request, seed);
   if (!made) {
     fail(key, made.error());
     return;
@@ -89,18 +104,16 @@ void Scheduler::Impl::submit(RequestKey key, Request request) {
 
 // One alone is always taken.
 std::optional<Error> Scheduler::Impl::too_many_grammars(const Sequence& sequence) const {
-  const std::size_t own = grammar_weight(sequence);
-  if (own == 0) {
-    return std::nullopt;
-  }
-  std::size_t held = 0;
+  GrammarWeight weight;
   for (const auto& other : running) {
-    held += grammar_weight(*other);
+    weight.add(*other);
   }
   for (const auto& other : queue) {
-    held += grammar_weight(*other);
+    weight.add(*other);
   }
-  if (held == 0 || held + own <= kMostGrammarWeight) {
+  const std::size_t held = weight.sum();
+  weight.add(sequence);
+  if (held == 0 || weight.sum() == held || weight.sum() <= kMostGrammarWeight) {
     return std::nullopt;
   }
   return Error{Error::Code::kQueueFull,
@@ -161,6 +174,7 @@ void Scheduler::Impl::take(const Share& share) {
   Sequence& sequence = *share.sequence;
   const BootTime now = clock.boot_now();
   const Verdict verdict = take_results(sequence, engine, share.first, share.count, now, emit);
+  pool.holds(sequence.slot, sequence.computed);
   if (verdict.failed) {
     fail(sequence.key, *verdict.failed);
     end(sequence, false);
@@ -338,7 +352,9 @@ std::uint32_t Scheduler::running() const {
   return static_cast<std::uint32_t>(impl_->running.size());
 }
 CacheFacts Scheduler::cache() const {
-  return {.prefixes = impl_->pool.kept().size(), .tokens = impl_->pool.cells()};
+  return {.prefixes = impl_->pool.kept().size(),
+          .tokens = impl_->pool.kept_cells(),
+          .used = impl_->pool.cells()};
 }
 std::uint32_t Scheduler::queued() const {
   return static_cast<std::uint32_t>(impl_->queue.size());

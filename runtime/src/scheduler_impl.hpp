@@ -14,6 +14,7 @@
 #include "skerry/runtime/scheduler.hpp"
 
 #include "fair_share.hpp"
+#include "intake.hpp"
 #include "sequence.hpp"
 #include "slot_pool.hpp"
 #include "step_cost.hpp"
@@ -115,9 +116,9 @@ struct Scheduler::Impl {
   // Places of principals who have just had an answer and may ask again at once, kept a moment.
   std::multimap<std::string, BootTime> holds;
   StepCost cost;
-  std::shared_ptr<const Vocabulary> vocabulary;  // once a grammar needed it
-  std::uint32_t reserved = 0;                    // context that running sequences may fill
-  bool caching = false;                          // prefixes are shared and kept
+  IntakeState intake;
+  std::uint32_t reserved = 0;  // context that running sequences may fill
+  bool caching = false;        // prefixes are shared and kept
   bool embeddings_next = false;
   bool dead = false;
   BatchFacts last;

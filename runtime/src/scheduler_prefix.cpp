@@ -85,12 +85,8 @@ void Scheduler::Impl::adopt(Sequence& sequence, BootTime now) {
   if (source.tokens < sequence.computed + PrefixChain::kBlock) {
     return;
   }
-  if (sequence.computed > 0) {
-    engine.remove_sequence(sequence.slot);
-  }
-  if (!engine.copy_sequence(source.slot, sequence.slot, source.tokens)) {
+  if (!pool.copy(source.slot, sequence.slot, source.tokens)) {
     // Everything works without; the engine is not asked again.
-    engine.remove_sequence(sequence.slot);
     sequence.computed = 0;
     caching = false;
     pool.forget_all();
@@ -167,18 +163,14 @@ void Scheduler::Impl::retire(const Sequence& sequence, bool sound) {
     return;
   }
   pool.keep(sequence.slot, std::move(chain), now);
-  while (options.kept_tokens != 0 && pool.cells() > options.kept_tokens) {
+  while (options.kept_tokens != 0 && pool.kept_cells() > options.kept_tokens) {
     pool.forget_least(now);
   }
 }
 
 // Requests come before kept prefixes: as many of these go as the batch needs cells.
 void Scheduler::Impl::make_cells(std::size_t rows) {
-  std::size_t needed = rows;
-  for (const auto& sequence : running) {
-    needed += sequence->computed;
-  }
-  while (needed + pool.cells() > options.context_total && pool.forget_least(clock.boot_now())) {
+  while (pool.cells() + rows > options.context_total && pool.make_room(clock.boot_now())) {
   }
 }
 

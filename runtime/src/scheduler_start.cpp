@@ -173,6 +173,7 @@ void Scheduler::Impl::start(std::unique_ptr<Sequence> sequence, BootTime now) {
   if (!std::exchange(sequence->announced, true)) {
     sequence->started = now;
     Started started;
+    started.thinking = sequence->thinking;
     started.prompt_tokens = sequence->prompt_tokens();
     started.cached_tokens = sequence->cached_tokens;
     started.queue_wait = sequence->started - sequence->submitted;

@@ -25,6 +25,102 @@ void emit_text(Sequence& sequence,
   emit(sequence.key, std::move(delta));
 }
 
+Error no_finite_logits() {
+  return Error{Error::Code::kInternal, "the model gave no finite logits: its weights are damaged"};
+}
+
+Error no_token_to_go_on() {
+  return Error{Error::Code::kInvalidArgument,
+               "grammar: this model has no token to go on with here: it asks for text that the "
+               "vocabulary cannot write"};
+}
+
+// A token's part of the answer's text.
+Result<std::string> text_piece(const Generation& work, StepEngine& engine, std::int32_t token) {
+  if (work.shown != nullptr) {
+    if (const auto mark = work.shown->find(token); mark != work.shown->end()) {
+      return mark->second;
+    }
+  }
+  return engine.piece(token);
+}
+
+// The model says again and again what its grammar begins with, and never so that the grammar could
+// go on: the grammar takes over before that token. `begun`: what the answer said of the beginning.
+// -1: the grammar does not begin so.
+Result<std::int32_t> begin_bound(Generation& work,
+                                 std::span<const float> logits,
+                                 std::string_view begun) {
+  Result<bool> taken = work.constraint->begin_with(begun);
+  if (!taken) {
+    return taken.error();
+  }
+  if (!*taken) {
+    return -1;
+  }
+  work.trigger.reset();
+  auto all = work.constraint->allowed();
+  if (!all) {
+    return all.error();
+  }
+  const std::int32_t token = work.sampler.sample(logits, *all);
+  if (token < 0) {
+    return no_token_to_go_on();
+  }
+  if (Result<void> accepted = work.constraint->accept(token); !accepted) {
+    return accepted.error();
+  }
+  return token;
+}
+
+// Draws from an answer that is free until it says what its grammar begins with. A token that says
+// it in a way in which the grammar cannot go on is not drawn; where that happens again and again,
+// the grammar begins before it.
+Result<std::int32_t> draw_waiting(Generation& work,
+                                  StepEngine& engine,
+                                  std::span<const float> logits) try {
+  constexpr int kMostRefused = 8;
+  std::vector<std::uint8_t> allowed;
+  for (int refused = 0;; ++refused) {
+    const std::int32_t token = work.sampler.sample(logits, allowed);
+    if (token < 0 || engine.is_end(token)) {
+      return token;
+    }
+    auto piece = text_piece(work, engine, token);
+    if (!piece) {
+      return piece.error();
+    }
+    const auto pulled = work.trigger->pulled_by(*piece);
+    if (!pulled) {
+      work.trigger->passed(*piece);
+      return token;
+    }
+    auto taken = work.constraint->begin_with(*pulled);
+    if (!taken) {
+      return taken.error();
+    }
+    if (*taken) {
+      work.trigger.reset();
+      return token;
+    }
+    if (refused == kMostRefused) {
+      const std::size_t begun = pulled->size() - std::min(pulled->size(), piece->size());
+      auto bound = begin_bound(work, logits, std::string_view{*pulled}.substr(0, begun));
+      if (!bound || *bound >= 0) {
+        return bound;
+      }
+      // A grammar that does not begin with its own trigger holds nothing.
+      work.trigger.reset();
+      work.constraint.reset();
+      return token;
+    }
+    allowed.resize(logits.size(), 1);
+    allowed[static_cast<std::size_t>(token)] = 0;
+  }
+} catch (const std::bad_alloc&) {
+  return no_memory_for_grammar();
+}
+
 // `token`, or another one that the grammar allows.
 Result<std::int32_t> bind_token(Generation& work,
                                 std::span<const float> logits,
@@ -42,9 +138,7 @@ Result<std::int32_t> bind_token(Generation& work,
   }
   const std::int32_t bound = work.sampler.sample(logits, *all);
   if (bound < 0) {
-    return Error{Error::Code::kInvalidArgument,
-                 "grammar: this model has no token to go on with here: it asks for text that the "
-                 "vocabulary cannot write"};
+    return no_token_to_go_on();
   }
   return bound;
 } catch (const std::bad_alloc&) {
@@ -62,8 +156,7 @@ Result<void> accept_token(Constraint& constraint, std::int32_t token) try {
 Result<std::int32_t> draw_token(Generation& work, std::span<const float> logits) {
   const std::int32_t token = work.sampler.sample(logits);
   if (token < 0) {
-    return Error{Error::Code::kInternal,
-                 "the model gave no finite logits: its weights are damaged"};
+    return no_finite_logits();
   }
   return work.constraint ? bind_token(work, logits, token) : Result<std::int32_t>{token};
 }
@@ -88,18 +181,23 @@ Verdict take_sample(Sequence& sequence,
                     std::size_t row,
                     const Scheduler::Emit& emit) {
   const std::span<const float> logits = engine.logits(row);
-  if (work.constraint && work.constraint->complete()) {
+  const bool waiting = work.trigger.has_value();
+  if (work.constraint && !waiting && work.constraint->complete()) {
     return {.finished = FinishReason::kStop, .failed = {}};  // a grammar of nothing but ""
   }
-  const Result<std::int32_t> drawn = draw_token(work, logits);
+  const Result<std::int32_t> drawn =
+      waiting ? draw_waiting(work, engine, logits) : draw_token(work, logits);
   if (!drawn) {
     return {.finished = {}, .failed = drawn.error()};
   }
   const std::int32_t token = *drawn;
+  if (token < 0) {
+    return {.finished = {}, .failed = no_finite_logits()};
+  }
   if (engine.is_end(token)) {
     return {.finished = FinishReason::kStop, .failed = {}};
   }
-  if (work.constraint) {
+  if (work.constraint && !waiting) {
     if (Result<void> accepted = accept_token(*work.constraint, token); !accepted) {
       return {.finished = {}, .failed = accepted.error()};
     }
@@ -112,7 +210,7 @@ Verdict take_sample(Sequence& sequence,
   if (work.log_probs) {
     add_log_probs(work, engine, logits);
   }
-  auto piece = engine.piece(token);
+  auto piece = text_piece(work, engine, token);
   if (!piece) {
     return {.finished = {}, .failed = piece.error()};
   }
@@ -120,7 +218,8 @@ Verdict take_sample(Sequence& sequence,
   if (!text.empty()) {
     emit_text(sequence, work, std::move(text), emit);
   }
-  if (work.filter.stopped() || (work.constraint && work.constraint->complete())) {
+  const bool complete = work.constraint && !work.trigger && work.constraint->complete();
+  if (work.filter.stopped() || complete) {
     return {.finished = FinishReason::kStop, .failed = {}};
   }
   if (work.generated >= work.limit) {

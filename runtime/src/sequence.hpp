@@ -16,7 +16,9 @@
 #include "skerry/runtime/scheduler.hpp"
 #include "skerry/runtime/text_filter.hpp"
 
+#include "chat_prompts.hpp"
 #include "constraint.hpp"
+#include "grammar_trigger.hpp"
 #include "prefix_chain.hpp"
 
 namespace skerry::runtime {
@@ -33,6 +35,9 @@ struct Generation {
   std::vector<std::int32_t> unreported;
   std::vector<std::int32_t> tokens;        // all that were sampled
   std::unique_ptr<Constraint> constraint;  // null: the answer is free
+  std::optional<GrammarTrigger> trigger;   // the constraint waits for it
+  // Control tokens that are part of a chat's answer; null: none.
+  const ChatPrompts::Marks* shown = nullptr;
   std::optional<std::uint32_t> log_probs;  // as in the request
   std::vector<TokenLogProb> unreported_log_probs;
 };
@@ -69,6 +74,7 @@ struct Sequence {
   std::size_t own_prompt = 0;       // length of the prompt as it was asked, once sent back
   PrefixChain chain;                // of the prompt; nothing while nothing is cached
   std::uint32_t cached_tokens = 0;  // of the prompt that were copied, not computed
+  bool thinking = false;            // the answer begins with thoughts
 
   [[nodiscard]] const std::vector<std::int32_t>& prompt() const;
   [[nodiscard]] bool embeds() const { return std::holds_alternative<Embedding>(work); }

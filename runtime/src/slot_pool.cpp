@@ -17,7 +17,7 @@ constexpr std::chrono::minutes kHalfLife{10};
 
 }  // namespace
 
-SlotPool::SlotPool(StepEngine& engine, std::uint32_t slots) : engine_(engine) {
+SlotPool::SlotPool(StepEngine& engine, std::uint32_t slots) : engine_(engine), ledger_(slots) {
   for (std::uint32_t slot = slots; slot-- > 0;) {
     free_.push_back(slot);
   }
@@ -25,7 +25,7 @@ SlotPool::SlotPool(StepEngine& engine, std::uint32_t slots) : engine_(engine) {
 
 std::optional<std::uint32_t> SlotPool::take(BootTime now, std::optional<std::uint32_t> spare) {
   if (free_.empty()) {
-    const auto victim = least(now, spare);
+    const auto victim = least(now, spare, false);
     if (!victim) {
       return std::nullopt;
     }
@@ -38,12 +38,34 @@ std::optional<std::uint32_t> SlotPool::take(BootTime now, std::optional<std::uin
 
 void SlotPool::take_over(std::uint32_t kept_slot, std::size_t tokens) {
   engine_.trim_sequence(kept_slot, tokens);
+  ledger_.cut(kept_slot, tokens);
   kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(index_of(kept_slot)));
-  count();
+}
+
+void SlotPool::holds(std::uint32_t slot, std::size_t tokens) {
+  if (tokens < ledger_.tokens(slot)) {
+    ledger_.cut(slot, 0);
+  }
+  ledger_.grow(slot, tokens);
+}
+
+Result<void> SlotPool::copy(std::uint32_t from, std::uint32_t to, std::size_t tokens) {
+  if (ledger_.tokens(to) > 0) {
+    engine_.remove_sequence(to);
+    ledger_.cut(to, 0);
+  }
+  auto copied = engine_.copy_sequence(from, to, tokens);
+  if (copied) {
+    ledger_.share(from, to, tokens);
+  } else {
+    engine_.remove_sequence(to);
+  }
+  return copied;
 }
 
 void SlotPool::give_back(std::uint32_t slot) {
   engine_.remove_sequence(slot);
+  ledger_.cut(slot, 0);
   set_free(slot);
 }
 
@@ -54,8 +76,8 @@ void SlotPool::keep(std::uint32_t slot, PrefixChain chain, BootTime now) {
     }
   }
   engine_.trim_sequence(slot, chain.tokens());
+  ledger_.cut(slot, chain.tokens());
   kept_.push_back({.slot = slot, .chain = std::move(chain), .used = now});
-  count();
 }
 
 void SlotPool::touch(std::uint32_t kept_slot, BootTime now) {
@@ -63,7 +85,15 @@ void SlotPool::touch(std::uint32_t kept_slot, BootTime now) {
 }
 
 bool SlotPool::forget_least(BootTime now) {
-  const auto victim = least(now, std::nullopt);
+  const auto victim = least(now, std::nullopt, false);
+  if (victim) {
+    forget(*victim);
+  }
+  return victim.has_value();
+}
+
+bool SlotPool::make_room(BootTime now) {
+  const auto victim = least(now, std::nullopt, true);
   if (victim) {
     forget(*victim);
   }
@@ -90,12 +120,17 @@ double SlotPool::worth(std::size_t index, BootTime now) const {
   return (1 + depth / kDepthDoubling) * std::exp2(-age);
 }
 
-std::optional<std::size_t> SlotPool::least(BootTime now, std::optional<std::uint32_t> spare) const {
+std::optional<std::size_t> SlotPool::least(BootTime now,
+                                           std::optional<std::uint32_t> spare,
+                                           bool frees_cells) const {
   std::optional<std::size_t> found;
   const auto key = [&](std::size_t i) {
     return std::tuple(kept_[i].slot == spare, worth(i, now), kept_[i].used);
   };
   for (std::size_t i = 0; i < kept_.size(); ++i) {
+    if (frees_cells && ledger_.own_cells(kept_[i].slot) == 0) {
+      continue;
+    }
     if (!found || key(i) < key(*found)) {
       found = i;
     }
@@ -113,19 +148,14 @@ void SlotPool::forget(std::size_t index) {
   const std::uint32_t slot = kept_[index].slot;
   kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(index));
   give_back(slot);
-  count();
 }
 
-// The kept prefixes are paths of a tree: each adds what none before it has.
-void SlotPool::count() {
-  cells_ = 0;
-  for (std::size_t i = 0; i < kept_.size(); ++i) {
-    std::size_t known = 0;
-    for (std::size_t j = 0; j < i; ++j) {
-      known = std::max(known, kept_[i].chain.common(kept_[j].chain));
-    }
-    cells_ += kept_[i].chain.tokens() - known;
+std::size_t SlotPool::kept_cells() const {
+  std::vector<std::uint32_t> slots;
+  for (const Kept& one : kept_) {
+    slots.push_back(one.slot);
   }
+  return ledger_.cells_of(slots);
 }
 
 void SlotPool::set_free(std::uint32_t slot) {

@@ -1,7 +1,8 @@
 #pragma once
 
 // The engine's sequences by number ("slots"): free, in use by a request, or idle and kept for the
-// prefix they hold. Knows which kept one is worth least; the scheduler says when one has to go.
+// prefix they hold. Every change of what they hold goes through here, so that it knows how many
+// cells are in use, and which kept prefix is worth least; the scheduler says when one has to go.
 // ADR 0102.
 
 #include <cstddef>
@@ -10,8 +11,10 @@
 #include <vector>
 
 #include "skerry/common/clock.hpp"
+#include "skerry/common/result.hpp"
 #include "skerry/runtime/step_engine.hpp"
 
+#include "cell_ledger.hpp"
 #include "prefix_chain.hpp"
 
 namespace skerry::runtime {
@@ -32,6 +35,11 @@ class SlotPool {
   std::optional<std::uint32_t> take(BootTime now, std::optional<std::uint32_t> spare = {});
   // The kept slot itself, cut to its first `tokens`, for a request that goes on from there.
   void take_over(std::uint32_t kept_slot, std::size_t tokens);
+  // The engine has computed so many tokens for a slot in use; fewer than before: it began anew.
+  void holds(std::uint32_t slot, std::size_t tokens);
+  // `to`, a slot in use, gets the first `tokens` of `from`, whole blocks, for what it had. On
+  // failure it holds nothing.
+  Result<void> copy(std::uint32_t from, std::uint32_t to, std::size_t tokens);
   // Out of use, with nothing in it.
   void give_back(std::uint32_t slot);
   // Out of use; it holds `chain.tokens()` tokens or more and keeps those. Others that `chain`
@@ -41,26 +49,30 @@ class SlotPool {
   void touch(std::uint32_t kept_slot, BootTime now);
   // Forgets the kept prefix worth least; false if there is none.
   bool forget_least(BootTime now);
+  // The same among those whose going frees cells: what a request or another prefix holds as well
+  // stays where it is.
+  bool make_room(BootTime now);
   void forget_all();
 
   [[nodiscard]] const std::vector<Kept>& kept() const { return kept_; }
-  // Cells of the kept ones; what they share counts once.
-  [[nodiscard]] std::size_t cells() const { return cells_; }
+  // Cells in use, shared ones counted once: of the kept ones, and of all slots.
+  [[nodiscard]] std::size_t kept_cells() const;
+  [[nodiscard]] std::size_t cells() const { return ledger_.cells(); }
   [[nodiscard]] bool has_free() const { return !free_.empty(); }
 
  private:
   [[nodiscard]] double worth(std::size_t index, BootTime now) const;
   [[nodiscard]] std::optional<std::size_t> least(BootTime now,
-                                                 std::optional<std::uint32_t> spare) const;
+                                                 std::optional<std::uint32_t> spare,
+                                                 bool frees_cells) const;
   [[nodiscard]] std::size_t index_of(std::uint32_t slot) const;
   void forget(std::size_t index);
-  void count();
   void set_free(std::uint32_t slot);
 
   StepEngine& engine_;
   std::vector<std::uint32_t> free_;  // smallest last
   std::vector<Kept> kept_;
-  std::size_t cells_ = 0;
+  CellLedger ledger_;
 };
 
 }  // namespace skerry::runtime

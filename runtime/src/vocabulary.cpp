@@ -4,7 +4,8 @@
 
 namespace skerry::runtime {
 
-Result<std::shared_ptr<const Vocabulary>> Vocabulary::read(StepEngine& engine, std::uint32_t size) {
+Result<std::shared_ptr<const Vocabulary>> Vocabulary::read(
+    StepEngine& engine, std::uint32_t size, const std::map<std::int32_t, std::string>& shown) {
   auto made = std::make_shared<Vocabulary>();
   made->begins_.reserve(size + 1U);
   made->begins_.push_back(0);
@@ -12,7 +13,9 @@ Result<std::shared_ptr<const Vocabulary>> Vocabulary::read(StepEngine& engine, s
     const auto token = static_cast<std::int32_t>(i);
     const bool end = engine.is_end(token);
     made->ends_.push_back(end ? 1 : 0);
-    Result<std::string> piece = engine.piece(token);
+    const auto mark = shown.find(token);
+    Result<std::string> piece =
+        mark == shown.end() ? engine.piece(token) : Result<std::string>{mark->second};
     if (!piece) {
       return piece.error().with_context("reading the vocabulary");
     }

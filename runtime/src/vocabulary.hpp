@@ -5,7 +5,9 @@
 // constraints of its sequences.
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,7 +18,11 @@ namespace skerry::runtime {
 
 class Vocabulary {
  public:
-  static Result<std::shared_ptr<const Vocabulary>> read(StepEngine& engine, std::uint32_t size);
+  // `shown`: control tokens that count as text, with it.
+  static Result<std::shared_ptr<const Vocabulary>> read(
+      StepEngine& engine,
+      std::uint32_t size,
+      const std::map<std::int32_t, std::string>& shown = {});
 
   [[nodiscard]] std::size_t size() const { return ends_.size(); }
   [[nodiscard]] bool is_end(std::int32_t token) const {

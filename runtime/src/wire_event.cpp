@@ -16,6 +16,7 @@ void put(Started event, pb::Event& out) {
   started.set_prompt_tokens(event.prompt_tokens);
   started.set_cached_tokens(event.cached_tokens);
   started.set_queue_wait_ns(event.queue_wait.count());
+  started.set_thinking(event.thinking);
 }
 void put_choice(TokenLogProb::Choice choice, pb::TokenChoice& out) {
   out.set_token(choice.token);
@@ -32,6 +33,10 @@ void put(TextDelta event, pb::Event& out) {
       put_choice(std::move(choice), *put.add_top());
     }
   }
+}
+// A worker tells text alone; the daemon takes thoughts and calls out of it.
+void put(const ChatPart&, pb::Event& out) {
+  out.mutable_text();
 }
 void put(const Embeddings& event, pb::Event& out) {
   out.mutable_embeddings();
@@ -150,7 +155,8 @@ Result<Event> parse_event(pb::Event& in) {
     case pb::Event::kStarted:
       return Event{Started{.prompt_tokens = in.started().prompt_tokens(),
                            .cached_tokens = in.started().cached_tokens(),
-                           .queue_wait = duration(in.started().queue_wait_ns())}};
+                           .queue_wait = duration(in.started().queue_wait_ns()),
+                           .thinking = in.started().thinking()}};
     case pb::Event::kText:
       return parse_text(*in.mutable_text());
     case pb::Event::kEmbeddings: {
@@ -220,6 +226,8 @@ void put_model(const ModelInfo& info, pb::Loaded& out) {
   out.set_can_embed(info.can_embed);
   out.set_can_score(info.can_score);
   out.set_can_chat(info.can_chat);
+  out.set_tool_syntax(static_cast<std::uint32_t>(info.chat_style.tools));
+  out.set_thinks(info.chat_style.thinks);
   out.set_can_infer(info.can_infer);
   out.set_context_length(info.context_length);
   out.set_context_total(info.context_total);
@@ -249,6 +257,10 @@ Result<void> parse_model(const pb::Loaded& in, ModelInfo& info) {
   info.can_embed = in.can_embed();
   info.can_score = in.can_score();
   info.can_chat = in.can_chat();
+  if (in.tool_syntax() > kLastToolSyntax) {
+    return malformed("tool syntax");
+  }
+  info.chat_style = {.tools = static_cast<ToolSyntax>(in.tool_syntax()), .thinks = in.thinks()};
   info.can_infer = in.can_infer();
   info.context_length = in.context_length();
   info.context_total = in.context_total();

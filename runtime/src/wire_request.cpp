@@ -10,17 +10,61 @@ namespace {
 
 using AnyPrompt = std::variant<Prompt, PromptTokens, PromptChat>;
 
+void put_chat(PromptChat chat, pb::Messages& out) {
+  for (ChatMessage& message : chat.messages) {
+    pb::Message& one = *out.add_messages();
+    one.set_role(to_valid_utf8(message.role));
+    one.set_content(to_valid_utf8(message.content));
+    one.set_reasoning(to_valid_utf8(message.reasoning));
+    for (const ToolCall& call : message.tool_calls) {
+      pb::ToolCall& put = *one.add_tool_calls();
+      put.set_id(to_valid_utf8(call.id));
+      put.set_name(to_valid_utf8(call.name));
+      put.set_arguments(to_valid_utf8(call.arguments));
+    }
+    one.set_tool_call_id(to_valid_utf8(message.tool_call_id));
+    one.set_name(to_valid_utf8(message.name));
+  }
+  out.set_tools(to_valid_utf8(chat.tools));
+  out.set_no_generation_prompt(!chat.add_generation_prompt);
+  if (chat.thinking) {
+    out.set_thinking(*chat.thinking);
+  }
+  out.set_answer_begins(to_valid_utf8(chat.answer_begins));
+  out.set_now(chat.now);
+}
+
+PromptChat parse_chat(pb::Messages& in) {
+  PromptChat chat;
+  for (pb::Message& message : *in.mutable_messages()) {
+    ChatMessage one{std::move(*message.mutable_role()), std::move(*message.mutable_content())};
+    one.reasoning = std::move(*message.mutable_reasoning());
+    for (pb::ToolCall& call : *message.mutable_tool_calls()) {
+      one.tool_calls.push_back({std::move(*call.mutable_id()),
+                                std::move(*call.mutable_name()),
+                                std::move(*call.mutable_arguments())});
+    }
+    one.tool_call_id = std::move(*message.mutable_tool_call_id());
+    one.name = std::move(*message.mutable_name());
+    chat.messages.push_back(std::move(one));
+  }
+  chat.tools = std::move(*in.mutable_tools());
+  chat.add_generation_prompt = !in.no_generation_prompt();
+  if (in.has_thinking()) {
+    chat.thinking = in.thinking();
+  }
+  chat.answer_begins = std::move(*in.mutable_answer_begins());
+  chat.now = in.now();
+  return chat;
+}
+
 void put_prompt(AnyPrompt prompt, pb::Prompt& out) {
   if (auto* text = std::get_if<Prompt>(&prompt)) {
     out.set_text(std::move(text->text));
   } else if (auto* tokens = std::get_if<PromptTokens>(&prompt)) {
     put_tokens(tokens->tokens, *out.mutable_tokens()->mutable_tokens());
   } else {
-    for (ChatMessage& message : std::get<PromptChat>(prompt).messages) {
-      pb::Message& one = *out.mutable_chat()->add_messages();
-      one.set_role(to_valid_utf8(message.role));
-      one.set_content(to_valid_utf8(message.content));
-    }
+    put_chat(std::get<PromptChat>(std::move(prompt)), *out.mutable_chat());
   }
 }
 
@@ -30,14 +74,8 @@ Result<AnyPrompt> parse_prompt(pb::Prompt& in) {
       return AnyPrompt{Prompt{std::move(*in.mutable_text())}};
     case pb::Prompt::kTokens:
       return AnyPrompt{PromptTokens{parse_tokens(in.tokens().tokens())}};
-    case pb::Prompt::kChat: {
-      PromptChat chat;
-      for (pb::Message& message : *in.mutable_chat()->mutable_messages()) {
-        chat.messages.push_back(
-            {std::move(*message.mutable_role()), std::move(*message.mutable_content())});
-      }
-      return AnyPrompt{std::move(chat)};
-    }
+    case pb::Prompt::kChat:
+      return AnyPrompt{parse_chat(*in.mutable_chat())};
     case pb::Prompt::INPUT_NOT_SET:
       // A chat without messages and an empty text look alike on the wire.
       return AnyPrompt{Prompt{}};
@@ -89,6 +127,12 @@ void put(GenerateRequest request, pb::Submit& out) {
     generate.add_stop(std::move(stop));
   }
   generate.set_grammar(to_valid_utf8(request.grammar));
+  for (const std::string& trigger : request.grammar_triggers) {
+    generate.add_grammar_triggers(to_valid_utf8(trigger));
+  }
+  for (const std::string& start : request.grammar_starts) {
+    generate.add_grammar_starts(to_valid_utf8(start));
+  }
   if (request.log_probs) {
     generate.set_log_probs(*request.log_probs);
   }
@@ -145,6 +189,8 @@ Result<Request> parse(RequestMeta meta, pb::Generate& in) {
   request.max_tokens = in.max_tokens();
   request.stop.assign(in.stop().begin(), in.stop().end());
   request.grammar = std::move(*in.mutable_grammar());
+  request.grammar_triggers.assign(in.grammar_triggers().begin(), in.grammar_triggers().end());
+  request.grammar_starts.assign(in.grammar_starts().begin(), in.grammar_starts().end());
   if (in.has_log_probs()) {
     request.log_probs = in.log_probs();
   }

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# Models without an engine and what gateways do with them; sourced after scripts/demo/setup.sh by the stories of transfers.
+# Models without an engine and what gateways do with them; sourced after scripts/demo/lib.sh, and by who pushes after
+# scripts/demo/setup.sh, by the stories of transfers and of local apps.
 
 push() { # FOLDER: of a packed model, signed by both keys
   fleet push "$1" --sign --repo "$work/repo" --signing-key "$work/keys/targets-1.pem" \
@@ -35,13 +36,18 @@ runs() { # GATEWAY VERSION
   slot_is "$1" default "['active']['version']" "$2"
 }
 
+# connect NAME: a gateway whose configuration is there, enrolled and connected; also one that was stopped.
+connect() {
+  [ -e "$work/$1/token" ] || [ -e "$work/$1/state/identity.json" ] || fleet token --note "$1" --out "$work/$1/token" 2>/dev/null
+  start "$1" "$bin/skerryd" --config "$work/$1/skerryd.toml"
+  within 30 "$1 connects" sync_is "$1" connected
+}
+
 # add_gateway NAME EXTRA: with EXTRA in its configuration, enrolled and connected; also one that was stopped.
 add_gateway() {
   write_gateway "$1" 1GiB "$2"
   sed -i 's/^\[runtime\]/[runtime]\nsandbox = "best_effort"\nworker_user = ""/' "$work/$1/skerryd.toml"
-  [ -e "$work/$1/token" ] || [ -e "$work/$1/state/identity.json" ] || fleet token --note "$1" --out "$work/$1/token" 2>/dev/null
-  start "$1" "$bin/skerryd" --config "$work/$1/skerryd.toml"
-  within 30 "$1 connects" sync_is "$1" connected
+  connect "$1"
 }
 
 # no_plaintext GATEWAY FILE WHEN: no 48 bytes of FILE's middle or end are in any file of the gateway's state folder.

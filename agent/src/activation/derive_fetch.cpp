@@ -36,12 +36,12 @@ Result<std::optional<registry::OpenBlob>> DeriveFetch::open_source(
   return blob ? Result<std::optional<registry::OpenBlob>>{std::move(*blob)} : blob.error();
 }
 
-Result<UniqueFd> DeriveFetch::open_output() {
+Result<DeriveFetch::Output> DeriveFetch::open_output() {
   if (!core_.settings->storage().encrypts()) {
     const auto staging = core_.settings->state_dir() / "staging";
     UniqueFd fd{::open(staging.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
     if (fd) {
-      return fd;
+      return Output{std::move(fd), false};
     }
     if (errno != EOPNOTSUPP && errno != EISDIR) {
       return errno_error(errno, staging.string());
@@ -51,7 +51,7 @@ Result<UniqueFd> DeriveFetch::open_output() {
   if (!fd) {
     return errno_error(errno, "a file in memory");
   }
-  return fd;
+  return Output{std::move(fd), true};
 }
 
 Result<void> DeriveFetch::make(const registry::Recipe& recipe,
@@ -61,8 +61,12 @@ Result<void> DeriveFetch::make(const registry::Recipe& recipe,
   if (!machine) {
     return machine.error();
   }
-  const DeriveNeed need =
-      derive_need(*source.file, source.size, wanted.size, core_.settings->storage().encrypts());
+  auto output = open_output();
+  if (!output) {
+    return output.error();
+  }
+  const DeriveCopies in_memory{core_.settings->storage().encrypts(), output->in_memory};
+  const DeriveNeed need = derive_need(*source.file, source.size, wanted.size, in_memory);
   if (auto room = check_room(need, *machine); !room) {
     return room;
   }
@@ -70,11 +74,7 @@ Result<void> DeriveFetch::make(const registry::Recipe& recipe,
   if (!input) {
     return input.error();
   }
-  auto output = open_output();
-  if (!output) {
-    return output.error();
-  }
-  auto kept = output->duplicate();
+  auto kept = output->fd.duplicate();
   if (!kept) {
     return kept.error();
   }
@@ -89,7 +89,7 @@ Result<void> DeriveFetch::make(const registry::Recipe& recipe,
   file.length = source.size;
   file.digest = source.digest;
   job.files.push_back(std::move(file));
-  job.output = std::move(*output);
+  job.output = std::move(output->fd);
   job.threads = static_cast<std::uint32_t>(core_.settings->runtime().threads);
   job.cancelled = [this] { return cancel_.cancelled(); };
   const auto sandbox = security::parse_sandbox_requirement(core_.settings->runtime().sandbox);

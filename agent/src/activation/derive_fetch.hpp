@@ -30,8 +30,12 @@ class DeriveFetch {
   Result<std::optional<registry::OpenBlob>> open_source(const registry::Manifest& manifest,
                                                         const registry::Recipe& recipe);
   // Where the engine writes: a file without a name beside the store, so that a crash leaves none;
-  // in memory where models lie encrypted.
-  Result<UniqueFd> open_output();
+  // in memory where models lie encrypted, or where the file system has none of that kind.
+  struct Output {
+    UniqueFd fd;
+    bool in_memory = false;
+  };
+  Result<Output> open_output();
   Result<void> make(const registry::Recipe& recipe,
                     const registry::OpenBlob& source,
                     const registry::ManifestFile& wanted);

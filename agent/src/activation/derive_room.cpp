@@ -43,15 +43,11 @@ std::string mebibytes(std::uint64_t bytes) {
 DeriveNeed derive_need(File& source,
                        std::uint64_t source_size,
                        std::uint64_t wanted,
-                       bool in_memory) {
+                       DeriveCopies in_memory) {
   DeriveNeed need;
-  need.memory = kWorkerMemory + engine_memory(source, source_size);
-  need.disk = wanted;
-  if (in_memory) {
-    need.memory += source_size + wanted;
-  } else {
-    need.disk = wanted * kCopiesOnDisk;
-  }
+  need.memory = kWorkerMemory + engine_memory(source, source_size) +
+                (in_memory.source ? source_size : 0) + (in_memory.output ? wanted : 0);
+  need.disk = in_memory.output ? wanted : wanted * kCopiesOnDisk;
   return need;
 }
 

@@ -17,13 +17,20 @@ struct DeriveNeed {
   std::uint64_t disk = 0;
 };
 
-// For `wanted` bytes made of `source`, which has `source_size`. `in_memory`: both are copied there,
-// as where models lie encrypted. Engines turn one tensor of a GGUF file after the other into floats
-// and back, so that the largest decides; of other files, the whole. Reads the header.
+// What lies in memory meanwhile. Where models lie encrypted, both; where the file system of the
+// store has no files without a name, the output.
+struct DeriveCopies {
+  bool source = false;
+  bool output = false;
+};
+
+// For `wanted` bytes made of `source`, which has `source_size`. Engines turn one tensor of a GGUF
+// file after the other into floats and back, so that the largest decides; of other files, the
+// whole. Reads the header.
 DeriveNeed derive_need(File& source,
                        std::uint64_t source_size,
                        std::uint64_t wanted,
-                       bool in_memory);
+                       DeriveCopies in_memory);
 
 // kOutOfMemory, kNoSpace with both figures. Memory that the kernel does not tell is not judged.
 Result<void> check_room(const DeriveNeed& need, const registry::DeviceProfile& machine);

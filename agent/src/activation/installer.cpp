@@ -7,6 +7,7 @@
 #include "skerry/registry/gguf_check.hpp"
 #include "skerry/registry/metadata_store.hpp"
 #include "skerry/registry/onnx_check.hpp"
+#include "skerry/registry/upstream_spec.hpp"
 
 #include "delta_fetch.hpp"
 #include "derive_fetch.hpp"
@@ -43,13 +44,38 @@ registry::RuntimeProfile profile_of(const std::string& plugin) {
   }
   if (plugin == "llamacpp") {
     profile.formats = {"gguf"};
-  } else if (plugin == "onnx") {
-    profile.formats = {"onnx"};
+  } else if (plugin == "onnx" || plugin == registry::upstream::kPlugin) {
+    profile.formats = {plugin};
   } else {
     profile.formats = {plugin, "gguf", "onnx", "raw"};
   }
   profile.accelerators = {"cpu"};
   return profile;
+}
+
+// What an engine, or the reader of an upstream's description, must not be the first to find.
+Result<void> check_weights(registry::BlobStore& store,
+                           const registry::ManifestFile& file,
+                           File& opened,
+                           std::string_view format,
+                           const registry::OnnxLimits& onnx) {
+  if (format == "gguf") {
+    const Result<registry::GgufSummary> checked = registry::check_gguf(opened);
+    return checked ? Result<void>{} : checked.error();
+  }
+  if (format == "onnx") {
+    const Result<registry::OnnxSummary> checked = registry::check_onnx(opened, onnx);
+    return checked ? Result<void>{} : checked.error();
+  }
+  if (format == registry::upstream::kPlugin) {
+    const Result<Bytes> text = store.read(file.digest, registry::upstream::Spec::kBytes);
+    if (!text) {
+      return text.error();
+    }
+    const Result<registry::upstream::Spec> spec = registry::upstream::parse_spec(as_text(*text));
+    return spec ? Result<void>{} : spec.error();
+  }
+  return {};
 }
 
 }  // namespace
@@ -351,15 +377,9 @@ Result<void> Installer::admit(const registry::VerifiedManifest& manifest,
     if (!blob) {
       return blob.error().with_context(file.name);
     }
-    if (chosen->format == "gguf") {
-      if (Result<registry::GgufSummary> checked = registry::check_gguf(*blob->file); !checked) {
-        return checked.error().with_context(file.name);
-      }
-    } else if (chosen->format == "onnx") {
-      if (Result<registry::OnnxSummary> checked = registry::check_onnx(*blob->file, onnx);
-          !checked) {
-        return checked.error().with_context(file.name);
-      }
+    if (Result<void> checked = check_weights(store_, file, *blob->file, chosen->format, onnx);
+        !checked) {
+      return checked.error().with_context(file.name);
     }
   }
   return {};
@@ -410,6 +430,9 @@ Result<registry::DeviceProfile> Installer::profile() {
   }
   device->memory_available = memory_;
   device->encrypts = core_.settings->storage().encrypts();
+  if (!core_.settings->upstream().endpoints.empty()) {
+    device->runtimes.push_back(profile_of(std::string{registry::upstream::kPlugin}));
+  }
   Result<std::vector<std::string>> plugins = core_.fs.list(core_.settings->plugin_dir());
   if (plugins) {
     for (const std::string& file : *plugins) {

@@ -1,10 +1,12 @@
 // What a driver does for its machine: one function per action, each ending in the event to feed
 // back.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 
+#include "skerry/agent/upstream_quirks.hpp"
 #include "skerry/async/offload.hpp"
 #include "skerry/async/sleep.hpp"
 #include "skerry/runtime/evaluate.hpp"
@@ -21,6 +23,9 @@ using security::AuditPhase;
 namespace {
 
 constexpr std::chrono::seconds kCommitRetry{1};
+// Within the state's five minutes, so that the slot's record says why it is SAFE.
+constexpr std::chrono::minutes kRollbackPatience{4};
+constexpr std::chrono::seconds kRollbackLongestWait{10};
 
 // The network may bring what is missing now; anything else is final.
 bool worth_retrying(const Error& error) {
@@ -37,6 +42,12 @@ bool worth_retrying(const Error& error) {
     default:
       return false;
   }
+}
+
+// The same of the disk: the catalogue or a file that is read beside it may answer soon.
+bool disk_may_recover(const Error& error) {
+  return worth_retrying(error) || error.code() == Error::Code::kDatabase ||
+         error.code() == Error::Code::kNoSpace;
 }
 
 std::string percent(double share) {
@@ -195,6 +206,11 @@ Task<Result<void>> SlotManager::Driver::run_golden(const ServedModelPtr& candida
   const bool swap = options.swap_mode == registry::SwapMode::kUnloadFirst || !both_fit;
   std::string swap_out = swap ? slot : std::string();
   Result<ModelHost::Lease> lease = co_await owner.host_.acquire(candidate, std::move(swap_out));
+  if (!lease && candidate->variant.needs.runtime == upstream::kPlugin &&
+      lease.error().code() == Error::Code::kUnavailable) {
+    // The model is none the worse for a server that is away: it is not marked bad.
+    co_return Error(Error::Code::kResourceExhausted, lease.error().message());
+  }
   if (!lease) {
     co_return lease.error();
   }
@@ -205,6 +221,11 @@ Task<Result<void>> SlotManager::Driver::run_golden(const ServedModelPtr& candida
   Result<Installer::Golden> golden = co_await async::offload(owner.core_.disk, std::move(read));
   if (!golden) {
     co_return golden.error();
+  }
+  if (golden->text.empty() && candidate->variant.needs.runtime == upstream::kPlugin) {
+    // Its proof is that a server is well that has the model; the answers are not this machine's.
+    owner.core_.log.info("slot.upstream_reached", {{"slot", slot}, {"model", candidate->name()}});
+    co_return Result<void>();
   }
   if (golden->text.empty()) {
     owner.core_.log.warning("slot.no_golden_set", {{"slot", slot}, {"model", candidate->name()}});
@@ -351,7 +372,22 @@ Task<Event> SlotManager::Driver::roll_back() {
   auto work = [this, reason = machine.record().reason] {
     return owner.leave_trial(SlotName{slot}, reason);
   };
-  Result<registry::Slot> done = co_await async::offload(owner.core_.disk, std::move(work));
+  const std::uint64_t id = work_id_;
+  backoff_.reset();
+  Result<registry::Slot> done = co_await async::offload(owner.core_.disk, work);
+  while (!done && disk_may_recover(done.error()) && id == work_id_ &&
+         owner.core_.clock.boot_now() - began < kRollbackPatience) {
+    owner.core_.log.warning("slot.rollback_waits", done.error().with_context("slot " + slot));
+    rollback_error = done.error();
+    const auto wait = std::min<std::chrono::milliseconds>(backoff_.next(), kRollbackLongestWait);
+    co_await async::sleep_for(wait);
+    if (id == work_id_) {
+      done = co_await async::offload(owner.core_.disk, work);
+    }
+  }
+  if (done) {
+    rollback_error.reset();
+  }
   rollback_commit =
       std::chrono::duration_cast<std::chrono::microseconds>(owner.core_.clock.boot_now() - began);
   security::AuditEvent outcome =

@@ -16,11 +16,24 @@ using security::AuditClass;
 using security::AuditEvent;
 using security::AuditOutcome;
 using security::AuditPhase;
+namespace {
+
+// The check was made and says no; any other error means that it could not be made now.
+bool is_refusal(const Error& error) {
+  using Code = Error::Code;
+  return error.code() == Code::kFailedPrecondition || error.code() == Code::kPermissionDenied ||
+         error.code() == Code::kNotFound;
+}
+
+}  // namespace
 
 // Whether the slot may go back to what it ran before; fine if there is nothing.
 Result<void> SlotManager::check_previous(const SlotName& slot) {
   const SecurityTargets* security = installer_.security_targets();
   Result<registry::Slot> stored = installer_.catalogue().slot(slot);
+  if (!stored && stored.error().code() != Error::Code::kNotFound) {
+    return stored.error();
+  }
   if (!stored || !stored->previous) {
     return {};
   }
@@ -38,13 +51,20 @@ Result<void> SlotManager::check_previous(const SlotName& slot) {
 
 // Back to what the slot ran before a trial that failed; to nothing if that was imported and its
 // signer does not count any more. Revocations do not empty a slot here: what must stop is kept from
-// answering by the host's gate and ended by `enforce`.
+// answering by the host's gate and ended by `enforce`. An error, and nothing is changed, if the
+// check could not be made: the caller tries again.
 Result<registry::Slot> SlotManager::leave_trial(const SlotName& slot, std::string reason) {
   registry::Catalogue& catalogue = installer_.catalogue();
   const Result<registry::Slot> stored = catalogue.slot(slot);
+  if (!stored) {
+    return stored.error();
+  }
   std::optional<Digest> barred;
-  if (stored && stored->previous) {
+  if (stored->previous) {
     const Result<void> vouched = installer_.check_vouched(stored->previous->manifest);
+    if (!vouched && !is_refusal(vouched.error())) {
+      return vouched.error().with_context("asking who vouches for what ran before");
+    }
     if (!vouched) {
       barred = stored->previous->manifest;
       reason += "; not back to what ran before: " + vouched.error().message();
@@ -157,8 +177,12 @@ Task<bool> SlotManager::end_revoked(ServedModelPtr model, Error why) {
   auto work = [this, model, reason = why.message()]() -> Result<registry::Slot> {
     const SlotName slot(model->slot);
     registry::Catalogue& catalogue = installer_.catalogue();
-    if (check_previous(slot)) {
+    const Result<void> may_return = check_previous(slot);
+    if (may_return) {
       return catalogue.rollback(slot, reason, true);
+    }
+    if (!is_refusal(may_return.error())) {
+      return may_return.error();
     }
     Result<void> marked = catalogue.mark_bad(model->manifest->digest, model->variant.name, reason);
     return marked ? catalogue.deactivate(slot, reason) : marked.error();

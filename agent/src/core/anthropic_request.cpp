@@ -5,6 +5,7 @@
 #include "skerry/agent/anthropic.hpp"
 #include "skerry/common/json.hpp"
 
+#include "anthropic_turns.hpp"
 #include "output_format.hpp"
 #include "request_fields.hpp"
 
@@ -38,21 +39,10 @@ Result<void> read_turns(const Json& body, std::vector<ChatMessage>& out) {
                        "at most " + std::to_string(TextLimits::kMessages) + " are taken");
   }
   for (std::size_t i = 0; i < list->array()->size(); ++i) {
-    const Json& message = (*list->array())[i];
     const std::string where = "messages[" + std::to_string(i) + "]";
-    Result<std::string> role = message.get_string("role");
-    if (!role || (*role != "user" && *role != "assistant")) {
-      return fields::bad(where + ".role", "must be \"user\" or \"assistant\"");
+    if (Result<void> done = read_turn((*list->array())[i], where, out); !done) {
+      return done;
     }
-    const Json* content = fields::given(message, "content");
-    if (content == nullptr) {
-      return fields::bad(where + ".content", "is missing");
-    }
-    Result<std::string> text = fields::read_parts(*content, where + ".content", kBlocks);
-    if (!text) {
-      return text.error();
-    }
-    out.push_back(ChatMessage{*role, *std::move(text)});
   }
   // The template would end that turn and open another, which is not what is asked.
   if (out.back().role == "assistant") {
@@ -62,20 +52,13 @@ Result<void> read_turns(const Json& body, std::vector<ChatMessage>& out) {
 }
 
 Result<void> refuse_features(const Json& body) {
-  constexpr std::array<std::string_view, 4> kUnsupported{
-      "tools", "mcp_servers", "container", "output_format"};
-  if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
-    return done;
-  }
-  const Json* thinking = fields::given(body, "thinking");
-  if (thinking != nullptr && thinking->get_string("type").value_or("") != "disabled") {
-    return fields::bad("thinking", "is not offered by this server");
-  }
-  return {};
+  constexpr std::array<std::string_view, 3> kUnsupported{
+      "mcp_servers", "container", "output_format"};
+  return fields::refuse(body, kUnsupported);
 }
 
 // output_config.format, which has schemas only; effort is a hint.
-Result<void> read_output_config(const Json& body, std::string_view document, std::string& grammar) {
+Result<void> read_output_config(const Json& body, std::string_view document, TextRequest& out) {
   const Json* config = fields::given(body, "output_config");
   const Json* format = config == nullptr ? nullptr : fields::given(*config, "format");
   if (format == nullptr) {
@@ -84,16 +67,17 @@ Result<void> read_output_config(const Json& body, std::string_view document, std
   if (format->get_string("type").value_or("") != "json_schema") {
     return fields::bad("output_config.format.type", "must be \"json_schema\"");
   }
-  Result<std::string> read =
+  Result<AnswerFormat> read =
       fields::read_format(*format, {document, {"output_config", "format"}, {"schema"}});
   if (!read) {
     return read.error();
   }
-  grammar = *std::move(read);
+  out.grammar = std::move(read->grammar);
+  out.response_format = std::move(read->response_format);
   return {};
 }
 
-Result<TextRequest> read_prompt(const Json& body) {
+Result<TextRequest> read_prompt(const Json& body, std::string_view document) {
   TextRequest request;
   Result<std::string> model = fields::read_model(body);
   if (!model) {
@@ -101,6 +85,9 @@ Result<TextRequest> read_prompt(const Json& body) {
   }
   request.model = *std::move(model);
   if (Result<void> done = refuse_features(body); !done) {
+    return done.error();
+  }
+  if (Result<void> done = read_tool_use(body, document, request); !done) {
     return done.error();
   }
   std::vector<ChatMessage> messages;
@@ -121,7 +108,7 @@ Result<TextRequest> parse_messages_request(std::string_view body, std::size_t ma
   if (!json) {
     return json.error();
   }
-  Result<TextRequest> request = read_prompt(*json);
+  Result<TextRequest> request = read_prompt(*json, body);
   if (!request) {
     return request;
   }
@@ -131,7 +118,7 @@ Result<TextRequest> parse_messages_request(std::string_view body, std::size_t ma
   if (request->max_tokens == 0) {
     return fields::bad("max_tokens", "is missing");
   }
-  if (Result<void> done = read_output_config(*json, body, request->grammar); !done) {
+  if (Result<void> done = read_output_config(*json, body, *request); !done) {
     return done.error();
   }
   TextSampling& sampling = request->sampling;
@@ -158,7 +145,7 @@ Result<TextRequest> parse_count_request(std::string_view body, std::size_t max_b
   if (!json) {
     return json.error();
   }
-  return read_prompt(*json);
+  return read_prompt(*json, body);
 }
 
 }  // namespace skerry::agent::anthropic

@@ -27,9 +27,10 @@ Json::Object input_usage(std::uint32_t prompt, std::uint32_t cached) {
 void put_stop(const TextEnd& end, Json::Object& out) {
   const bool matched = !end.stop_match.empty();
   out.emplace("stop_reason",
-              Json{end.length ? "max_tokens"
-                   : matched  ? "stop_sequence"
-                              : "end_turn"});
+              Json{end.length   ? "max_tokens"
+                   : end.called ? "tool_use"
+                   : matched    ? "stop_sequence"
+                                : "end_turn"});
   out.emplace("stop_sequence", matched ? Json{end.stop_match} : Json{nullptr});
 }
 
@@ -37,6 +38,25 @@ Json text_block(std::string_view text) {
   Json::Object block;
   block.emplace("type", Json{"text"});
   block.emplace("text", Json{text});
+  return Json{std::move(block)};
+}
+
+// Nothing here signs thoughts; clients send the member back as it is.
+Json thinking_block(std::string_view text) {
+  Json::Object block;
+  block.emplace("type", Json{"thinking"});
+  block.emplace("thinking", Json{text});
+  block.emplace("signature", Json{""});
+  return Json{std::move(block)};
+}
+
+Json call_block(const CalledTool& call) {
+  Result<Json> input = Json::parse(call.arguments.empty() ? "{}" : call.arguments);
+  Json::Object block;
+  block.emplace("type", Json{"tool_use"});
+  block.emplace("id", Json{call.id});
+  block.emplace("name", Json{call.name});
+  block.emplace("input", input && input->is_object() ? *std::move(input) : Json{Json::Object{}});
   return Json{std::move(block)};
 }
 
@@ -102,28 +122,33 @@ class MessageDialect final : public TextDialect {
     message.emplace("usage", Json{std::move(usage)});
     Json::Object first;
     first.emplace("message", Json{std::move(message)});
-    Json::Object block;
-    block.emplace("index", Json{0});
-    block.emplace("content_block", text_block(""));
-    return named_event("message_start", std::move(first)) +
-           named_event("content_block_start", std::move(block)) + named_event("ping", {});
+    return named_event("message_start", std::move(first)) + named_event("ping", {});
   }
 
   std::string delta(std::size_t, std::string_view text) override {
-    Json::Object inner;
-    inner.emplace("type", Json{"text_delta"});
-    inner.emplace("text", Json{text});
-    Json::Object object;
-    object.emplace("index", Json{0});
-    object.emplace("delta", Json{std::move(inner)});
-    return named_event("content_block_delta", std::move(object));
+    std::string events = open(Block::kText, text_block(""));
+    return events + piece("text_delta", "text", text);
+  }
+
+  std::string reasoning(std::size_t, std::string_view text) override {
+    std::string events = open(Block::kThoughts, thinking_block(""));
+    return events + piece("thinking_delta", "thinking", text);
+  }
+
+  std::string call(std::size_t, std::size_t, const CalledTool& call) override {
+    std::string events = close();
+    return events + open(Block::kCall, call_block({call.id, call.name, {}}));
+  }
+
+  std::string arguments(std::size_t, std::size_t, std::string_view text) override {
+    return piece("input_json_delta", "partial_json", text);
   }
 
   std::string ended(std::size_t, const TextEnd& end) override {
     end_ = end;
-    Json::Object object;
-    object.emplace("index", Json{0});
-    return named_event("content_block_stop", std::move(object));
+    // An answer has one block at least.
+    std::string events = index_ == 0 ? open(Block::kText, text_block("")) : std::string{};
+    return events + close();
   }
 
   std::string end(const TextTotals& totals) override {
@@ -147,7 +172,15 @@ class MessageDialect final : public TextDialect {
     const TextChoice& only = choices.front();
     Json::Object message = envelope(start.model);
     Json::Array content;
-    content.push_back(text_block(only.text));
+    if (!only.reasoning.empty()) {
+      content.push_back(thinking_block(only.reasoning));
+    }
+    if (!only.text.empty() || only.calls.empty()) {
+      content.push_back(text_block(only.text));
+    }
+    for (const CalledTool& call : only.calls) {
+      content.push_back(call_block(call));
+    }
     message.emplace("content", Json{std::move(content)});
     put_stop(only.end, message);
     Json::Object usage = input_usage(totals.prompt_tokens, totals.cached_tokens);
@@ -157,6 +190,40 @@ class MessageDialect final : public TextDialect {
   }
 
  private:
+  enum class Block : std::uint8_t { kNone, kText, kThoughts, kCall };
+
+  // Begins a block unless one of its kind is open.
+  std::string open(Block kind, Json block) {
+    if (block_ == kind) {
+      return {};
+    }
+    std::string events = close();
+    block_ = kind;
+    Json::Object object;
+    object.emplace("index", Json{index_++});
+    object.emplace("content_block", std::move(block));
+    return events + named_event("content_block_start", std::move(object));
+  }
+  std::string close() {
+    if (std::exchange(block_, Block::kNone) == Block::kNone) {
+      return {};
+    }
+    Json::Object object;
+    object.emplace("index", Json{index_ - 1});
+    return named_event("content_block_stop", std::move(object));
+  }
+  [[nodiscard]] std::string piece(std::string_view type,
+                                  std::string_view member,
+                                  std::string_view text) const {
+    Json::Object inner;
+    inner.emplace("type", Json{type});
+    inner.emplace(std::string{member}, Json{text});
+    Json::Object object;
+    object.emplace("index", Json{index_ - 1});
+    object.emplace("delta", Json{std::move(inner)});
+    return named_event("content_block_delta", std::move(object));
+  }
+
   [[nodiscard]] Json::Object envelope(const std::string& model) const {
     Json::Object message;
     message.emplace("id", Json{id_});
@@ -168,6 +235,8 @@ class MessageDialect final : public TextDialect {
 
   std::string id_;
   TextEnd end_;
+  Block block_ = Block::kNone;
+  int index_ = 0;  // of the block after the one that is open
 };
 
 }  // namespace

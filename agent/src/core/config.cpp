@@ -121,6 +121,46 @@ void read_runtime(TomlTable table, RuntimeConfig& runtime) {
   table.read("idle_unload", runtime.idle_unload);
 }
 
+void read_endpoint(TomlTable table, UpstreamEndpointConfig& endpoint) {
+  table.read("name", endpoint.name);
+  if (!check_name(endpoint.name, "name")) {
+    table.fail("name", "must be a name of a-z, 0-9, '.', '_' and '-'");
+  }
+  table.read("url", endpoint.url);
+  if (!endpoint.url.starts_with("https://") && !endpoint.url.starts_with("http://")) {
+    table.fail("url", "must be \"https://host[:port]/v1\"");
+  }
+  read_choice(table,
+              "server",
+              endpoint.server,
+              {"vllm", "mlx_lm", "ollama", "foundry_local", "openai", "compatible"});
+  read_choice(table, "tier", endpoint.tier, {"local", "site", "cloud"});
+  if (!table.has("tier")) {
+    table.fail("tier", R"(must say where the server stands: "local", "site" or "cloud")");
+  }
+  table.read_int("max_concurrent", endpoint.max_concurrent, 0, 4096);
+  table.read("insecure_http", endpoint.insecure_http);
+  read_path(table, "ca_file", endpoint.ca_file);
+  read_path(table, "certificate_file", endpoint.certificate_file);
+  read_path(table, "key_file", endpoint.key_file);
+  read_path(table, "api_key_file", endpoint.api_key_file);
+  if (endpoint.certificate_file.empty() != endpoint.key_file.empty()) {
+    table.fail("certificate_file", "a client certificate needs certificate_file and key_file");
+  }
+}
+
+void read_upstream(TomlTable table, UpstreamConfig& upstream) {
+  constexpr std::chrono::milliseconds kLeast{100};
+  read_duration(table, "connect_timeout", upstream.connect_timeout, kLeast);
+  read_duration(table, "first_byte_timeout", upstream.first_byte_timeout, kLeast);
+  read_duration(table, "idle_timeout", upstream.idle_timeout, kLeast);
+  read_duration(table, "probe_interval", upstream.probe_interval, kLeast);
+  table.read_int("max_waiting", upstream.max_waiting, 0, 65536);
+  for (TomlTable& endpoint : table.tables("endpoint")) {
+    read_endpoint(endpoint, upstream.endpoints.emplace_back());
+  }
+}
+
 void read_controller(TomlTable table, ControllerConfig& controller) {
   table.read("address", controller.address);
   if (table.has("address") && !controller.address.empty()) {
@@ -299,6 +339,7 @@ Result<Config> read_config(TomlReader reader, std::string name) {
   read_listen(root.table("listen"), config.listen);
   read_http(root.table("http"), config.http);
   read_runtime(root.table("runtime"), config.runtime);
+  read_upstream(root.table("upstream"), config.upstream);
   TomlTable memory = root.table("memory");
   memory.read("budget", config.memory.budget);
   memory.read("reserve", config.memory.reserve);

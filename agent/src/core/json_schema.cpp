@@ -324,6 +324,23 @@ std::string json_object_grammar() {
   return rules.grammar(root);
 }
 
+Result<AnswerFormat> schema_format(std::string_view schema, std::string_view where) {
+  Result<std::string> grammar = schema_grammar(schema, where);
+  if (!grammar) {
+    return grammar.error();
+  }
+  AnswerFormat format;
+  format.grammar = *std::move(grammar);
+  format.response_format =
+      R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)" +
+      std::string{schema} + "}}";
+  return format;
+}
+
+AnswerFormat json_object_format() {
+  return {json_object_grammar(), R"({"type":"json_object"})"};
+}
+
 std::string member_text(std::string_view document, const std::vector<std::string_view>& path) {
   boost::system::error_code ec;
   const bj::value parsed = bj::parse({document.data(), document.size()}, ec);

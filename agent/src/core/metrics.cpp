@@ -256,9 +256,36 @@ void Metrics::render_models(Page& page) const {
          &ModelMetrics::request_generation);
 }
 
+void Metrics::render_upstreams(Page& page, const std::vector<UpstreamGauges>& upstreams) {
+  if (upstreams.empty()) {
+    return;
+  }
+  const auto labels = [](const UpstreamGauges& upstream) {
+    return "endpoint=" + label_value(upstream.endpoint) + ",tier=" + label_value(upstream.tier);
+  };
+  page.family(metric::kUpstreamUp, "gauge", "1 while a server for upstream models is well.");
+  for (const UpstreamGauges& upstream : upstreams) {
+    page.line(metric::kUpstreamUp, labels(upstream), upstream.up ? "1" : "0");
+  }
+  page.family(metric::kUpstreamRunning, "gauge", "Requests that it is answering for this gateway.");
+  for (const UpstreamGauges& upstream : upstreams) {
+    page.line(metric::kUpstreamRunning, labels(upstream), std::to_string(upstream.running));
+  }
+  page.family(metric::kUpstreamRequests, "counter", "Requests that it was given.");
+  for (const UpstreamGauges& upstream : upstreams) {
+    page.line(metric::kUpstreamRequests,
+              labels(upstream) + ",outcome=\"answered\"",
+              std::to_string(upstream.answered));
+    page.line(metric::kUpstreamRequests,
+              labels(upstream) + ",outcome=\"failed\"",
+              std::to_string(upstream.failed));
+  }
+}
+
 std::string Metrics::render(const Gauges& gauges, Format format) const {
   Page page{format};
   render_models(page);
+  render_upstreams(page, gauges.upstreams);
   page.counter(metric::kDenied, "Calls that the policy denied.", static_cast<double>(denied_));
   page.counter(metric::kOverQuota,
                "Requests that a role's quota refused.",

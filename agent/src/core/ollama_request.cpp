@@ -10,6 +10,7 @@
 
 #include "output_format.hpp"
 #include "request_fields.hpp"
+#include "tool_fields.hpp"
 
 namespace skerry::agent::ollama {
 namespace {
@@ -160,23 +161,41 @@ Result<std::string> read_name(const Json& body) {
 }
 
 // "json", or a schema.
-Result<void> read_ollama_format(const Json& body, std::string_view document, std::string& grammar) {
+Result<void> read_ollama_format(const Json& body, std::string_view document, TextRequest& out) {
   const Json* format = fields::given(body, "format");
   if (format == nullptr || (format->string() != nullptr && format->string()->empty())) {
     return {};
   }
-  if (format->string() != nullptr && *format->string() == "json") {
-    grammar = json_object_grammar();
-    return {};
-  }
-  if (!format->is_object()) {
+  const bool any = format->string() != nullptr && *format->string() == "json";
+  if (!any && !format->is_object()) {
     return fields::bad("format", "must be \"json\" or a JSON schema");
   }
-  Result<std::string> read = schema_grammar(member_text(document, {"format"}), "format");
+  Result<AnswerFormat> read =
+      any ? json_object_format() : schema_format(member_text(document, {"format"}), "format");
   if (!read) {
     return read.error();
   }
-  grammar = *std::move(read);
+  out.grammar = std::move(read->grammar);
+  out.response_format = std::move(read->response_format);
+  return {};
+}
+
+// Whether to think; how much is the model's.
+Result<void> read_think(const Json& body, std::optional<bool>& out) {
+  const Json* think = fields::given(body, "think");
+  if (think == nullptr) {
+    return {};
+  }
+  const std::string* level = think->string();
+  if (level != nullptr && (*level == "low" || *level == "medium" || *level == "high")) {
+    out = true;
+    return {};
+  }
+  bool flag = false;
+  if (level != nullptr || !fields::read_flag(body, "think", flag)) {
+    return fields::bad("think", "must be true, false, \"low\", \"medium\" or \"high\"");
+  }
+  out = flag;
   return {};
 }
 
@@ -187,12 +206,14 @@ Result<void> read_shared(const Json& body, std::string_view document, OllamaText
     return model.error();
   }
   out.text.model = *std::move(model);
-  constexpr std::array<std::string_view, 6> kUnsupported{
-      "tools", "images", "suffix", "template", "context", "think"};
+  constexpr std::array<std::string_view, 4> kUnsupported{"images", "suffix", "template", "context"};
   if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
     return done;
   }
-  if (Result<void> done = read_ollama_format(body, document, out.text.grammar); !done) {
+  if (Result<void> done = read_think(body, out.text.thinking); !done) {
+    return done;
+  }
+  if (Result<void> done = read_ollama_format(body, document, out.text); !done) {
     return done;
   }
   if (Result<void> done = fields::read_log_probs(body, out.text.log_probs); !done) {
@@ -212,19 +233,32 @@ Result<void> read_turn(const Json& message,
                        const std::string& where,
                        std::vector<ChatMessage>& out) {
   Result<std::string> role = message.get_string("role");
-  if (!role || (*role != "system" && *role != "user" && *role != "assistant")) {
-    return fields::bad(where + ".role", "must be \"system\", \"user\" or \"assistant\"");
+  if (!role || (*role != "system" && *role != "user" && *role != "assistant" && *role != "tool")) {
+    return fields::bad(where + ".role", "must be \"system\", \"user\", \"assistant\" or \"tool\"");
   }
-  for (const std::string_view key : {"images", "tool_calls", "thinking"}) {
-    if (fields::asked(message, key)) {
-      return fields::bad(where + "." + std::string{key}, "is not offered by this server");
-    }
+  if (fields::asked(message, "images")) {
+    return fields::bad(where + ".images", "is not offered by this server");
+  }
+  ChatMessage turn{*role, {}};
+  if (Result<void> done = fields::read_calls(message, where, turn); !done) {
+    return done;
+  }
+  if (Result<void> done = fields::read_text(message, "thinking", turn.reasoning); !done) {
+    return done;
+  }
+  // Ollama tells results by the tool's name; newer clients also by the call.
+  if (Result<void> done = fields::read_text(message, "tool_name", turn.name); !done) {
+    return done;
+  }
+  if (Result<void> done = fields::read_text(message, "tool_call_id", turn.call_id); !done) {
+    return done;
   }
   const Json* content = fields::given(message, "content");
-  if (content == nullptr || content->string() == nullptr) {
+  if (content == nullptr ? turn.calls.empty() : content->string() == nullptr) {
     return fields::bad(where + ".content", "must be a string");
   }
-  out.push_back(ChatMessage{*role, *content->string()});
+  turn.content = content == nullptr ? std::string{} : *content->string();
+  out.push_back(std::move(turn));
   return {};
 }
 
@@ -262,6 +296,9 @@ Result<OllamaText> parse_generate(std::string_view body, std::size_t max_bytes) 
   if (raw && !system.empty()) {
     return fields::bad("system", "a raw prompt takes no system message");
   }
+  if (fields::asked(*json, "tools")) {
+    return fields::bad("tools", "are offered by /api/chat");
+  }
   out.empty = prompt.empty();
   if (raw) {
     out.text.prompts.emplace_back(std::move(prompt));
@@ -283,6 +320,9 @@ Result<OllamaText> parse_chat(std::string_view body, std::size_t max_bytes) {
   }
   OllamaText out;
   if (Result<void> done = read_shared(*json, body, out); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_tools(*json, {.document = body}, out.text.tools); !done) {
     return done.error();
   }
   std::vector<ChatMessage> messages;

@@ -33,17 +33,39 @@ class OllamaDialect final : public TextDialect {
   std::string delta_with(std::size_t,
                          std::string_view text,
                          const std::vector<TextLogProb>& log_probs) override {
+    std::string lines = calls_line();
     Json::Object object = envelope(text);
     object.emplace("done", Json{false});
     if (!log_probs.empty()) {
       object.emplace("logprobs", fields::log_probs_json(log_probs));
     }
-    return line_of(std::move(object));
+    return lines + line_of(std::move(object));
+  }
+
+  std::string reasoning(std::size_t, std::string_view text) override {
+    std::string lines = calls_line();
+    Json::Object object = envelope("", text);
+    object.emplace("done", Json{false});
+    return lines + line_of(std::move(object));
+  }
+
+  // Ollama tells calls whole: each waits for its arguments.
+  std::string call(std::size_t, std::size_t, const CalledTool& call) override {
+    std::string lines = calls_line();
+    called_.push_back(call);
+    return lines;
+  }
+
+  std::string arguments(std::size_t, std::size_t, std::string_view text) override {
+    if (!called_.empty()) {
+      called_.back().arguments += text;
+    }
+    return {};
   }
 
   std::string ended(std::size_t, const TextEnd& end) override {
     end_ = end;
-    return {};
+    return calls_line();
   }
 
   std::string end(const TextTotals& totals) override { return line_of(last("", totals)); }
@@ -55,7 +77,8 @@ class OllamaDialect final : public TextDialect {
                     const TextTotals& totals) override {
     model_ = start.model;
     end_ = choices.front().end;
-    Json::Object object = last(choices.front().text, totals);
+    Json::Object object =
+        last(choices.front().text, totals, choices.front().reasoning, choices.front().calls);
     if (!choices.front().log_probs.empty()) {
       object.emplace("logprobs", fields::log_probs_json(choices.front().log_probs));
     }
@@ -63,7 +86,33 @@ class OllamaDialect final : public TextDialect {
   }
 
  private:
-  [[nodiscard]] Json::Object envelope(std::string_view text) const {
+  [[nodiscard]] static Json calls_json(const std::vector<CalledTool>& calls) {
+    Json::Array list;
+    for (const CalledTool& call : calls) {
+      Result<Json> arguments = Json::parse(call.arguments.empty() ? "{}" : call.arguments);
+      Json::Object function;
+      function.emplace("name", Json{call.name});
+      function.emplace("arguments", arguments ? *std::move(arguments) : Json{Json::Object{}});
+      Json::Object object;
+      object.emplace("id", Json{call.id});
+      object.emplace("function", Json{std::move(function)});
+      list.emplace_back(std::move(object));
+    }
+    return Json{std::move(list)};
+  }
+
+  std::string calls_line() {
+    if (called_.empty()) {
+      return {};
+    }
+    Json::Object object = envelope("", "", std::exchange(called_, {}));
+    object.emplace("done", Json{false});
+    return line_of(std::move(object));
+  }
+
+  [[nodiscard]] Json::Object envelope(std::string_view text,
+                                      std::string_view thoughts = {},
+                                      const std::vector<CalledTool>& calls = {}) const {
     Json::Object object;
     object.emplace("model", Json{model_});
     object.emplace("created_at", Json{created_});
@@ -71,15 +120,27 @@ class OllamaDialect final : public TextDialect {
       Json::Object message;
       message.emplace("role", Json{"assistant"});
       message.emplace("content", Json{text});
+      if (!thoughts.empty()) {
+        message.emplace("thinking", Json{thoughts});
+      }
+      if (!calls.empty()) {
+        message.emplace("tool_calls", calls_json(calls));
+      }
       object.emplace("message", Json{std::move(message)});
     } else {
       object.emplace("response", Json{text});
+      if (!thoughts.empty()) {
+        object.emplace("thinking", Json{thoughts});
+      }
     }
     return object;
   }
 
-  [[nodiscard]] Json::Object last(std::string_view text, const TextTotals& totals) const {
-    Json::Object object = envelope(text);
+  [[nodiscard]] Json::Object last(std::string_view text,
+                                  const TextTotals& totals,
+                                  std::string_view thoughts = {},
+                                  const std::vector<CalledTool>& calls = {}) const {
+    Json::Object object = envelope(text, thoughts, calls);
     object.emplace("done", Json{true});
     object.emplace("done_reason", Json{end_.length ? "length" : "stop"});
     object.emplace("total_duration", Json{static_cast<std::int64_t>(totals.total.count())});
@@ -94,6 +155,7 @@ class OllamaDialect final : public TextDialect {
   std::string created_;
   std::string model_;
   TextEnd end_;
+  std::vector<CalledTool> called_;  // not told yet
   bool chat_;
 };
 

@@ -27,7 +27,18 @@ Json usage_json(const TextTotals& totals) {
 }
 
 Json finish_json(const TextEnd& end) {
-  return Json{end.length ? "length" : "stop"};
+  return Json{end.length ? "length" : end.called ? "tool_calls" : "stop"};
+}
+
+Json call_json(const CalledTool& call) {
+  Json::Object function;
+  function.emplace("name", Json{call.name});
+  function.emplace("arguments", Json{call.arguments});
+  Json::Object object;
+  object.emplace("id", Json{call.id});
+  object.emplace("type", Json{"function"});
+  object.emplace("function", Json{std::move(function)});
+  return Json{std::move(object)};
 }
 
 Json chat_log_probs(const std::vector<TextLogProb>& list) {
@@ -174,6 +185,27 @@ class ChatDialect final : public OpenAiDialect {
     return delta_chunk(choice, std::move(delta), Json{nullptr}, chat_log_probs(log_probs));
   }
 
+  std::string reasoning(std::size_t choice, std::string_view text) override {
+    Json::Object delta;
+    delta.emplace("reasoning_content", Json{text});
+    return delta_chunk(choice, std::move(delta), Json{nullptr});
+  }
+
+  std::string call(std::size_t choice, std::size_t index, const CalledTool& call) override {
+    Json told = call_json(call);
+    told.object()->emplace("index", Json{static_cast<std::uint64_t>(index)});
+    return calls_chunk(choice, std::move(told));
+  }
+
+  std::string arguments(std::size_t choice, std::size_t index, std::string_view text) override {
+    Json::Object function;
+    function.emplace("arguments", Json{text});
+    Json::Object told;
+    told.emplace("index", Json{static_cast<std::uint64_t>(index)});
+    told.emplace("function", Json{std::move(function)});
+    return calls_chunk(choice, Json{std::move(told)});
+  }
+
   std::string ended(std::size_t choice, const TextEnd& end) override {
     return delta_chunk(choice, {}, finish_json(end));
   }
@@ -186,8 +218,19 @@ class ChatDialect final : public OpenAiDialect {
     for (const TextChoice& one : choices) {
       Json::Object message;
       message.emplace("role", Json{"assistant"});
-      message.emplace("content", Json{one.text});
+      const bool only_calls = one.text.empty() && !one.calls.empty();
+      message.emplace("content", only_calls ? Json{nullptr} : Json{one.text});
       message.emplace("refusal", Json{nullptr});
+      if (!one.reasoning.empty()) {
+        message.emplace("reasoning_content", Json{one.reasoning});
+      }
+      if (!one.calls.empty()) {
+        Json::Array calls;
+        for (const CalledTool& call : one.calls) {
+          calls.push_back(call_json(call));
+        }
+        message.emplace("tool_calls", Json{std::move(calls)});
+      }
       Json::Object choice;
       choice.emplace("index", Json{static_cast<std::uint64_t>(list.size())});
       choice.emplace("message", Json{std::move(message)});
@@ -202,6 +245,14 @@ class ChatDialect final : public OpenAiDialect {
   [[nodiscard]] std::string_view stream_kind() const override { return "chat.completion.chunk"; }
 
  private:
+  [[nodiscard]] std::string calls_chunk(std::size_t index, Json call) const {
+    Json::Array calls;
+    calls.push_back(std::move(call));
+    Json::Object delta;
+    delta.emplace("tool_calls", Json{std::move(calls)});
+    return delta_chunk(index, std::move(delta), Json{nullptr});
+  }
+
   [[nodiscard]] std::string delta_chunk(std::size_t index,
                                         Json::Object delta,
                                         Json finish,

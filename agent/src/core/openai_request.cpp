@@ -7,6 +7,7 @@
 
 #include "output_format.hpp"
 #include "request_fields.hpp"
+#include "tool_fields.hpp"
 
 namespace skerry::agent::openai {
 namespace {
@@ -15,6 +16,43 @@ using fields::bad;
 using fields::given;
 
 constexpr std::array<std::string_view, 1> kChatParts{"text"};
+
+Result<ChatMessage> read_message(const Json& message,
+                                 const std::string& role,
+                                 const std::string& where) {
+  if (role != "system" && role != "user" && role != "assistant" && role != "tool") {
+    return bad(where + ".role",
+               "must be \"system\", \"developer\", \"user\", \"assistant\" or \"tool\", not \"" +
+                   role + "\"");
+  }
+  ChatMessage out{role, {}};
+  if (Result<void> done = fields::read_calls(message, where, out); !done) {
+    return done.error();
+  }
+  // The name under which other servers, and this one, tell thoughts.
+  if (Result<void> done = fields::read_text(message, "reasoning_content", out.reasoning); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_text(message, "tool_call_id", out.call_id); !done) {
+    return done.error();
+  }
+  if (role == "tool") {
+    if (Result<void> done = fields::read_text(message, "name", out.name); !done) {
+      return done.error();
+    }
+  }
+  const Json* content = given(message, "content");
+  if (content == nullptr) {
+    return out.calls.empty() ? Result<ChatMessage>{bad(where + ".content", "is missing")}
+                             : Result<ChatMessage>{std::move(out)};
+  }
+  Result<std::string> text = fields::read_parts(*content, where + ".content", kChatParts);
+  if (!text) {
+    return text.error();
+  }
+  out.content = *std::move(text);
+  return out;
+}
 
 Result<void> read_messages(const Json& body, std::vector<ChatMessage>& out) {
   const Json* list = given(body, "messages");
@@ -34,47 +72,34 @@ Result<void> read_messages(const Json& body, std::vector<ChatMessage>& out) {
     if (*role == "developer") {
       role = std::string{"system"};
     }
-    if (*role != "system" && *role != "user" && *role != "assistant") {
-      return bad(
-          where + ".role",
-          "must be \"system\", \"developer\", \"user\" or \"assistant\", not \"" + *role + "\"");
+    Result<ChatMessage> read = read_message(message, *role, where);
+    if (!read) {
+      return read.error();
     }
-    if (fields::asked(message, "tool_calls")) {
-      return bad(where + ".tool_calls", "tools are not offered");
-    }
-    const Json* content = given(message, "content");
-    if (content == nullptr) {
-      return bad(where + ".content", "is missing");
-    }
-    Result<std::string> text = fields::read_parts(*content, where + ".content", kChatParts);
-    if (!text) {
-      return text.error();
-    }
-    out.push_back(ChatMessage{*role, *std::move(text)});
+    out.push_back(*std::move(read));
   }
   return {};
 }
 
 // Members that would change the answer if they were taken.
 Result<void> refuse_unsupported(const Json& body) {
-  constexpr std::array<std::string_view, 5> kUnsupported{
-      "tools", "functions", "logit_bias", "audio", "prediction"};
+  constexpr std::array<std::string_view, 4> kUnsupported{
+      "functions", "logit_bias", "audio", "prediction"};
   return fields::refuse(body, kUnsupported);
 }
 
-Result<void> read_response_format(const Json& body,
-                                  std::string_view document,
-                                  std::string& grammar) {
+Result<void> read_response_format(const Json& body, std::string_view document, TextRequest& out) {
   const Json* format = given(body, "response_format");
   if (format == nullptr) {
     return {};
   }
-  Result<std::string> read =
+  Result<AnswerFormat> read =
       fields::read_format(*format, {document, {"response_format"}, {"json_schema", "schema"}});
   if (!read) {
     return read.error();
   }
-  grammar = *std::move(read);
+  out.grammar = std::move(read->grammar);
+  out.response_format = std::move(read->response_format);
   return {};
 }
 
@@ -151,7 +176,7 @@ Result<void> read_common(const Json& body, std::string_view document, OpenAiText
   if (Result<void> done = refuse_unsupported(body); !done) {
     return done;
   }
-  if (Result<void> done = read_response_format(body, document, request.text.grammar); !done) {
+  if (Result<void> done = read_response_format(body, document, request.text); !done) {
     return done;
   }
   if (Result<void> done = read_sampling(body, request.text.sampling); !done) {
@@ -214,6 +239,37 @@ Result<std::vector<EmbedInput>> read_inputs(const Json& body,
 
 }  // namespace
 
+namespace {
+
+Result<void> read_tool_use(const Json& body, std::string_view document, TextRequest& request) {
+  if (Result<void> done = fields::read_tools(body, {.document = document}, request.tools); !done) {
+    return done;
+  }
+  if (Result<void> done = fields::read_tool_choice(body, request.tools); !done) {
+    return done;
+  }
+  // Models can think or not; how much is theirs.
+  std::string effort;
+  if (Result<void> done = fields::read_text(body, "reasoning_effort", effort); !done) {
+    return done;
+  }
+  if (!effort.empty()) {
+    request.thinking = effort != "none" && effort != "minimal";
+  }
+  const Json* arguments = given(body, "chat_template_kwargs");
+  const Json* thinking = arguments == nullptr ? nullptr : given(*arguments, "enable_thinking");
+  if (thinking != nullptr) {
+    bool enabled = false;
+    if (Result<void> done = fields::read_flag(*arguments, "enable_thinking", enabled); !done) {
+      return bad("chat_template_kwargs.enable_thinking", "must be true or false");
+    }
+    request.thinking = enabled;
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<OpenAiText> parse_chat_request(std::string_view body, std::size_t max_bytes) {
   Result<Json> json = fields::parse_body(body, max_bytes);
   if (!json) {
@@ -228,6 +284,9 @@ Result<OpenAiText> parse_chat_request(std::string_view body, std::size_t max_byt
     return done.error();
   }
   if (Result<void> done = fields::read_log_probs(*json, request.text.log_probs); !done) {
+    return done.error();
+  }
+  if (Result<void> done = read_tool_use(*json, body, request.text); !done) {
     return done.error();
   }
   std::vector<ChatMessage> messages;

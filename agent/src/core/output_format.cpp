@@ -35,14 +35,14 @@ Json::Object choice_json(const TextLogProb::Choice& choice) {
 
 }  // namespace
 
-Result<std::string> read_format(const Json& format, const FormatPlace& place) {
+Result<AnswerFormat> read_format(const Json& format, const FormatPlace& place) {
   const std::string where = joined(place.path);
   const std::string type = format.get_string("type").value_or("");
   if (type == "text") {
-    return std::string{};
+    return AnswerFormat{};
   }
   if (type == "json_object") {
-    return json_object_grammar();
+    return json_object_format();
   }
   if (type != "json_schema") {
     return bad(where + ".type", "must be \"text\", \"json_object\" or \"json_schema\"");
@@ -53,7 +53,7 @@ Result<std::string> read_format(const Json& format, const FormatPlace& place) {
   if (schema.empty() || schema == "null") {
     return bad(joined(path), "is missing");
   }
-  return schema_grammar(schema, joined(path));
+  return schema_format(schema, joined(path));
 }
 
 Result<void> read_log_probs(const Json& body, std::optional<std::uint32_t>& out) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "skerry/agent/json_schema.hpp"
 #include "skerry/agent/text_request.hpp"
 #include "skerry/common/json.hpp"
 #include "skerry/common/result.hpp"
@@ -14,14 +15,14 @@
 namespace skerry::agent::fields {
 
 // A member {"type": "text" | "json_object" | "json_schema", …} whose schema lies in it at
-// `schema_path`: its grammar, empty for text. `path` leads to the member in `document`, the body as
-// it came: properties are written in that order, which Json does not keep.
+// `schema_path`: what it asks for, nothing for text. `path` leads to the member in `document`, the
+// body as it came: properties are written in that order, which Json does not keep.
 struct FormatPlace {
   std::string_view document;
   std::vector<std::string_view> path;
   std::vector<std::string_view> schema_path;
 };
-Result<std::string> read_format(const Json& format, const FormatPlace& place);
+Result<AnswerFormat> read_format(const Json& format, const FormatPlace& place);
 
 // "logprobs": true and "top_logprobs": 0 to 20.
 Result<void> read_log_probs(const Json& body, std::optional<std::uint32_t>& out);

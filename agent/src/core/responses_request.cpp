@@ -7,15 +7,73 @@
 
 #include "output_format.hpp"
 #include "request_fields.hpp"
+#include "tool_fields.hpp"
 
 namespace skerry::agent::openai {
 namespace {
 
 constexpr std::array<std::string_view, 2> kItemParts{"input_text", "output_text"};
 
+// Calls stand beside messages here; those that follow each other are one message's.
+Result<void> read_call(const Json& item, const std::string& where, std::vector<ChatMessage>& out) {
+  CalledTool call;
+  call.id = item.get_string("call_id").value_or("");
+  call.name = item.get_string("name").value_or("");
+  if (!is_tool_name(call.name)) {
+    return fields::bad(where + ".name", "must be 1 to 64 letters, digits, \"_\" and \"-\"");
+  }
+  const Json* given = fields::given(item, "arguments");
+  Result<std::string> arguments = given == nullptr
+                                      ? Result<std::string>{std::string{"{}"}}
+                                      : fields::read_arguments(*given, where + ".arguments");
+  if (!arguments) {
+    return arguments.error();
+  }
+  call.arguments = *std::move(arguments);
+  if (out.empty() || out.back().role != "assistant") {
+    out.push_back(ChatMessage{"assistant", {}});
+  }
+  out.back().calls.push_back(std::move(call));
+  return {};
+}
+
+Result<void> read_result(const Json& item,
+                         const std::string& where,
+                         std::vector<ChatMessage>& out) {
+  ChatMessage result{"tool", {}};
+  result.call_id = item.get_string("call_id").value_or("");
+  for (const ChatMessage& message : out) {
+    for (const CalledTool& call : message.calls) {
+      result.name = call.id == result.call_id ? call.name : result.name;
+    }
+  }
+  const Json* output = fields::given(item, "output");
+  if (output == nullptr || result.call_id.empty()) {
+    return fields::bad(where, "needs \"call_id\" and \"output\"");
+  }
+  Result<std::string> text = fields::read_parts(*output, where + ".output", kItemParts);
+  if (!text) {
+    return text.error();
+  }
+  result.content = *std::move(text);
+  out.push_back(std::move(result));
+  return {};
+}
+
 Result<void> read_item(const Json& item, const std::string& where, std::vector<ChatMessage>& out) {
-  if (item.get_string("type").value_or("message") != "message") {
-    return fields::bad(where + ".type", "only messages are read");
+  const std::string type = item.get_string("type").value_or("message");
+  if (type == "function_call") {
+    return read_call(item, where, out);
+  }
+  if (type == "function_call_output") {
+    return read_result(item, where, out);
+  }
+  if (type == "reasoning") {
+    return {};  // what the model thought of earlier turns is no longer needed
+  }
+  if (type != "message") {
+    return fields::bad(where + ".type",
+                       "only messages, calls of functions and their outputs are read");
   }
   Result<std::string> role = item.get_string("role");
   if (role && *role == "developer") {
@@ -66,7 +124,7 @@ Result<void> refuse_stored(const Json& body) {
       return fields::bad(key, "nothing is stored here: send the whole conversation each time");
     }
   }
-  constexpr std::array<std::string_view, 3> kUnsupported{"tools", "prompt", "include"};
+  constexpr std::array<std::string_view, 2> kUnsupported{"prompt", "include"};
   if (Result<void> done = fields::refuse(body, kUnsupported); !done) {
     return done;
   }
@@ -80,18 +138,19 @@ Result<void> refuse_stored(const Json& body) {
   return {};
 }
 
-Result<void> read_text_format(const Json& body, std::string_view document, std::string& grammar) {
+Result<void> read_text_format(const Json& body, std::string_view document, TextRequest& out) {
   const Json* text = fields::given(body, "text");
   const Json* format = text == nullptr ? nullptr : fields::given(*text, "format");
   if (format == nullptr) {
     return {};
   }
-  Result<std::string> read =
+  Result<AnswerFormat> read =
       fields::read_format(*format, {document, {"text", "format"}, {"schema"}});
   if (!read) {
     return read.error();
   }
-  grammar = *std::move(read);
+  out.grammar = std::move(read->grammar);
+  out.response_format = std::move(read->response_format);
   return {};
 }
 
@@ -111,8 +170,24 @@ Result<TextRequest> parse_responses_request(std::string_view body, std::size_t m
   if (Result<void> done = refuse_stored(*json); !done) {
     return done.error();
   }
-  if (Result<void> done = read_text_format(*json, body, request.grammar); !done) {
+  if (Result<void> done = read_text_format(*json, body, request); !done) {
     return done.error();
+  }
+  const fields::ToolPlace place{.document = body, .wrapped = false};
+  if (Result<void> done = fields::read_tools(*json, place, request.tools); !done) {
+    return done.error();
+  }
+  if (Result<void> done = fields::read_tool_choice(*json, request.tools); !done) {
+    return done.error();
+  }
+  if (const Json* reasoning = fields::given(*json, "reasoning")) {
+    std::string effort;
+    if (Result<void> done = fields::read_text(*reasoning, "effort", effort); !done) {
+      return fields::bad("reasoning.effort", "must be a string");
+    }
+    if (!effort.empty()) {
+      request.thinking = effort != "none" && effort != "minimal";
+    }
   }
   std::vector<ChatMessage> messages;
   std::string instructions;

@@ -22,6 +22,7 @@
 #include "skerry/agent/slot_manager.hpp"
 #include "skerry/agent/sync_client.hpp"
 #include "skerry/agent/telemetry.hpp"
+#include "skerry/agent/upstreams.hpp"
 #include "skerry/async/run_until_first_exit.hpp"
 #include "skerry/async/sleep.hpp"
 
@@ -31,6 +32,7 @@
 #include "peering.hpp"
 #include "stored_state.hpp"
 #include "sync/identity.hpp"
+#include "upstream_settings.hpp"
 
 namespace skerry::agent {
 namespace {
@@ -110,6 +112,7 @@ class Daemon {
  public:
   Daemon(Core& core,
          StoredState& state,
+         std::unique_ptr<upstream::Upstreams> upstreams,
          std::filesystem::path config,
          const Environment& environment,
          BootTime began)
@@ -128,6 +131,7 @@ class Daemon {
                                               with_exit_hook(supervisor_options(*core.settings)),
                                               core.clock,
                                               core.log)),
+        upstreams_(std::move(upstreams)),
         budget_(memory_budget(core.fs, *core.settings)),
         host_(core, *state.catalogue, *state.store, *supervisor_, budget_),
         inference_(core, access_, audit_, metrics_, host_),
@@ -188,6 +192,7 @@ class Daemon {
               *state.tokens,
               metrics_,
               [this] { return gauges(); }) {
+    host_.use_upstreams(*upstreams_);
     installer_.set_security(&security_);
     installer_.use_quantizer(supervisor_options(*core_.settings));
     host_.set_gate([this](const ServedModel& model) {
@@ -224,6 +229,7 @@ class Daemon {
       parts.push_back(break_glass_.run());
       parts.push_back(host_.run());
       parts.push_back(host_.preload());
+      parts.push_back(upstreams_->run());
       parts.push_back(grpc_.run());
       parts.push_back(http_.run());
       parts.push_back(sync_.run());
@@ -350,6 +356,7 @@ class Daemon {
     co_await sync_.close();
     co_await slots_.stop();
     co_await http_.stop();
+    co_await upstreams_->stop();
     co_await supervisor_->stop(std::chrono::milliseconds(0));
     co_await core_.tasks.stop();
     co_await audit_.flush();
@@ -409,6 +416,14 @@ class Daemon {
                                   .other_cores = worker.other_cores});
       }
     }
+    for (upstream::EndpointView& server : upstreams_->view()) {
+      gauges.upstreams.push_back({.endpoint = std::move(server.name),
+                                  .tier = std::move(server.tier),
+                                  .up = server.state == "up",
+                                  .running = server.in_flight,
+                                  .answered = server.answered,
+                                  .failed = server.failed});
+    }
     gauges.model_memory = host_.used();
     gauges.memory_budget = budget_;
     const ProcessUse use = process_use();
@@ -442,6 +457,7 @@ class Daemon {
     sources.security = &security_;
     sources.link = [this] { return peering_.link().state(); };
     sources.served_to_peers = [this] { return peering_.served_bytes(); };
+    sources.upstreams = [this] { return upstreams_->view(); };
     return sources;
   }
 
@@ -460,6 +476,7 @@ class Daemon {
   SecurityTargets security_;
   Access access_;
   std::unique_ptr<runtime::Supervisor> supervisor_;
+  std::unique_ptr<upstream::Upstreams> upstreams_;
   std::uint64_t budget_;
   ModelHost host_;
   Inference inference_;
@@ -517,7 +534,12 @@ Result<void> run_daemon(const std::filesystem::path& config,
     if (!state) {
       return state.error();
     }
-    Daemon daemon{core, *state, config, environment, began};
+    Result<std::unique_ptr<upstream::Upstreams>> upstreams = upstream::Upstreams::make(
+        core.control, core.disk, upstream_options(core.settings->upstream()), clock, fs, log);
+    if (!upstreams) {
+      return upstreams.error();
+    }
+    Daemon daemon{core, *state, *std::move(upstreams), config, environment, began};
     std::exception_ptr thrown;
     asio::co_spawn(
         io, daemon.run(), [&thrown](const std::exception_ptr& error) { thrown = error; });

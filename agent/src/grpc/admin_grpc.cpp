@@ -94,6 +94,18 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                              (layer.detail.empty() ? "" : ": " + layer.detail);
                        }
                      }
+                     for (const upstream::EndpointView& view : sources_.upstreams()) {
+                       admin_pb::UpstreamStatus& server = *response->add_upstreams();
+                       server.set_name(view.name);
+                       server.set_server(view.server);
+                       server.set_tier(view.tier);
+                       server.set_state(view.state);
+                       server.set_problem(view.problem);
+                       server.set_running_requests(view.in_flight);
+                       server.set_max_concurrent(view.most);
+                       server.set_answered(view.answered);
+                       server.set_failed(view.failed);
+                     }
                      const SyncState sync = sources_.sync();
                      const OutboxStatus outbox = sources_.outbox();
                      admin_pb::SyncStatus& out = *response->mutable_sync();

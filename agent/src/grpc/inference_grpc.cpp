@@ -1,17 +1,19 @@
 #include "inference_grpc.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "skerry/agent/json_schema.hpp"
+#include "skerry/common/json.hpp"
 
 #include "call.hpp"
+#include "chat_messages.hpp"
 #include "text_reactor.hpp"
 
 namespace skerry::agent {
 namespace inference_pb = skerry::inference::v1;
 namespace {
 
-constexpr int kMaxMessages = 2048;
 constexpr int kMaxTexts = 1024;
 constexpr int kMaxTensors = 256;
 constexpr std::uint32_t kMaxLogProbs = 20;
@@ -43,18 +45,18 @@ runtime::SamplingParams sampling_of(const inference_pb::Sampling& in) {
   return out;
 }
 
-Result<std::string> grammar_of(const inference_pb::OutputFormat& format) {
+Result<AnswerFormat> format_of(const inference_pb::OutputFormat& format) {
   switch (format.format_case()) {
     case inference_pb::OutputFormat::kJsonSchema:
-      return schema_grammar(format.json_schema(), "format.json_schema");
+      return schema_format(format.json_schema(), "format.json_schema");
     case inference_pb::OutputFormat::kJsonObject:
-      return format.json_object() ? json_object_grammar() : std::string{};
+      return format.json_object() ? json_object_format() : AnswerFormat{};
     case inference_pb::OutputFormat::kGbnf:
-      return format.gbnf();
+      return AnswerFormat{format.gbnf(), {}};
     case inference_pb::OutputFormat::FORMAT_NOT_SET:
       break;
   }
-  return std::string{};
+  return AnswerFormat{};
 }
 
 template <class Request>
@@ -78,11 +80,12 @@ Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Reque
   }
   job.max_tokens = request.max_tokens();
   job.stop.assign(request.stop().begin(), request.stop().end());
-  Result<std::string> grammar = grammar_of(request.format());
-  if (!grammar) {
-    return grammar.error();
+  Result<AnswerFormat> format = format_of(request.format());
+  if (!format) {
+    return format.error();
   }
-  job.grammar = *std::move(grammar);
+  job.grammar = std::move(format->grammar);
+  job.response_format = std::move(format->response_format);
   if (request.has_logprobs()) {
     if (request.logprobs() > kMaxLogProbs) {
       return Error{Error::Code::kInvalidArgument, "logprobs: at most 20 tokens are told"};
@@ -90,6 +93,53 @@ Result<TextJob> text_job(const grpc::CallbackServerContext& context, const Reque
     job.log_probs = request.logprobs();
   }
   return job;
+}
+
+Result<ToolUse> tools_of(const inference_pb::ChatRequest& request) {
+  const auto bad = [](std::string message) {
+    return Error{Error::Code::kInvalidArgument, std::move(message)};
+  };
+  if (static_cast<std::size_t>(request.tools_size()) > ToolLimits::kTools) {
+    return bad("tools: at most " + std::to_string(ToolLimits::kTools) + " are taken");
+  }
+  ToolUse use;
+  for (const inference_pb::Tool& tool : request.tools()) {
+    if (!is_tool_name(tool.name())) {
+      return bad("tools.name: must be 1 to 64 letters, digits, \"_\" and \"-\"");
+    }
+    if (std::any_of(use.tools.begin(), use.tools.end(), [&](const ToolDefinition& other) {
+          return other.name == tool.name();
+        })) {
+      return bad("tools.name: another tool is named \"" + tool.name() + "\"");
+    }
+    Result<Json> schema =
+        Json::parse(tool.parameters_json().empty() ? "{}" : tool.parameters_json());
+    if (!schema || !schema->is_object()) {
+      return bad("tools." + tool.name() + ".parameters_json: must be a JSON object");
+    }
+    use.tools.push_back({tool.name(), tool.description(), tool.parameters_json(), tool.strict()});
+  }
+  use.parallel = !request.no_parallel_tool_calls();
+  use.named = request.tool_choice().name();
+  switch (request.tool_choice().mode()) {
+    case inference_pb::ToolChoice::MODE_NONE:
+      use.choice = ToolChoice::kNone;
+      break;
+    case inference_pb::ToolChoice::MODE_REQUIRED:
+      use.choice = ToolChoice::kRequired;
+      break;
+    case inference_pb::ToolChoice::MODE_NAMED:
+      use.choice = ToolChoice::kNamed;
+      break;
+    default:
+      use.choice = ToolChoice::kAuto;
+      break;
+  }
+  if (use.tools.empty() &&
+      (use.choice == ToolChoice::kRequired || use.choice == ToolChoice::kNamed)) {
+    return bad("tool_choice: there are no tools to call");
+  }
+  return use;
 }
 
 }  // namespace
@@ -122,15 +172,22 @@ grpc::ServerWriteReactor<inference_pb::GenerateEvent>* InferenceGrpc::Generate(
 grpc::ServerWriteReactor<inference_pb::GenerateEvent>* InferenceGrpc::Chat(
     grpc::CallbackServerContext* context, const inference_pb::ChatRequest* request) {
   Result<TextJob> job = text_job(*context, *request);
-  if (job && (request->messages().empty() || request->messages_size() > kMaxMessages)) {
-    job = Error{Error::Code::kInvalidArgument, "messages: 1 to 2048 are taken"};
+  Result<std::vector<runtime::ChatMessage>> messages = chat_messages(*request);
+  if (job && !messages) {
+    job = messages.error();
   }
   if (job) {
     runtime::PromptChat chat;
-    for (const inference_pb::Message& message : request->messages()) {
-      chat.messages.push_back({message.role(), message.content()});
+    chat.messages = *std::move(messages);
+    if (request->has_thinking()) {
+      chat.thinking = request->thinking();
     }
     job->prompt = std::move(chat);
+    if (Result<ToolUse> tools = tools_of(*request); tools) {
+      job->tools = *std::move(tools);
+    } else {
+      job = tools.error();
+    }
   }
   return start_text(context, std::move(job));
 }

@@ -140,10 +140,54 @@ void TextReactor::delta(runtime::TextDelta delta) {
   push(std::move(event));
 }
 
+void TextReactor::part(AnswerPart part) {
+  Event* const last = queue_.empty() ? nullptr : &queue_.back();
+  Event event;
+  std::string* joined = nullptr;  // what the event that waits already has of it
+  switch (part.kind) {
+    case AnswerPart::Kind::kText: {
+      runtime::TextDelta text;
+      text.text = std::move(part.text);
+      delta(std::move(text));
+      return;
+    }
+    case AnswerPart::Kind::kReasoning:
+      if (last != nullptr && last->has_reasoning()) {
+        joined = last->mutable_reasoning()->mutable_text();
+        break;
+      }
+      event.mutable_reasoning()->set_text(std::move(part.text));
+      break;
+    case AnswerPart::Kind::kCall:
+      called_ = true;
+      event.mutable_tool_call()->set_index(static_cast<std::uint32_t>(part.call));
+      event.mutable_tool_call()->set_id(std::move(part.id));
+      event.mutable_tool_call()->set_name(std::move(part.name));
+      break;
+    case AnswerPart::Kind::kArguments:
+      if (last != nullptr && last->has_tool_call() && last->tool_call().index() == part.call) {
+        joined = last->mutable_tool_call()->mutable_arguments();
+        break;
+      }
+      event.mutable_tool_call()->set_index(static_cast<std::uint32_t>(part.call));
+      event.mutable_tool_call()->set_arguments(std::move(part.text));
+      break;
+  }
+  if (joined == nullptr) {
+    push(std::move(event));
+    return;
+  }
+  joined->append(part.text);
+  if (joined->size() > kMostUnreadText) {
+    give_up("1 MiB of the answer was not read");
+  }
+}
+
 void TextReactor::done(const runtime::Done& done, std::chrono::nanoseconds first_token) {
   Event event;
   inference_pb::Done& out = *event.mutable_done();
-  out.set_reason(reason_of(done.reason));
+  const bool called = called_ && done.reason == runtime::FinishReason::kStop;
+  out.set_reason(called ? inference_pb::FINISH_REASON_TOOL_CALLS : reason_of(done.reason));
   out.set_stop(done.stop_match);
   out.mutable_usage()->set_prompt_tokens(done.usage.prompt_tokens);
   out.mutable_usage()->set_completion_tokens(done.usage.completion_tokens);

@@ -36,6 +36,7 @@ class TextReactor final : public grpc::ServerWriteReactor<skerry::inference::v1:
                const std::string& request_id,
                const runtime::Started& facts) override;
   void delta(runtime::TextDelta delta) override;
+  void part(AnswerPart part) override;
   void done(const runtime::Done& done, std::chrono::nanoseconds first_token) override;
   void failed(const Error& error, bool retryable) override;
   [[nodiscard]] bool abandoned() const override { return abandoned_; }
@@ -67,6 +68,7 @@ class TextReactor final : public grpc::ServerWriteReactor<skerry::inference::v1:
   Event writing_;
   grpc::Status final_;
   bool started_ = false;
+  bool called_ = false;
   bool busy_ = false;
   bool ending_ = false;
   bool finished_ = false;

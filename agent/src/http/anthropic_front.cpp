@@ -29,6 +29,10 @@ Task<bool> anthropic_count_tokens(HttpExchange& exchange, Caller caller) {
   }
   // The chat as the model's template renders it: what the same messages would cost.
   TextJob job = text_job_of(*request, 0, exchange.id());
+  if (auto* chat = std::get_if<runtime::PromptChat>(&job.prompt);
+      chat != nullptr && request->tools.offered()) {
+    chat->tools = tools_text(request->tools.tools);
+  }
   job.call.watch = std::make_shared<CallWatch>();
   const std::shared_ptr<CallWatch> watch = job.call.watch;
   auto work = exchange.parts().inference.tokenize(

@@ -3,20 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "choice_state.hpp"
+
 namespace skerry::agent {
 namespace {
-
-// What has come of one choice. Text that is not taken yet is joined, so it is bounded by the
-// answer.
-struct ChoiceState {
-  runtime::RequestHandle handle;
-  std::string text;
-  std::vector<TextLogProb> log_probs;
-  std::optional<runtime::Started> started;
-  std::optional<runtime::Done> done;
-  // It was told to the client.
-  bool told = false;
-};
 
 // What the service layer pushes and the session's coroutine takes.
 class TextCollector {
@@ -46,8 +36,12 @@ class TextCollector {
                  "fewer top_logprobs or tokens, or for a stream"});
       abandon();
     }
-    const bool many = choice.text.size() > kMostUnreadText ||
-                      choice.log_probs.size() > std::size_t{kMostUnreadLogProbs};
+    std::size_t bytes = choice.text.size();
+    for (const AnswerPart& part : choice.parts) {
+      bytes += part.text.size();
+    }
+    const bool many =
+        bytes > kMostUnreadText || choice.log_probs.size() > std::size_t{kMostUnreadLogProbs};
     if (streamed_ && many && !error_) {
       fail(Error{Error::Code::kResourceExhausted,
                  "the client reads too slowly: 1 MiB of the answer, or 4096 of its "
@@ -69,9 +63,9 @@ class TextCollector {
     return std::all_of(
         choices_.begin(), choices_.end(), [](const auto& one) { return one.done.has_value(); });
   }
-  [[nodiscard]] bool has_text() const {
+  [[nodiscard]] bool has_news() const {
     return std::any_of(
-        choices_.begin(), choices_.end(), [](const auto& one) { return !one.text.empty(); });
+        choices_.begin(), choices_.end(), [](const auto& one) { return one.has_news(); });
   }
   std::string model;
 
@@ -99,6 +93,23 @@ class ChoiceSink final : public TextSink {
                const runtime::Started& facts) override {
     collector_->model = model.name();
     state().started = facts;
+    collector_->changed();
+  }
+  void part(AnswerPart part) override {
+    std::vector<AnswerPart>& parts = state().parts;
+    state().called = state().called || part.kind == AnswerPart::Kind::kCall;
+    // Text that waits came before it.
+    if (std::string text = std::exchange(state().text, {}); !text.empty()) {
+      parts.push_back({AnswerPart::Kind::kText, std::move(text), 0, {}, {}});
+    }
+    const bool joins = !parts.empty() && parts.back().kind == part.kind &&
+                       part.kind != AnswerPart::Kind::kCall && parts.back().call == part.call;
+    if (joins) {
+      parts.back().text += part.text;
+    } else {
+      parts.push_back(std::move(part));
+    }
+    collector_->check_unread(state());
     collector_->changed();
   }
   void delta(runtime::TextDelta delta) override {
@@ -139,11 +150,32 @@ class ChoiceSink final : public TextSink {
   std::size_t index_;
 };
 
-TextEnd end_of(const runtime::Done& done) {
+TextEnd end_of(const ChoiceState& state) {
+  const runtime::Done& done = *state.done;
   TextEnd end;
+  end.called = state.called;
   end.length = done.reason == runtime::FinishReason::kLength;
   end.stop_match = done.stop_match;
   return end;
+}
+
+void gather(AnswerPart part, TextChoice& choice) {
+  switch (part.kind) {
+    case AnswerPart::Kind::kText:
+      choice.text += part.text;
+      break;
+    case AnswerPart::Kind::kReasoning:
+      choice.reasoning += part.text;
+      break;
+    case AnswerPart::Kind::kCall:
+      choice.calls.push_back({std::move(part.id), std::move(part.name), {}});
+      break;
+    case AnswerPart::Kind::kArguments:
+      if (!choice.calls.empty()) {
+        choice.calls.back().arguments += part.text;
+      }
+      break;
+  }
 }
 
 class TextCall {
@@ -165,6 +197,7 @@ class TextCall {
   [[nodiscard]] TextTotals totals() const;
   // What has come since the last call.
   std::string news();
+  std::string written(std::size_t choice, const AnswerPart& part);
 
   HttpExchange& exchange_;
   TextRequest request_;
@@ -245,17 +278,34 @@ TextTotals TextCall::totals() const {
   return totals;
 }
 
+std::string TextCall::written(std::size_t choice, const AnswerPart& part) {
+  switch (part.kind) {
+    case AnswerPart::Kind::kText:
+      return dialect_->delta(choice, part.text);
+    case AnswerPart::Kind::kReasoning:
+      return dialect_->reasoning(choice, part.text);
+    case AnswerPart::Kind::kCall:
+      return dialect_->call(choice, part.call, CalledTool{part.id, part.name, {}});
+    case AnswerPart::Kind::kArguments:
+      return dialect_->arguments(choice, part.call, part.text);
+  }
+  return {};
+}
+
 std::string TextCall::news() {
   std::string bytes;
   std::vector<ChoiceState>& choices = collector_->choices();
   for (std::size_t i = 0; i < choices.size(); ++i) {
+    for (const AnswerPart& part : std::exchange(choices[i].parts, {})) {
+      bytes += written(i, part);
+    }
     const std::string text = std::exchange(choices[i].text, {});
     const std::vector<TextLogProb> log_probs = std::exchange(choices[i].log_probs, {});
     if (!text.empty() || !log_probs.empty()) {
       bytes += dialect_->delta_with(i, text, log_probs);
     }
     if (choices[i].done && !std::exchange(choices[i].told, true)) {
-      bytes += dialect_->ended(i, end_of(*choices[i].done));
+      bytes += dialect_->ended(i, end_of(choices[i]));
     }
   }
   return bytes;
@@ -274,9 +324,12 @@ Task<bool> TextCall::whole() {
   std::vector<TextChoice> choices;
   for (ChoiceState& state : collector_->choices()) {
     TextChoice choice;
-    choice.text = std::move(state.text);
+    choice.end = end_of(state);
+    for (AnswerPart& part : state.parts) {
+      gather(std::move(part), choice);
+    }
+    choice.text += state.text;
     choice.log_probs = std::move(state.log_probs);
-    choice.end = end_of(*state.done);
     choices.push_back(std::move(choice));
   }
   std::string body = dialect_->whole(start(), choices, totals());
@@ -308,7 +361,7 @@ Task<bool> TextCall::stream() {
     if (!co_await exchange_.write_stream(std::move(bytes))) {
       co_return false;
     }
-    if (!collector_->has_text() && !collector_->all_done() && !collector_->error()) {
+    if (!collector_->has_news() && !collector_->all_done() && !collector_->error()) {
       co_await collector_->wait();
     }
     if (exchange_.peer_gone()) {
@@ -331,8 +384,16 @@ TextJob text_job_of(const TextRequest& request, std::size_t choice, const std::s
   } else {
     runtime::PromptChat chat;
     for (const ChatMessage& message : std::get<std::vector<ChatMessage>>(prompt)) {
-      chat.messages.push_back({message.role, message.content});
+      runtime::ChatMessage one{message.role, message.content};
+      one.reasoning = message.reasoning;
+      for (const CalledTool& call : message.calls) {
+        one.tool_calls.push_back({call.id, call.name, call.arguments});
+      }
+      one.tool_call_id = message.call_id;
+      one.name = message.name;
+      chat.messages.push_back(std::move(one));
     }
+    chat.thinking = request.thinking;
     job.prompt = std::move(chat);
   }
   const TextSampling& sampling = request.sampling;
@@ -351,6 +412,8 @@ TextJob text_job_of(const TextRequest& request, std::size_t choice, const std::s
   job.max_tokens = request.max_tokens;
   job.stop = request.stop;
   job.grammar = request.grammar;
+  job.response_format = request.response_format;
+  job.tools = request.tools;
   job.log_probs = request.log_probs;
   return job;
 }

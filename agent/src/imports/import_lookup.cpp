@@ -142,6 +142,9 @@ Result<void> ModelImports::check_vouched(const CatalogueEntry& entry) {
       return {};
     }
   }
+  if (!signers && signers.error().code() == Error::Code::kIo) {
+    return signers.error();
+  }
   return Error{Error::Code::kFailedPrecondition,
                entry.name() + " " + entry.version() +
                    ": its signer is no longer on the list of signers ([import])"};

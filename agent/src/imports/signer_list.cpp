@@ -12,8 +12,11 @@ namespace oms = security::model_signing;
 constexpr std::size_t kMaxSignerFile = 256U << 10U;
 constexpr std::string_view kByCertificate = "certificate ";
 
+// A file that cannot be read now says nothing about the configuration.
 Error bad_signer(const std::string& file, const Error& error) {
-  return {Error::Code::kConfigInvalid, "[import] " + file + ": " + error.message()};
+  const bool unread = error.code() == Error::Code::kIo;
+  return {unread ? Error::Code::kIo : Error::Code::kConfigInvalid,
+          "[import] " + file + ": " + error.message()};
 }
 
 }  // namespace

@@ -42,14 +42,17 @@ struct EmbedEvents {
   std::optional<runtime::Embeddings> embeddings;
   std::optional<runtime::Done> done;
   std::optional<Error> error;
+  std::string served_by;
 
   void take(runtime::Event event) {
     if (auto* found = std::get_if<runtime::Embeddings>(&event)) {
       embeddings = std::move(*found);
     } else if (auto* end = std::get_if<runtime::Done>(&event)) {
       done = std::move(*end);
+      served_by = std::move(done->served_by);
     } else if (auto* failure = std::get_if<runtime::Failure>(&event)) {
       error = std::move(failure->error);
+      served_by = std::move(failure->served_by);
     }
     changed.notify();
   }
@@ -105,7 +108,8 @@ Task<Result<std::vector<std::string>>> embed_texts(
 Task<Result<CountedEmbeddings>> embed_counted(boost::asio::any_io_executor executor,
                                               runtime::LoadedModel& model,
                                               runtime::EmbedRequest request,
-                                              runtime::OnSubmit on_submit) {
+                                              runtime::OnSubmit on_submit,
+                                              std::string& served_by) {
   auto events = std::make_shared<EmbedEvents>(executor);
   runtime::EventSink sink = [events](runtime::Event event) { events->take(std::move(event)); };
   runtime::RequestHandle handle = model.submit(std::move(request), std::move(sink));
@@ -116,6 +120,7 @@ Task<Result<CountedEmbeddings>> embed_counted(boost::asio::any_io_executor execu
   while (!events->done && !events->error) {
     co_await events->changed.wait();
   }
+  served_by = events->served_by;
   if (events->error) {
     co_return *std::move(events->error);
   }

@@ -28,10 +28,12 @@ struct CountedEmbeddings {
   runtime::Usage usage;
 };
 
-// As runtime::embed, with the usage that the worker reports.
+// As runtime::embed, with the usage that the worker reports. `served_by` is told as in
+// runtime::Done, also of a request that failed; it outlives the call.
 Task<Result<CountedEmbeddings>> embed_counted(boost::asio::any_io_executor executor,
                                               runtime::LoadedModel& model,
                                               runtime::EmbedRequest request,
-                                              runtime::OnSubmit on_submit);
+                                              runtime::OnSubmit on_submit,
+                                              std::string& served_by);
 
 }  // namespace skerry::agent

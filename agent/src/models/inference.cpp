@@ -1,10 +1,13 @@
 #include "skerry/agent/inference.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
+#include "skerry/agent/offered_calls.hpp"
 #include "skerry/async/offload.hpp"
 
+#include "chat_call.hpp"
 #include "embed_call.hpp"
 
 namespace skerry::agent {
@@ -48,6 +51,8 @@ struct Inference::Ticket {
   std::shared_ptr<CallWatch> watch;
   BootTime began{};
   InFlight in_flight;
+  // The server that answered, where that was none of our workers.
+  std::string served_by;
   bool settled = false;
   // Set while it counts against a quota.
   QuotaBook* quotas = nullptr;
@@ -70,27 +75,56 @@ struct Inference::Ticket {
 // Carries the events of one text request to its sink and the bookkeeping.
 class Inference::TextStream {
  public:
-  TextStream(Inference& owner, std::shared_ptr<Ticket> ticket, std::shared_ptr<TextSink> sink)
-      : owner_(owner), ticket_(std::move(ticket)), sink_(std::move(sink)) {}
+  // `reader`: of a chat whose answer may have more than text; null: none. `names`: whom an answer
+  // may call that a server reads.
+  TextStream(Inference& owner,
+             std::shared_ptr<Ticket> ticket,
+             std::shared_ptr<TextSink> sink,
+             std::unique_ptr<ChatReader> reader,
+             std::vector<std::string> names)
+      : owner_(owner),
+        ticket_(std::move(ticket)),
+        sink_(std::move(sink)),
+        reader_(std::move(reader)),
+        offered_(std::move(names)) {}
 
   void take(runtime::Event event) {
     if (auto* started = std::get_if<runtime::Started>(&event)) {
       ticket_->in_flight.run();
+      if (reader_ && started->thinking) {
+        reader_->begin_thinking();
+      }
       sink_->started(
           ticket_->model(), ticket_->lease.model().info(), ticket_->meta.id.str(), *started);
     } else if (auto* delta = std::get_if<runtime::TextDelta>(&event)) {
       count_tokens(delta->tokens.size());
-      sink_->delta(std::move(*delta));
+      if (reader_) {
+        read(std::move(*delta));
+      } else {
+        close_calls();
+        sink_->delta(std::move(*delta));
+      }
+    } else if (auto* part = std::get_if<runtime::ChatPart>(&event)) {
+      count_tokens(1);
+      std::vector<AnswerPart> parts;
+      offered_.take(answer_part(std::move(*part)), parts);
+      tell(std::move(parts));
     } else if (auto* done = std::get_if<runtime::Done>(&event)) {
+      if (reader_) {
+        tell(reader_->finish());
+      }
+      close_calls();
       metrics().count_text({.prompt_tokens = done->usage.prompt_tokens,
                             .cached_tokens = done->usage.cached_tokens,
                             .completion_tokens = done->usage.completion_tokens,
                             .queue = done->timing.queue,
                             .prefill = done->timing.prefill,
                             .decode = done->timing.decode});
+      ticket_->served_by = done->served_by;
       owner_.settle(*ticket_, done->usage, to_string(done->reason));
       sink_->done(*done, first_token_);
     } else if (auto* failure = std::get_if<runtime::Failure>(&event)) {
+      ticket_->served_by = failure->served_by;
       owner_.settle(*ticket_, failure->error);
       sink_->failed(failure->error, failure->retryable);
     }
@@ -99,6 +133,48 @@ class Inference::TextStream {
  private:
   [[nodiscard]] ModelMetrics& metrics() const {
     return owner_.metrics_.model(ticket_->model().name());
+  }
+  // What a server told apart from the text.
+  [[nodiscard]] AnswerPart answer_part(runtime::ChatPart told) const {
+    AnswerPart part;
+    part.kind = told.kind == runtime::ChatPart::Kind::kReasoning ? AnswerPart::Kind::kReasoning
+                : told.kind == runtime::ChatPart::Kind::kCall    ? AnswerPart::Kind::kCall
+                                                                 : AnswerPart::Kind::kArguments;
+    part.text = std::move(told.text);
+    part.call = told.call;
+    part.id = std::move(told.id);
+    part.name = std::move(told.name);
+    if (part.kind == AnswerPart::Kind::kCall && part.id.empty()) {
+      part.id = make_call_id(owner_.core_);
+    }
+    return part;
+  }
+  // Takes thoughts and calls out of the text. Log-probabilities go with text alone.
+  void read(runtime::TextDelta delta) {
+    untold_.tokens.insert(untold_.tokens.end(), delta.tokens.begin(), delta.tokens.end());
+    std::move(
+        delta.log_probs.begin(), delta.log_probs.end(), std::back_inserter(untold_.log_probs));
+    tell(reader_->push(delta.text));
+    // However long the reader holds text back: the sink bounds what waits for the client.
+    if (untold_.log_probs.size() >= kMostUntoldLogProbs) {
+      sink_->delta(std::exchange(untold_, {}));
+    }
+  }
+  void close_calls() {
+    std::vector<AnswerPart> parts;
+    offered_.close(parts);
+    tell(std::move(parts));
+  }
+  void tell(std::vector<AnswerPart> parts) {
+    for (AnswerPart& part : parts) {
+      runtime::TextDelta delta = std::exchange(untold_, {});
+      if (part.kind == AnswerPart::Kind::kText) {
+        delta.text = std::move(part.text);
+        sink_->delta(std::move(delta));
+      } else {
+        sink_->part(std::move(part));
+      }
+    }
   }
   // Text came, made of so many tokens.
   void count_tokens(std::size_t tokens) {
@@ -114,9 +190,14 @@ class Inference::TextStream {
     }
   }
 
+  static constexpr std::size_t kMostUntoldLogProbs = 256;
+
   Inference& owner_;
   std::shared_ptr<Ticket> ticket_;
   std::shared_ptr<TextSink> sink_;
+  std::unique_ptr<ChatReader> reader_;
+  OfferedCalls offered_;
+  runtime::TextDelta untold_;  // tokens of text that the reader holds back
   std::chrono::nanoseconds first_token_{0};
   BootTime last_token_{};
 };
@@ -261,6 +342,9 @@ void Inference::settle(Ticket& ticket, const runtime::Usage& usage, std::string_
   details.emplace("prompt_tokens", Json{usage.prompt_tokens});
   details.emplace("completion_tokens", Json{usage.completion_tokens});
   details.emplace("finish", Json{finish});
+  if (!ticket.served_by.empty()) {
+    details.emplace("upstream", Json{ticket.served_by});
+  }
   event.details = Json{std::move(details)};
   audit_.record(std::move(event));
   if (on_served_) {
@@ -293,6 +377,9 @@ void Inference::record_failure(const Ticket& ticket,
   // The code alone: an engine's message might quote the prompt.
   event.reason = std::string{to_string(error.code())};
   event.correlation_id = request_id;
+  if (!ticket.served_by.empty()) {
+    event.details = Json{Json::Object{{"upstream", Json{ticket.served_by}}}};
+  }
   audit_.record(std::move(event));
 }
 
@@ -329,8 +416,20 @@ Task<void> Inference::begin_text(Caller caller, TextJob job, std::shared_ptr<Tex
   request.max_tokens = job.max_tokens;
   request.stop = std::move(job.stop);
   request.grammar = std::move(job.grammar);
+  request.response_format = std::move(job.response_format);
   request.log_probs = job.log_probs;
-  auto stream = std::make_shared<TextStream>(*this, ticket, sink);
+  std::unique_ptr<ChatReader> reader;
+  if (chat) {
+    auto made = prepare_chat(core_, ticket->lease.model().info(), job.tools, request);
+    if (!made) {
+      settle(*ticket, made.error());
+      sink->failed(made.error(), false);
+      co_return;
+    }
+    reader = *std::move(made);
+  }
+  auto stream = std::make_shared<TextStream>(
+      *this, ticket, sink, std::move(reader), callable_names(job.tools));
   runtime::RequestHandle handle = ticket->lease.model().submit(
       std::move(request), [stream](runtime::Event event) { stream->take(std::move(event)); });
   if (const auto running = running_.find(ticket->meta.id.str()); running != running_.end()) {
@@ -358,7 +457,7 @@ Task<Result<Inference::EmbedAnswer>> Inference::embed(Caller caller,
   request.meta = ticket->meta;
   request.texts = *std::move(texts);
   Result<CountedEmbeddings> result = co_await embed_counted(
-      core_.control, ticket->lease.model(), std::move(request), follow(ticket));
+      core_.control, ticket->lease.model(), std::move(request), follow(ticket), ticket->served_by);
   if (!result) {
     settle(*ticket, result.error());
     co_return result.error();
@@ -425,6 +524,9 @@ Task<Result<runtime::Tokens>> Inference::tokenize(Caller caller,
   runtime::TokenizeRequest request;
   request.meta = ticket->meta;
   request.input = std::move(input);
+  if (auto* chat = std::get_if<runtime::PromptChat>(&request.input)) {
+    tell_time(core_, *chat);
+  }
   Result<runtime::Tokens> result =
       co_await runtime::tokenize(ticket->lease.model(), std::move(request), follow(ticket));
   if (!result) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "skerry/agent/upstreams.hpp"
 #include "skerry/async/offload.hpp"
 #include "skerry/async/sleep.hpp"
 #include "skerry/registry/device_profile.hpp"
@@ -126,7 +127,33 @@ Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::str
   co_return lease;
 }
 
+Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::reach(ServedModelPtr model) {
+  if (upstreams_ == nullptr) {
+    co_return Error(Error::Code::kUnimplemented, "no upstream servers are configured");
+  }
+  auto read = [this, digest = model->weights]() -> Result<upstream::Spec> {
+    Result<Bytes> bytes = store_.read(digest, upstream::Spec::kBytes);
+    return bytes ? upstream::parse_spec(as_text(*bytes)) : Result<upstream::Spec>{bytes.error()};
+  };
+  Result<upstream::Spec> spec = co_await async::offload(core_.disk, std::move(read));
+  if (!spec) {
+    co_return spec.error();
+  }
+  Result<std::shared_ptr<runtime::LoadedModel>> reached =
+      co_await upstreams_->load(model->weights, *std::move(spec));
+  if (reached) {
+    core_.log.info("model.reached",
+                   {{"model", model->name()},
+                    {"version", model->version()},
+                    {"variant", model->variant.name}});
+  }
+  co_return reached;
+}
+
 Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelPtr model) {
+  if (model->variant.needs.runtime == upstream::kPlugin) {
+    co_return co_await reach(std::move(model));
+  }
   auto open = [this, model] { return open_files(store_, model->variant); };
   Result<std::vector<runtime::ModelFile>> files =
       co_await async::offload(core_.disk, std::move(open));
@@ -180,8 +207,10 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
 Task<std::uint64_t> ModelHost::shortfall(ServedModelPtr model) {
   const std::uint64_t over = used() > budget_ ? used() - budget_ : 0;
   const std::uint64_t reserve = core_.settings->memory().reserve.bytes;
-  // What is in the gate is not held back: a version must not fail because others were busy.
-  if (reserve == 0 || model->slot.empty()) {
+  // What is in the gate is not held back: a version must not fail because others were busy. What a
+  // server answers takes no memory here.
+  const bool elsewhere = model->variant.needs.runtime == upstream::kPlugin;
+  if (reserve == 0 || model->slot.empty() || elsewhere) {
     co_return over;
   }
   auto read = [this] { return registry::detect_hardware(core_.fs, core_.settings->state_dir()); };

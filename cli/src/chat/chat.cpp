@@ -1,12 +1,16 @@
 #include "skerry/cli/chat.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <utility>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "skerry/cli/program.hpp"
 #include "skerry/cli/terminal_text.hpp"
+#include "skerry/common/unique_fd.hpp"
 
 namespace skerry::cli {
 namespace {
@@ -272,12 +276,32 @@ void Chat::save(const std::string& name) {
   console_.note(printable(done ? "saved to " + name : done.error().to_string()));
 }
 
+namespace {
+
+// A regular file alone: a FIFO or a terminal would keep the chat waiting for whoever writes it.
+Result<std::string> read_saved(FileSystem& fs, const std::filesystem::path& path) {
+  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
+  if (!fd) {
+    return errno_error(errno, path.string());
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) {
+    return errno_error(errno, path.string());
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return Error{Error::Code::kInvalidArgument, path.string() + " is no regular file"};
+  }
+  return read_file(fs, "/proc/self/fd/" + std::to_string(fd.get()), ChatTranscript::kMostBytes);
+}
+
+}  // namespace
+
 void Chat::load(const std::string& name) {
   if (name.empty()) {
     console_.note("/load FILE");
     return;
   }
-  const auto text = read_file(fs_, path_of(name), ChatTranscript::kMostBytes);
+  const auto text = read_saved(fs_, path_of(name));
   auto loaded = text ? ChatTranscript::from_text(*text) : Result<ChatTranscript>{text.error()};
   if (!loaded) {
     console_.note(printable(loaded.error().with_context(name).to_string()));

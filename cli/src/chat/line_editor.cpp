@@ -227,6 +227,9 @@ LineEnd LineEditor::read(std::string_view prompt, std::string& line) {
   line.clear();
   prompt_ = from_utf8(prompt);
   interrupted_ = false;
+  // Before the prompt is seen, which libedit shows first: a Ctrl-D that came in between would be
+  // the terminal's own and end nothing.
+  el_wset(edit_, EL_PREP_TERM, 1);
   int count = 0;
   const wchar_t* const typed = el_wgets(edit_, &count);
   if (interrupted_) {

@@ -54,6 +54,26 @@ void print_workers(Console& console, const admin::GetStatusResponse& status) {
   console.print(table.text());
 }
 
+// Servers that answer for models of the runtime "openai".
+void print_upstreams(Console& console, const admin::GetStatusResponse& status) {
+  if (status.upstreams().empty()) {
+    return;
+  }
+  console.line("");
+  Table table{{"upstream", "server", "tier", "state", "requests", "answered", "failed", "why"}};
+  for (const auto& server : status.upstreams()) {
+    table.add({server.name(),
+               server.server(),
+               server.tier(),
+               server.state(),
+               fmt::format("{}/{}", server.running_requests(), server.max_concurrent()),
+               std::to_string(server.answered()),
+               std::to_string(server.failed()),
+               printable(server.problem())});
+  }
+  console.print(table.text());
+}
+
 // "12.0 MiB of 100.0 MiB today, 1.2 GiB this month, metered".
 std::string link_text(const admin::LinkStatus& link) {
   const auto used = [](std::uint64_t bytes, std::uint64_t limit) {
@@ -146,6 +166,7 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
   }
   console.print(table.text());
   print_workers(console, status);
+  print_upstreams(console, status);
 }
 
 Result<int> run_status(Invocation& invocation, const NoOptions& /*options*/) {

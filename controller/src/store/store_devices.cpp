@@ -33,6 +33,35 @@ Result<DeviceRecord> read_device(const soci::row& row) {
   return device;
 }
 
+std::optional<AuditWitnessRecord> read_witness(soci::session& sql, const std::string& device_id) {
+  AuditWitnessRecord record;
+  record.device_id = device_id;
+  long long size = 0;
+  long long at = 0;
+  sql << "SELECT size, root, note, verifier_key, flag, at_ms FROM audit_witness "
+         "WHERE device_id = :d",
+      soci::use(device_id), soci::into(size), soci::into(record.root), soci::into(record.note),
+      soci::into(record.verifier_key), soci::into(record.flag), soci::into(at);
+  if (!sql.got_data()) {
+    return std::nullopt;
+  }
+  record.size = size;
+  record.at_ms = at;
+  return record;
+}
+
+void write_witness(soci::session& sql,
+                   const std::string& device_id,
+                   const AuditWitnessRecord& witness) {
+  const long long size = witness.size;
+  const long long at = witness.at_ms;
+  sql << "DELETE FROM audit_witness WHERE device_id = :d", soci::use(device_id);
+  sql << "INSERT INTO audit_witness (device_id, size, root, note, verifier_key, flag, at_ms) "
+         "VALUES (:d, :s, :r, :n, :k, :f, :a)",
+      soci::use(device_id), soci::use(size), soci::use(witness.root), soci::use(witness.note),
+      soci::use(witness.verifier_key), soci::use(witness.flag), soci::use(at);
+}
+
 }  // namespace
 
 void insert_certificate(soci::session& sql, const CertificateRecord& certificate) {
@@ -225,36 +254,22 @@ Result<void> Store::touch_devices(const std::vector<std::string>& device_ids, st
 }
 
 Result<std::optional<AuditWitnessRecord>> Store::witness(const std::string& device_id) {
-  using Found = std::optional<AuditWitnessRecord>;
-  return impl_->read("reading an audit checkpoint", [&](soci::session& sql) -> Result<Found> {
-    AuditWitnessRecord record;
-    record.device_id = device_id;
-    long long size = 0;
-    long long at = 0;
-    sql << "SELECT size, root, note, verifier_key, flag, at_ms FROM audit_witness "
-           "WHERE device_id = :d",
-        soci::use(device_id), soci::into(size), soci::into(record.root), soci::into(record.note),
-        soci::into(record.verifier_key), soci::into(record.flag), soci::into(at);
-    if (!sql.got_data()) {
-      return Found{};
-    }
-    record.size = size;
-    record.at_ms = at;
-    return Found{std::move(record)};
-  });
+  return impl_->read("reading an audit checkpoint",
+                     [&](soci::session& sql) -> Result<std::optional<AuditWitnessRecord>> {
+                       return read_witness(sql, device_id);
+                     });
 }
 
-Result<void> Store::set_witness(const AuditWitnessRecord& witness) {
-  return impl_->transact("recording an audit checkpoint", [&](soci::session& sql) {
-    const long long size = witness.size;
-    const long long at = witness.at_ms;
-    sql << "DELETE FROM audit_witness WHERE device_id = :d", soci::use(witness.device_id);
-    sql << "INSERT INTO audit_witness (device_id, size, root, note, verifier_key, flag, at_ms) "
-           "VALUES (:d, :s, :r, :n, :k, :f, :a)",
-        soci::use(witness.device_id), soci::use(size), soci::use(witness.root),
-        soci::use(witness.note), soci::use(witness.verifier_key), soci::use(witness.flag),
-        soci::use(at);
-    return Result<void>{};
+Result<void> Store::change_witness(const std::string& device_id, const WitnessJudge& judge) {
+  return impl_->transact("recording an audit checkpoint", [&](soci::session& sql) -> Result<void> {
+    const auto next = judge(read_witness(sql, device_id));
+    if (!next) {
+      return next.error();
+    }
+    if (*next) {
+      write_witness(sql, device_id, **next);
+    }
+    return {};
   });
 }
 

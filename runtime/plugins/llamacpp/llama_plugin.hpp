@@ -61,6 +61,8 @@ struct skerry_model {
   const llama_vocab* vocab = nullptr;
   std::string architecture;
   std::string chat_template;
+  std::string begin_text;
+  std::string end_text;
   bool causal = true;
   bool shares = true;  // sequences can share a prefix: every cell stays, none holds a whole state
   std::uint32_t context_length = 0;  // of one sequence

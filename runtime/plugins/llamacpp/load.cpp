@@ -82,6 +82,11 @@ OpenFile open_model_file(const skerry_model_source& source, std::string& problem
   return file;
 }
 
+std::string token_text(const llama_vocab* vocab, llama_token token) {
+  const char* const text = token == LLAMA_TOKEN_NULL ? nullptr : llama_vocab_get_text(vocab, token);
+  return text != nullptr ? text : "";
+}
+
 std::string meta_value(const llama_model* model, const std::string& key) {
   char buffer[128] = {};
   const std::int32_t length = llama_model_meta_val_str(model, key.c_str(), buffer, sizeof buffer);
@@ -144,6 +149,8 @@ std::uint32_t load_weights(skerry_model& made,
   made.architecture = meta_value(made.model.get(), "general.architecture");
   const char* chat = llama_model_chat_template(made.model.get(), nullptr);
   made.chat_template = chat != nullptr ? chat : "";
+  made.begin_text = token_text(made.vocab, llama_vocab_bos(made.vocab));
+  made.end_text = token_text(made.vocab, llama_vocab_eos(made.vocab));
   made.causal = meta_value(made.model.get(), made.architecture + ".attention.causal") != "false";
   made.shares = made.causal && !llama_model_is_recurrent(made.model.get()) &&
                 !llama_model_is_hybrid(made.model.get()) &&

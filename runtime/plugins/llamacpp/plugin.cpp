@@ -173,6 +173,10 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   if (out->size >= offsetof(skerry_model_info, spare_sequences) + sizeof(std::uint32_t)) {
     out->spare_sequences = model->spare_sequences;
   }
+  if (out->size >= offsetof(skerry_model_info, end_text) + sizeof(skerry_str)) {
+    out->begin_text = str(model->begin_text);
+    out->end_text = str(model->end_text);
+  }
   out->chat_template = str(model->chat_template);
   out->memory = model->memory;
   out->memory_count = std::size(model->memory);

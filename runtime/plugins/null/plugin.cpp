@@ -152,7 +152,13 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
     out->spare_sequences =
         static_cast<std::uint32_t>(model->sequences.size()) - model->max_sequences;
   }
-  out->chat_template = str("the last message");
+  // The null runtime answers with the last thing said; its calls of tools look like Qwen's. Asked
+  // for the years since 1970 it says one "y" for each.
+  out->chat_template =
+      str("{#- tools: <tool_call>, thoughts: </think> -#}"
+          "{%- if messages[-1].content == 'years' -%}"
+          "{%- for _ in range(strftime_now('%Y') | int - 1970) -%}y{%- endfor -%}"
+          "{%- else -%}{{- messages[-1].content -}}{%- endif -%}");
   return SKERRY_OK;
 }
 

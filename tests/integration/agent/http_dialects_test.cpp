@@ -75,8 +75,8 @@ TEST_F(HttpDialects, MessagesStreamInOrderAndCount) {
       R"({"model":"default","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"ping"}]})");
   expect_order(stream,
                {"event: message_start",
-                "event: content_block_start",
                 "event: ping",
+                "event: content_block_start",
                 "event: content_block_delta",
                 "event: content_block_stop",
                 "event: message_delta",
@@ -84,6 +84,10 @@ TEST_F(HttpDialects, MessagesStreamInOrderAndCount) {
   const Json counted = json("/v1/messages/count_tokens",
                             R"({"model":"default","messages":[{"role":"user","content":"ping"}]})");
   EXPECT_EQ(counted.get_int("input_tokens").value_or(0), 5);
+  // The template says one letter for each year since 1970.
+  const Json years = json("/v1/messages/count_tokens",
+                          R"({"model":"default","messages":[{"role":"user","content":"years"}]})");
+  EXPECT_GT(years.get_int("input_tokens").value_or(0), 50);
   EXPECT_THAT(ask("/v1/messages", "{"), HasSubstr("\"type\":\"invalid_request_error\""));
 }
 

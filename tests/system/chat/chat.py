@@ -80,6 +80,8 @@ class Terminal:
 
     def prompt(self):
         self.until(r">>> ")
+        # Else a key that is typed at once would go to the terminal's own line editing: Ctrl-D was lost once in many.
+        assert not termios.tcgetattr(self.leader)[3] & termios.ICANON, "a prompt before the editor has the terminal"
 
     def ask(self, text):
         """Types a prompt and waits for its answer, which repeats it, on a line of its own."""
@@ -275,6 +277,7 @@ def a_real_model_reads_the_whole_conversation():
     terminal.until("forgotten")
     terminal.line("apcupsd | WARNING | supply too low, brownout reset of the board")
     read.append(int(terminal.until(r"\| (\d+) \+ (\d+) tokens").group(1)))
+    terminal.prompt()
     terminal.type(CTRL_D)
     terminal.ends(0)
     assert read[1] > read[0] * 1.5, f"the second question is read with the first and its answer: {read}"

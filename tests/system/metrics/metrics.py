@@ -71,7 +71,7 @@ def counted():
     assert value(page, "vllm:inter_token_latency_seconds_sum", **model) >= tokens * 0.0005
     decode = value(page, "vllm:request_decode_time_seconds_sum", **model)
     assert 0.03 <= decode < value(page, "vllm:e2e_request_latency_seconds_sum", **model), decode
-    allowed = {"model_name", "finished_reason", "code", "le"}
+    allowed = {"model_name", "finished_reason", "code", "le", "endpoint", "tier", "outcome"}
     assert {label for _, labels, _ in samples(page) for label in labels} <= allowed
 
 

@@ -13,6 +13,12 @@ export keep=
 . tests/system/tap.sh
 
 echo_step_ms=1
+# Nothing listens there: a server that is away has metrics too.
+gateway_extra='[[upstream.endpoint]]
+name = "away"
+server = "vllm"
+tier = "local"
+url = "http://127.0.0.1:1/v1"'
 {
   # shellcheck source=tests/system/echo_gateway.sh
   . tests/system/echo_gateway.sh

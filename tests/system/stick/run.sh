@@ -7,6 +7,8 @@ export SKERRY_BUILD=${SKERRY_BUILD:-$PWD/build/release}
 export keep=--tap
 # shellcheck source=scripts/demo/lib.sh
 . scripts/demo/lib.sh
+# shellcheck source=tests/integration/models.sh
+. tests/integration/models.sh
 
 controller_port=$(free_port)
 mkdir -p "$work/controller" "$work/keys"
@@ -26,9 +28,7 @@ enrol() {
   write_gateway "$1" 64MiB 'heartbeat = "1s"'
   sed -i "s#^root_file.*#&\noffline_root_file = \"$work/offline-root.json\"#" "$work/$1/skerryd.toml"
   sed -i "s#^\[runtime\]#&\nsandbox = \"best_effort\"\nworker_user = \"\"#" "$work/$1/skerryd.toml"
-  fleet token --note "$1" --out "$work/$1/token" 2>/dev/null
-  start "$1" "$bin/skerryd" --config "$work/$1/skerryd.toml"
-  within 20 "$1 enrols and connects" sync_is "$1" connected
+  connect "$1"
 }
 device_id() {
   json "d['device_id']" <"$work/$1/state/identity.json"
@@ -146,8 +146,7 @@ step "handed in again, and the gateway comes back"
 fleet reports import --json "$report" >"$work/import.json"
 [ "$(imported "['applied']")" = 0 ] || fail "nothing counts twice: $(cat "$work/import.json")"
 [ "$(records_of telemetry)" = "$after" ] || fail "nothing is stored twice"
-start one "$bin/skerryd" --config "$work/one/skerryd.toml"
-within 20 "the gateway connects" sync_is one connected
+connect one
 goes_on() { [ "$(records_of telemetry)" -gt "$after" ]; }
 within 20 "it goes on where the stick ended" goes_on
 [ "$(stored "sum(int(s.get('gap_records', 0)) for s in d.get('streams', []))")" = 0 ] || fail "nothing is missing in between"

@@ -1,5 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # A team's key, its own working copy, and what it may not sign.
+# shellcheck source=tests/integration/models.sh
+. tests/integration/models.sh
 
 step "an office that delegates to two teams"
 controller_port=$(free_port)
@@ -57,9 +59,7 @@ make_model other beta/other
 fleet pull-trust "$work/team" >/dev/null
 fleet push "$work/packed/echo" --sign --repo "$work/team" --role acme --signing-key "$work/keys/acme.pem" >/dev/null 2>&1
 write_gateway gateway 1GiB
-fleet token --note gateway --out "$work/gateway/token" 2>/dev/null
-start gateway "$bin/skerryd" --config "$work/gateway/skerryd.toml"
-within 20 "the gateway enrols and connects" sync_is gateway connected
+connect gateway
 fleet_within 60 rollout start models/acme/echo/1.0.0 --slot default --canary 1 --watch >"$work/out" 2>&1 ||
   fail "the team's model is rolled out: $(cat "$work/out")"
 [ "$(gateway gateway run default --raw hello)" = hello ] || fail "the team's model answers"

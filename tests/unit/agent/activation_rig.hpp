@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "skerry/agent/slot_manager.hpp"
+#include "skerry/agent/upstreams.hpp"
 #include "skerry/security/tuf/repository.hpp"
 
 #include "registry_fixtures.hpp"
@@ -88,6 +89,31 @@ class FakeSupervisor final : public runtime::Supervisor {
   boost::asio::any_io_executor executor_;
 };
 
+// Servers that are well, or away for a reason.
+class FakeUpstreams final : public agent::upstream::Upstreams {
+ public:
+  explicit FakeUpstreams(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  Task<void> run() override { co_return; }
+  Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(Digest model,
+                                                           agent::upstream::Spec spec) override {
+    asked.push_back(std::move(spec));
+    if (away) {
+      co_return *away;
+    }
+    std::shared_ptr<runtime::LoadedModel> made = std::make_shared<FakeModel>(
+        executor_, model, [](const std::string& prompt) { return prompt; });
+    co_return made;
+  }
+  Task<void> stop() override { co_return; }
+  [[nodiscard]] std::vector<agent::upstream::EndpointView> view() const override { return {}; }
+
+  std::optional<Error> away;
+  std::vector<agent::upstream::Spec> asked;
+
+ private:
+  boost::asio::any_io_executor executor_;
+};
+
 // The publisher's side: keys, repository, blobs.
 class Publisher {
  public:
@@ -145,6 +171,38 @@ class Publisher {
     put(Bytes{text->begin(), text->end()});
     auto added = repository_->add_target_content(
         manifest.target_path(), *text, custom, {}, clock_.wall_now());
+    EXPECT_TRUE(added) << added.error().to_string();
+    publish();
+    return manifest.target_path();
+  }
+
+  // Signs a version of acme/echo that servers answer, as `description` says; without a golden set.
+  std::string release_upstream(const std::string& version,
+                               std::uint64_t counter,
+                               const std::string& description) {
+    const ByteView bytes = as_bytes(description);
+    const registry::ChunkIndex index = index_of(bytes, registry::kMinChunkSize);
+    registry::Variant variant;
+    variant.name = "upstream";
+    variant.format = "openai";
+    variant.needs.runtime = "openai";
+    variant.needs.ram_bytes = 1000;
+    variant.files = {{registry::FileRole::kWeights,
+                      "upstream.json",
+                      Digest::of(bytes),
+                      bytes.size(),
+                      registry::kMinChunkSize,
+                      index.digest()}};
+    registry::Manifest manifest = make_manifest(version, counter, {variant});
+    manifest.model = {"acme", "echo"};
+    manifest.activation.probation_seconds = 0;
+    auto text = manifest.serialise();
+    EXPECT_TRUE(text) << text.error().to_string();
+    put(Bytes{bytes.begin(), bytes.end()});
+    put(index.serialise());
+    put(Bytes{text->begin(), text->end()});
+    auto added = repository_->add_target_content(
+        manifest.target_path(), *text, Json{Json::Object{}}, {}, clock_.wall_now());
     EXPECT_TRUE(added) << added.error().to_string();
     publish();
     return manifest.target_path();
@@ -245,6 +303,8 @@ class Node {
     writer_ = std::make_unique<agent::AuditWriter>(core_, *log_);
     supervisor = std::make_unique<FakeSupervisor>(io_.get_executor());
     host = std::make_unique<agent::ModelHost>(core_, *catalogue_, *store_, *supervisor, 1U << 20U);
+    upstreams = std::make_unique<FakeUpstreams>(io_.get_executor());
+    host->use_upstreams(*upstreams);
     installer = std::make_unique<agent::Installer>(core_, *catalogue_, *store_, time_, 1U << 20U);
     EXPECT_TRUE(installer->bootstrap_trust(publisher.root()));
     security = std::make_unique<agent::SecurityTargets>(
@@ -297,6 +357,7 @@ class Node {
   }
 
   std::unique_ptr<FakeSupervisor> supervisor;
+  std::unique_ptr<FakeUpstreams> upstreams;
   std::unique_ptr<agent::ModelHost> host;
   std::unique_ptr<agent::Installer> installer;
   std::unique_ptr<agent::SecurityTargets> security;
@@ -314,7 +375,9 @@ class Node {
                                 "\"\n[activation]\ndisk_reserve = 0\n"
                                 "probation_seconds = 0\nprobation_requests = 0\n"
                                 "[sync]\nbackoff_first = \"10ms\"\n"
-                                "backoff_longest = \"20ms\"\n",
+                                "backoff_longest = \"20ms\"\n"
+                                "[[upstream.endpoint]]\nname = \"gpu\"\ntier = \"site\"\n"
+                                "url = \"https://gpu/v1\"\n",
                             "test.toml");
     EXPECT_TRUE(config) << config.error().to_string();
     auto made = agent::finalize(*config, agent::Environment{"/nowhere", "test", false});

@@ -56,13 +56,16 @@ TEST(AnthropicRequest, NamesWhatIsWrongOrNotOffered) {
   EXPECT_EQ(problem(R"({"model":"m","max_tokens":1,"messages":[]})"), "messages");
   EXPECT_EQ(problem(R"({"model":"m","max_tokens":1,"messages":[{"role":"system","content":"x"}]})"),
             "messages[0].role");
-  EXPECT_EQ(problem(body(R"(,"tools":[{"name":"x"}])")), "tools");
+  EXPECT_EQ(problem(body(R"(,"tools":[{"name":"a b"}])")), "tools[0].name");
+  EXPECT_EQ(problem(body(R"(,"tools":[{"type":"web_search_20250305","name":"x"}])")),
+            "tools[0].type");
+  EXPECT_EQ(problem(body(R"(,"tool_choice":{"type":"any"})")), "tool_choice");
   EXPECT_EQ(problem(body(R"(,"output_config":{"format":{"type":"json_object"}})")),
             "output_config.format.type");
   EXPECT_EQ(
       problem(body(R"(,"output_config":{"format":{"type":"json_schema","schema":{"type":"x"}}})")),
       "output_config.format.schema");
-  EXPECT_EQ(problem(body(R"(,"thinking":{"type":"enabled","budget_tokens":1024})")), "thinking");
+  EXPECT_EQ(problem(body(R"(,"thinking":{"type":"much"})")), "thinking.type");
   EXPECT_EQ(problem(body(R"(,"temperature":1.5)")), "temperature");
   EXPECT_EQ(
       problem(
@@ -92,8 +95,8 @@ TEST(AnthropicResponse, StreamsEventsInTheOrderThatClientsExpect) {
   text += dialect->end(totals);
   EXPECT_THAT(names(text),
               ElementsAre("message_start",
-                          "content_block_start",
                           "ping",
+                          "content_block_start",
                           "content_block_delta",
                           "content_block_stop",
                           "message_delta",

@@ -41,6 +41,46 @@ TEST(Config, EmptyFileGivesTheDefaults) {
   EXPECT_FALSE(settings->http().tcp);
 }
 
+TEST(Config, ReadsUpstreamServers) {
+  Result<Config> config = parse_config(R"([upstream]
+first_byte_timeout = "2m"
+[[upstream.endpoint]]
+name = "gpu-box"
+url = "https://gpu-box:8000/v1"
+server = "vllm"
+tier = "site"
+max_concurrent = 16
+api_key_file = "/etc/skerry/key"
+[[upstream.endpoint]]
+name = "laptop"
+url = "http://127.0.0.1:11434/v1"
+server = "ollama"
+tier = "local"
+)",
+                                       "x");
+  ASSERT_TRUE(config) << config.error().to_string();
+  ASSERT_EQ(config->upstream.endpoints.size(), 2U);
+  EXPECT_EQ(config->upstream.first_byte_timeout, std::chrono::minutes{2});
+  EXPECT_EQ(config->upstream.endpoints[0].server, "vllm");
+  EXPECT_EQ(config->upstream.endpoints[0].max_concurrent, 16);
+  EXPECT_EQ(config->upstream.endpoints[1].tier, "local");
+}
+
+TEST(Config, RefusesUpstreamServersThatSayTooLittle) {
+  const std::string begin = "[[upstream.endpoint]]\nname = \"x\"\nurl = \"https://a/v1\"\n";
+  EXPECT_THAT(problem_of(begin), HasSubstr("tier"));
+  EXPECT_THAT(problem_of(begin + "tier = \"moon\""), HasSubstr("must be one of \"local\""));
+  EXPECT_THAT(problem_of(begin + "tier = \"site\"\nserver = \"lmstudio\""),
+              HasSubstr("must be one of \"vllm\""));
+  EXPECT_THAT(problem_of(begin + "tier = \"site\"\napi_key = \"s3cret\""), HasSubstr("api_key"));
+  EXPECT_THAT(problem_of(begin + "tier = \"site\"\nkey_file = \"/k\""),
+              HasSubstr("certificate_file"));
+  EXPECT_THAT(problem_of("[[upstream.endpoint]]\nname = \"x\"\nurl = \"a/v1\"\ntier = \"site\""),
+              HasSubstr("url"));
+  EXPECT_THAT(problem_of("[[upstream.endpoint]]\nurl = \"https://a/v1\"\ntier = \"site\""),
+              HasSubstr("name"));
+}
+
 TEST(Config, FullExampleShowsEveryDefault) {
   SystemFileSystem fs;
   Result<Config> full = load_config(fs, SKERRY_FULL_CONFIG);

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 constexpr std::uint64_t kMiB = 1U << 20U;
 
-DeriveNeed need_of(const std::string& bytes, std::uint64_t wanted, bool in_memory) {
+DeriveNeed need_of(const std::string& bytes, std::uint64_t wanted, DeriveCopies in_memory) {
   test::MemoryFile file{bytes};
   return derive_need(file, bytes.size(), wanted, in_memory);
 }
@@ -30,7 +30,7 @@ registry::DeviceProfile machine(std::uint64_t memory, std::uint64_t disk) {
 TEST(DeriveRoomTest, TheLargestTensorOfAGgufDecides) {
   test::GgufBytes small = test::GgufBytes::small_model();
   const std::string before = small.bytes();
-  const DeriveNeed need = need_of(before, 1000, false);
+  const DeriveNeed need = need_of(before, 1000, {});
   EXPECT_EQ(need.disk, 2000U);
   EXPECT_GT(need.memory, 64 * kMiB);
   EXPECT_LT(need.memory, 65 * kMiB) << "the model is a few kilobytes";
@@ -42,17 +42,20 @@ TEST(DeriveRoomTest, TheLargestTensorOfAGgufDecides) {
     end += 2 * 1024 * 512;
   }
   large.data_bytes = end;
-  const DeriveNeed more = need_of(large.bytes(), 1000, false);
+  const DeriveNeed more = need_of(large.bytes(), 1000, {});
   EXPECT_GE(more.memory, 64 * kMiB + 1024 * 512 * (8 + 2));
   EXPECT_LT(more.memory, 64 * kMiB + 2 * 1024 * 512 * (8 + 2));
 }
 
 TEST(DeriveRoomTest, OfOtherFilesTheWholeCounts) {
   const std::string bytes(3 * kMiB, 'x');
-  EXPECT_EQ(need_of(bytes, kMiB, false).memory, (64 + 12) * kMiB);
+  EXPECT_EQ(need_of(bytes, kMiB, {}).memory, (64 + 12) * kMiB);
   // Encrypted: the plain source and the result lie in memory, and only the blob on the disk.
-  EXPECT_EQ(need_of(bytes, kMiB, true).memory, (64 + 12 + 3 + 1) * kMiB);
-  EXPECT_EQ(need_of(bytes, kMiB, true).disk, kMiB);
+  EXPECT_EQ(need_of(bytes, kMiB, {true, true}).memory, (64 + 12 + 3 + 1) * kMiB);
+  EXPECT_EQ(need_of(bytes, kMiB, {true, true}).disk, kMiB);
+  // No nameless file beside the store: only what the engine writes lies in memory.
+  EXPECT_EQ(need_of(bytes, kMiB, {false, true}).memory, (64 + 12 + 1) * kMiB);
+  EXPECT_EQ(need_of(bytes, kMiB, {false, true}).disk, kMiB);
 }
 
 TEST(DeriveRoomTest, TheRefusalNamesBothFigures) {

@@ -7,13 +7,13 @@
 #include "skerry/common/json.hpp"
 #include "skerry/runtime/grammar.hpp"
 
+#include "grammar_fits.hpp"
 #include "grammar_walk.hpp"
 
 namespace skerry::agent {
 namespace {
 
 using runtime::Grammar;
-using runtime::GrammarMatcher;
 
 std::string grammar_or_error(std::string_view schema) {
   Result<std::string> made = schema_grammar(schema, "schema");
@@ -29,15 +29,7 @@ bool fits(std::string_view schema, std::string_view text) {
   if (!grammar) {
     return false;
   }
-  GrammarMatcher matcher{*grammar};
-  auto state = matcher.start();
-  for (const char byte : text) {
-    if (!state || *state == GrammarMatcher::kDead) {
-      return false;
-    }
-    state = matcher.advance(matcher.refresh(*state), static_cast<std::uint8_t>(byte));
-  }
-  return state && *state != GrammarMatcher::kDead && matcher.accepting(*state);
+  return test::fits(*grammar, text);
 }
 
 TEST(JsonSchemaTest, TakesWhatTheSchemaSays) {

@@ -1,6 +1,12 @@
 #include "skerry/agent/link_book.hpp"
 
+#include <cstdlib>
+
 #include <gtest/gtest.h>
+
+#include "skerry/common/file_system.hpp"
+
+#include "temp_dir.hpp"
 
 namespace skerry::agent {
 namespace {
@@ -99,6 +105,49 @@ TEST(TimeZoneTest, NamesThatAreNoneAreRefused) {
     EXPECT_EQ(zone.error().code(), Error::Code::kNotFound);
     EXPECT_NE(zone.error().message().find("Europe/Berlin"), std::string::npos);
   }
+}
+
+std::string big_endian(std::uint64_t value, int bytes) {
+  std::string out;
+  for (int i = bytes; i-- > 0;) {
+    out += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
+  }
+  return out;
+}
+
+std::string tzif_header(std::uint64_t times, std::uint64_t types, std::uint64_t characters) {
+  return "TZif2" + std::string(15 + 3 * 4, '\0') + big_endian(times, 4) + big_endian(types, 4) +
+         big_endian(characters, 4);
+}
+
+// As `zic -b slim` writes it: the table ends where the rule in the footer begins (RFC 8536, 3.3).
+TEST(TimeZoneTest, TheRuleInTheFooterOfASlimFileCounts) {
+  const std::string nothing_in_32_bits = tzif_header(0, 1, 1) + std::string(6 + 1, '\0');
+  const std::string table = tzif_header(2, 2, 9) + big_endian(828'234'000, 8) +  // 1996-03-31
+                            big_endian(846'378'000, 8) +                         // 1996-10-27
+                            std::string("\1\0", 2) + big_endian(3600, 4) + std::string("\0\0", 2) +
+                            big_endian(7200, 4) + std::string("\1\4", 2) +
+                            std::string("CET\0CEST\0", 9);
+  const test::TempDir dir;
+  SystemFileSystem fs;
+  ASSERT_TRUE(write_file_atomic(
+      fs, dir / "Slim", nothing_in_32_bits + table + "\nCET-1CEST,M3.5.0,M10.5.0/3\n", 0644));
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): this test runs no other thread
+  ASSERT_EQ(::setenv("TZDIR", dir.path().c_str(), 1), 0);
+  const auto zone = TimeZone::find("Slim");
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
+  ASSERT_EQ(::unsetenv("TZDIR"), 0);
+  ASSERT_TRUE(zone) << zone.error().message();
+  const auto hours_at = [&](const char* utc) {
+    return std::chrono::duration_cast<hours>(zone->offset_at(*parse_rfc3339(utc))).count();
+  };
+  EXPECT_EQ(hours_at("1996-07-15T12:00:00Z"), 2);
+  EXPECT_EQ(hours_at("2026-01-15T12:00:00Z"), 1);
+  EXPECT_EQ(hours_at("2026-07-15T12:00:00Z"), 2);
+  EXPECT_EQ(hours_at("2026-03-29T00:59:59Z"), 1);
+  EXPECT_EQ(hours_at("2026-03-29T01:00:00Z"), 2);
+  EXPECT_EQ(hours_at("2060-07-15T12:00:00Z"), 2);
+  EXPECT_EQ(hours_at("2060-12-15T12:00:00Z"), 1);
 }
 
 TEST(LinkBookTest, AMonthEndsWithTheCalendar) {

@@ -71,6 +71,31 @@ TEST(Metrics, EveryNameIsDocumented) {
   EXPECT_EQ(names, 42);
 }
 
+TEST(Metrics, UpstreamsShowTheirState) {
+  Gauges gauges;
+  gauges.upstreams.push_back({.endpoint = "gpu-box",
+                              .tier = "site",
+                              .up = true,
+                              .running = 2,
+                              .answered = 7,
+                              .failed = 1});
+  const std::string page = Metrics{}.render(gauges);
+  const std::string labels = "{endpoint=\"gpu-box\",tier=\"site\"";
+  EXPECT_THAT(page, HasSubstr("skerry_upstream_up" + labels + "} 1\n"));
+  EXPECT_THAT(page, HasSubstr("skerry_upstream_requests_running" + labels + "} 2\n"));
+  EXPECT_THAT(page,
+              HasSubstr("skerry_upstream_requests_total" + labels + ",outcome=\"answered\"} 7\n"));
+  EXPECT_THAT(page,
+              HasSubstr("skerry_upstream_requests_total" + labels + ",outcome=\"failed\"} 1\n"));
+  std::ifstream file{SKERRY_METRICS_DOC};
+  std::stringstream text;
+  text << file.rdbuf();
+  for (const std::string_view name :
+       {metric::kUpstreamUp, metric::kUpstreamRunning, metric::kUpstreamRequests}) {
+    EXPECT_THAT(text.str(), HasSubstr("`" + std::string{name} + "`"));
+  }
+}
+
 TEST(Metrics, WorkersShowTheirThreads) {
   Gauges gauges;
   gauges.workers.push_back(

@@ -90,7 +90,7 @@ TEST(OllamaRequest, NamesWhatIsWrongOrNotOffered) {
   EXPECT_EQ(generate_problem(R"("suffix":"x")"), "suffix");
   EXPECT_EQ(generate_problem(R"("template":"x")"), "template");
   EXPECT_EQ(generate_problem(R"("context":[1])"), "context");
-  EXPECT_EQ(generate_problem(R"("think":true)"), "think");
+  EXPECT_EQ(generate_problem(R"("think":3)"), "think");
   EXPECT_EQ(generate_problem(R"("options":{"mirostat":1})"), "options.mirostat");
   EXPECT_EQ(generate_problem(R"("options":{"num_predict":-3})"), "num_predict");
   EXPECT_EQ(generate_problem(R"("options":3)"), "options");
@@ -100,7 +100,7 @@ TEST(OllamaRequest, NamesWhatIsWrongOrNotOffered) {
   Result<OllamaText> tool = parse_chat(
       R"({"model":"m","messages":[{"role":"assistant","content":"","tool_calls":[{}]}]})", kBody);
   ASSERT_FALSE(tool);
-  EXPECT_EQ(openai::param_of(tool.error()), "messages[0].tool_calls");
+  EXPECT_EQ(openai::param_of(tool.error()), "messages[0].tool_calls[0].function.name");
 }
 
 TEST(OllamaRequest, FormatIsJsonOrASchema) {
@@ -112,6 +112,9 @@ TEST(OllamaRequest, FormatIsJsonOrASchema) {
   EXPECT_EQ(grammar("\"\""), "");
   EXPECT_TRUE(grammar("\"json\"").starts_with("root ::= object"));
   EXPECT_NE(grammar(R"({"type":"string","enum":["yes"]})").find("yes"), std::string::npos);
+  EXPECT_EQ(
+      parse_generate(R"({"model":"m","prompt":"x","format":"json"})", kBody)->text.response_format,
+      R"({"type":"json_object"})");
 }
 
 TEST(OllamaRequest, NoPromptAndNoMessagesMeanLoad) {

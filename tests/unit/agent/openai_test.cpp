@@ -79,7 +79,7 @@ TEST(OpenAiRequest, NamesTheParameterThatIsWrong) {
   EXPECT_EQ(param_of_problem(request(R"(,"top_logprobs":2)")), "top_logprobs");
   EXPECT_EQ(param_of_problem(request(R"(,"stop":[""])")), "stop");
   EXPECT_EQ(param_of_problem(request(R"(,"stream":"yes")")), "stream");
-  EXPECT_EQ(param_of_problem(request(R"(,"tools":[{"type":"function"}])")), "tools");
+  EXPECT_EQ(param_of_problem(request(R"(,"tools":[{"type":"function"}])")), "tools[0].function");
   EXPECT_EQ(param_of_problem(request(R"(,"response_format":{"type":"xml"})")),
             "response_format.type");
   EXPECT_EQ(param_of_problem(request(R"(,"response_format":{"type":"json_schema"})")),
@@ -106,6 +106,11 @@ TEST(OpenAiRequest, FormatsBecomeGrammarsInTheOrderOfTheSchema) {
   const std::string& grammar = parsed->text.grammar;
   ASSERT_NE(grammar.find("alpha"), std::string::npos);
   EXPECT_LT(grammar.find("zeta"), grammar.find("alpha"));
+  // For a server that takes no grammar, in the same order.
+  EXPECT_EQ(parsed->text.response_format,
+            R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)"
+            R"({"type":"object","properties":{"zeta":{"type":"null"},"alpha":{"type":"null"}},)"
+            R"("required":["zeta","alpha"]}}})");
 }
 
 TEST(OpenAiRequest, RefusesWhatIsNoJsonObject) {

@@ -41,7 +41,7 @@ TEST(Responses, RefusesWhatWouldHaveToBeStoredOrCut) {
   EXPECT_EQ(responses_problem(R"("conversation":"c")"), "conversation");
   EXPECT_EQ(responses_problem(R"("background":true)"), "background");
   EXPECT_EQ(responses_problem(R"("truncation":"auto")"), "truncation");
-  EXPECT_EQ(responses_problem(R"("tools":[{"type":"web_search"}])"), "tools");
+  EXPECT_EQ(responses_problem(R"("tools":[{"type":"web_search"}])"), "tools[0].type");
   EXPECT_EQ(responses_problem(R"("text":{"format":{"type":"xml"}})"), "text.format.type");
   EXPECT_EQ(responses_problem(R"("text":{"format":{"type":"json_schema","name":"x"}})"),
             "text.format.schema");
@@ -92,6 +92,50 @@ TEST(Responses, AnAnswerThatWasCutIsIncomplete) {
   EXPECT_EQ(body.find("incomplete_details")->get_string("reason").value_or(""),
             "max_output_tokens");
   EXPECT_FALSE(body.get_bool("store").value_or(true));
+}
+
+TEST(Responses, TellsWhatWasAskedFor) {
+  struct Row {
+    const char* asked;
+    const char* parallel;
+    const char* choice;
+    const char* tools;
+  };
+  const std::string tools =
+      R"("tools":[{"type":"function","name":"f","description":"d","parameters":{"type":"object"},"strict":true},{"type":"function","name":"g"}])";
+  const std::string told =
+      R"([{"description":"d","name":"f","parameters":{"type":"object"},"strict":true,"type":"function"},)"
+      R"({"description":null,"name":"g","parameters":null,"strict":false,"type":"function"}])";
+  const Row rows[] = {
+      {"", "true", R"("auto")", "[]"},
+      {"T", "true", R"("auto")", "T"},
+      {R"(T,"tool_choice":"none")", "true", R"("none")", "T"},
+      {R"(T,"tool_choice":"required","parallel_tool_calls":false)", "false", R"("required")", "T"},
+      {R"(T,"tool_choice":{"type":"function","name":"g"})",
+       "true",
+       R"({"name":"g","type":"function"})",
+       "T"},
+  };
+  for (const Row& row : rows) {
+    std::string asked = row.asked;
+    if (!asked.empty()) {
+      asked = "," + tools + asked.substr(1);
+    }
+    Result<TextRequest> parsed = parse_responses_request(
+        R"({"model":"m","input":"x","temperature":0.5,"top_p":0.25,"max_output_tokens":9)" + asked +
+            "}",
+        kBody);
+    ASSERT_TRUE(parsed) << asked << parsed.error().to_string();
+    auto dialect = make_responses_dialect(*parsed, "1", 1700000000);
+    const Json body =
+        *Json::parse(dialect->whole({"acme/echo", 3, 0}, {TextChoice{"x", {}}}, TextTotals{}));
+    EXPECT_EQ(body.find("parallel_tool_calls")->dump(), row.parallel) << asked;
+    EXPECT_EQ(body.find("tool_choice")->dump(), row.choice) << asked;
+    EXPECT_EQ(body.find("tools")->dump(), row.tools == std::string{"T"} ? told : row.tools);
+    EXPECT_EQ(body.find("max_output_tokens")->dump(), "9");
+    EXPECT_EQ(body.find("temperature")->as_number().value_or(0), 0.5);
+    EXPECT_EQ(body.find("top_p")->as_number().value_or(0), 0.25);
+  }
 }
 
 }  // namespace

@@ -237,5 +237,61 @@ TEST_F(SlotManagerTest, AFailedTrialDoesNotReviveWhatNobodyVouchesForAnyMore) {
   EXPECT_THAT(changes->back().reason, HasSubstr("its signer is off the list"));
 }
 
+constexpr const char* kUpstream =
+    R"({"format": "skerry-upstream/1", "model": "m", "order": ["site", "cloud"]})";
+
+TEST_F(SlotManagerTest, AModelOfAServerIsActivatedOnceTheServerHasIt) {
+  Node node{dir_ / "state", publisher_};
+  const std::string target = publisher_.release_upstream("1.0.0", 1, kUpstream);
+  Record last;
+  node.run([&](Node& running) { running.slots->offer("default", offer_of(target, 1)); },
+           [&](const SlotView& view) {
+             last = view.record;
+             return is_resting(view.record.state);
+           });
+  EXPECT_EQ(last.state, State::kCommitted) << last.reason;
+  EXPECT_EQ(active_version(), "1.0.0");
+  EXPECT_EQ(node.supervisor->loads, 0);
+  ASSERT_FALSE(node.upstreams->asked.empty());
+  EXPECT_THAT(node.upstreams->asked.front().order,
+              testing::ElementsAre(upstream::Tier::kSite, upstream::Tier::kCloud));
+}
+
+TEST_F(SlotManagerTest, AServerThatIsAwayRejectsTheOfferAndMarksNothingBad) {
+  prepare = [](Node& node) {
+    node.upstreams->away = Error{Error::Code::kUnavailable, "gpu: connection refused"};
+  };
+  const std::string target = publisher_.release_upstream("1.0.0", 1, kUpstream);
+  const Record away = run(target, 1);
+  EXPECT_EQ(away.state, State::kRejected);
+  EXPECT_THAT(away.reason, HasSubstr("gpu: connection refused"));
+  EXPECT_EQ(active_version(), "");
+  prepare = nullptr;
+  const Record back = run(target, 2);
+  EXPECT_EQ(back.state, State::kCommitted) << back.reason;
+}
+
+TEST_F(SlotManagerTest, ADescriptionThatCannotBeReadIsNotAdmitted) {
+  const Record record =
+      run(publisher_.release_upstream("1.0.0", 1, R"({"format": "skerry-upstream/1"})"), 1);
+  EXPECT_NE(record.state, State::kCommitted);
+  EXPECT_EQ(record.reason_code, "model_format") << record.reason;
+}
+
+TEST_F(SlotManagerTest, ACheckThatCannotBeMadeIsMadeAgainAndBarsNothing) {
+  run(publisher_.release("1.0.0", 1), 1);
+  int asked = 0;
+  prepare = [&](Node& node) {
+    node.installer->on_check_vouched([&](const Digest&) -> Result<void> {
+      ++asked;
+      return asked > 2 ? Result<void>{} : Error{Error::Code::kIo, "input/output error"};
+    });
+  };
+  const Record last = crash_in_probation(publisher_.release("1.1.0", 2));
+  EXPECT_EQ(last.state, State::kRolledBack) << last.reason;
+  EXPECT_EQ(active_version(), "1.0.0");
+  EXPECT_EQ(asked, 3);
+}
+
 }  // namespace
 }  // namespace skerry::agent

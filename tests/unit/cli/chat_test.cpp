@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "skerry/cli/program.hpp"
 
@@ -210,6 +211,15 @@ TEST_F(ChatTest, AFileThatIsNoChatChangesNothing) {
   ASSERT_TRUE(chat({"one", "/load " + path("bad"), "/load " + path("missing"), "/load", "/save"}));
   EXPECT_THAT(err_.str(), HasSubstr("this is no saved chat"));
   EXPECT_THAT(err_.str(), HasSubstr("not_found"));
+  EXPECT_EQ(transcript_.turns.size(), 2U);
+}
+
+TEST_F(ChatTest, LoadsRegularFilesAlone) {
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  ASSERT_TRUE(chat({"one", "/load " + path("pipe"), "/load /dev/zero", "/load " + path("")}));
+  EXPECT_THAT(err_.str(), HasSubstr("pipe is no regular file"));
+  EXPECT_THAT(err_.str(), HasSubstr("/dev/zero is no regular file"));
+  EXPECT_THAT(err_.str(), HasSubstr("/ is no regular file"));
   EXPECT_EQ(transcript_.turns.size(), 2U);
 }
 

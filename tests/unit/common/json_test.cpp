@@ -47,6 +47,11 @@ TEST(Json, HoldsItsLimits) {
   EXPECT_TRUE(Json::parse(deep.substr(1, 64)));
   EXPECT_EQ(Json::parse("[1,2,3]", {.bytes = 4, .depth = 8}).error().code(),
             Error::Code::kTooLarge);
+  JsonLimits few;
+  few.values = 4;
+  EXPECT_EQ(Json::parse(R"({"a":[1,2],"b":"3, 4, 5"})", few).error().code(), Error::Code::kTooLarge)
+      << "two numbers, their list, a text and the object";
+  EXPECT_TRUE(Json::parse(R"([1,2,"3, 4, 5"])", few));
 }
 
 TEST(Json, CanonicalFormIsTheOneThatTufSigns) {

@@ -2,6 +2,8 @@
 
 #include "stick_report.hpp"
 
+#include <functional>
+
 #include <gtest/gtest.h>
 
 #include "skerry/security/checkpoint.hpp"
@@ -151,6 +153,22 @@ TEST_F(StickReportTest, ALongAbsenceIsNoReasonToRefuseAStolenAuthorityIs) {
   EXPECT_EQ(refusal(sent), Error::Code::kUnauthenticated);
 }
 
+// Runs something whenever the time is asked for: what another thread may do at that moment.
+class BusyClock final : public Clock {
+ public:
+  BusyClock(const Clock& clock, std::function<void()> work)
+      : clock_(clock), work_(std::move(work)) {}
+  [[nodiscard]] WallTime wall_now() const override {
+    work_();
+    return clock_.wall_now();
+  }
+  [[nodiscard]] BootTime boot_now() const override { return clock_.boot_now(); }
+
+ private:
+  const Clock& clock_;
+  std::function<void()> work_;
+};
+
 // What is in a report counts once, by whatever ways and in whatever pieces it comes.
 class StickSessionTest : public ::testing::Test {
  protected:
@@ -293,6 +311,67 @@ TEST_F(StickSessionTest, TheAuditLogGrowsByProofAlone) {
   const auto late = take(report);
   ASSERT_TRUE(late);
   EXPECT_EQ(asked(*late), nullptr) << "nothing is left to prove";
+}
+
+// The device is connected while its stick is handed in. Whoever judges later judges by what the
+// other one left: the head that is held never goes back.
+TEST_F(StickSessionTest, AStreamMayMoveTheHeadMeanwhile) {
+  TokenRecord token;
+  token.token_id = "t";
+  ASSERT_TRUE(store_->add_token(token));
+  DeviceRecord device;
+  device.device_id = "dev-1";
+  device.tenant_id = "default";
+  ASSERT_TRUE(store_->enrol("t", device, {}));
+  pb::StickReport report;
+  report.set_device_id("dev-1");
+  *report.add_records() = checkpoint(1, 5);
+
+  DeviceSession stream{*store_, clock_, Log{}, "dev-1", "default"};
+  const auto greet = [&] {
+    pb::DeviceMessage hello;
+    hello.mutable_hello()->set_protocol_version(1);
+    hello.mutable_hello()->set_min_protocol_version(1);
+    hello.mutable_hello()->add_capabilities("audit_consistency");
+    *hello.mutable_hello()->mutable_audit() = checkpoint(0, 9).audit();
+    ASSERT_TRUE(stream.on_message(hello));
+  };
+  int asked_for_time = 0;
+  const BusyClock greeting{clock_, [&] {
+                             if (++asked_for_time == 1) {
+                               greet();
+                             }
+                           }};
+  DeviceSession first{*store_, greeting, Log{}, "dev-1", "default"};
+  ASSERT_TRUE(first.take_report(report, nullptr));
+  ASSERT_TRUE(stream.established());
+  EXPECT_EQ((*store_->witness("dev-1"))->size, 9) << "two first heads: the second is judged";
+
+  *report.add_records() = checkpoint(2, 12);
+  const auto unproven = take(report);
+  ASSERT_NE(asked(*unproven), nullptr);
+  EXPECT_EQ(asked(*unproven)->new_size(), 12U);
+  pb::DeviceMessage longer;
+  auto* record = longer.mutable_outbox()->add_records();
+  *record = checkpoint(3, 16);
+  ASSERT_EQ(stream.on_message(longer)->replies.size(), 2U);
+  pb::DeviceMessage proven;
+  *proven.mutable_audit_proof() = proof(9, 16);
+  asked_for_time = 0;
+  // After the report's checkpoint was judged, before its proof is.
+  const BusyClock proving{clock_, [&] {
+                            if (++asked_for_time == 2) {
+                              ASSERT_TRUE(stream.on_message(proven));
+                            }
+                          }};
+  DeviceSession second{*store_, proving, Log{}, "dev-1", "default"};
+  const auto of_report = proof(9, 12);
+  const auto taken = second.take_report(report, &of_report);
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  EXPECT_GE(asked_for_time, 2);
+  EXPECT_EQ(asked(*taken), nullptr) << "an older head needs no proof";
+  EXPECT_EQ((*store_->witness("dev-1"))->size, 16);
+  EXPECT_EQ((*store_->witness("dev-1"))->flag, "");
 }
 
 TEST_F(StickSessionTest, AForkedLogIsNamed) {

@@ -328,17 +328,32 @@ TEST_F(StoreTest, CurrentMetadataIsEveryRootAndTheNewestOfTheRest) {
 }
 
 TEST_F(StoreTest, TheWitnessKeepsOneCheckpointPerDevice) {
+  using Held = std::optional<AuditWitnessRecord>;
   EXPECT_FALSE(store_->witness("gw-1")->has_value());
   AuditWitnessRecord record;
   record.device_id = "gw-1";
   record.size = 12;
   record.root = "aa";
-  ASSERT_TRUE(store_->set_witness(record));
-  record.size = 13;
-  record.flag = "fork";
-  ASSERT_TRUE(store_->set_witness(record));
+  ASSERT_TRUE(store_->change_witness("gw-1", [&](const Held& held) -> Result<Held> {
+    EXPECT_FALSE(held);
+    return Held{record};
+  }));
+  ASSERT_TRUE(store_->change_witness("gw-1", [](const Held& held) -> Result<Held> {
+    Held next = held;
+    next->size = 13;
+    next->flag = "fork";
+    return next;
+  }));
   EXPECT_EQ((**store_->witness("gw-1")).size, 13);
   EXPECT_EQ((**store_->witness("gw-1")).flag, "fork");
+  EXPECT_EQ((**store_->witness("gw-1")).root, "aa");
+  // Nothing and an error leave it as it was.
+  ASSERT_TRUE(store_->change_witness("gw-1", [](const Held&) -> Result<Held> { return Held{}; }));
+  const Error refused{Error::Code::kAuditCorrupt, "no"};
+  EXPECT_EQ(
+      store_->change_witness("gw-1", [&](const Held&) -> Result<Held> { return refused; }).error(),
+      refused);
+  EXPECT_EQ((**store_->witness("gw-1")).size, 13);
 }
 
 TEST(StoreOpen, RefusesABackendItDoesNotHave) {

@@ -79,16 +79,18 @@ TEST(ConstraintTest, OneWalkFindsWhatEachTokenAloneWouldBeTold) {
   }
 }
 
-// Has no memory for the pieces of its vocabulary.
+// May have no memory for the pieces of its vocabulary, and pieces of more than one letter.
 class ShortEngine : public test::FakeStepEngine {
  public:
   Result<std::string> piece(std::int32_t token) override {
     if (is_short) {
       throw std::bad_alloc{};
     }
-    return FakeStepEngine::piece(token);
+    const auto found = spelled.find(token);
+    return found == spelled.end() ? FakeStepEngine::piece(token) : found->second;
   }
   bool is_short = false;
+  std::map<std::int32_t, std::string> spelled;
 };
 
 class ConstrainedTest : public ::testing::Test {
@@ -116,6 +118,7 @@ class ConstrainedTest : public ::testing::Test {
     request.sampling.temperature = 0;
     request.max_tokens = most;
     request.grammar = grammar;
+    request.grammar_triggers = triggers_;
     request.log_probs = log_probs_;
     scheduler_.submit(key, std::move(request));
   }
@@ -141,6 +144,7 @@ class ConstrainedTest : public ::testing::Test {
   FakeClock clock_{WallTime{}};
   std::map<RequestKey, std::vector<Event>> events_;
   std::optional<std::uint32_t> log_probs_;
+  std::vector<std::string> triggers_;
   Scheduler scheduler_{engine_, options_, clock_, [this](RequestKey key, Event event) {
                          events_[key].push_back(std::move(event));
                        }};
@@ -192,7 +196,8 @@ TEST_F(ConstrainedTest, GrammarsOfAllRequestsAreBoundedTogether) {
   RequestKey last = 1;
   generate(last, "a", large);
   while (events_[last].empty() && last < 20) {
-    generate(++last, "a", large);
+    ++last;
+    generate(last, "a", large + " \"a\"{" + std::to_string(last) + "}");
   }
   ASSERT_LT(last, 20U);
   EXPECT_GT(last, 3U);
@@ -208,6 +213,21 @@ TEST_F(ConstrainedTest, GrammarsOfAllRequestsAreBoundedTogether) {
   generate(102, "a", large);
   run();
   EXPECT_EQ(text(102), "aaaaaaaa") << "the others are answered";
+}
+
+TEST_F(ConstrainedTest, EqualGrammarsCountOnce) {
+  std::string large = "root ::=";
+  for (int i = 0; i < 50; ++i) {
+    large += " \"a\"{4096}";
+  }
+  for (RequestKey key = 1; key <= 12; ++key) {
+    generate(key, "a", large);
+    ASSERT_TRUE(events_[key].empty()) << key;
+  }
+  run();
+  for (RequestKey key = 1; key <= 12; ++key) {
+    EXPECT_EQ(text(key), "aaaaaaaa") << key;
+  }
 }
 
 TEST_F(ConstrainedTest, AGrammarWithoutMemoryFailsItsOwnRequestAlone) {
@@ -228,6 +248,21 @@ TEST_F(ConstrainedTest, TextThatTheVocabularyCannotWriteIsAnError) {
   EXPECT_EQ(text(1), "b");
   EXPECT_EQ(failure(1).code(), Error::Code::kInvalidArgument);
   EXPECT_NE(failure(1).message().find("vocabulary"), std::string::npos);
+}
+
+// After "<c" the model would say what ends the mark wrongly: ">c" first, of the others the least.
+TEST_F(ConstrainedTest, AnAnswerThatSaysItsTriggerIsHeldToItsGrammar) {
+  engine_.end_token = 127;
+  engine_.spelled = {{'b', "<c"}, {'c', ">c"}};
+  for (std::int32_t token = 0; token < 20; ++token) {
+    engine_.spelled[token] = ">" + std::to_string(token);
+  }
+  triggers_ = {"<c>"};
+  generate(1, "a", "root ::= \"<c>\" \"x\"");
+  run();
+  EXPECT_EQ(text(1), "<c>x");
+  EXPECT_EQ(reason(1), FinishReason::kStop);
+  EXPECT_EQ(std::get<Done>(events_[1].back()).usage.completion_tokens, 3U);
 }
 
 TEST_F(ConstrainedTest, AnEmptyAnswerIsAnAnswer) {

@@ -263,6 +263,40 @@ TEST_F(SchedulerPrefixTest, RequestsComeBeforeKeptPrefixes) {
   }
 }
 
+// Three requests at once over one prefix of 512 tokens: 512 + 3 * 20 cells, not 3 * 532.
+TEST_F(SchedulerPrefixTest, SharedCellsCountOnceWhenRoomIsMade) {
+  options_.context_total = 2048;
+  const auto kept = some_tokens(600, 7);
+  ask(1, kept, 1);
+  run();
+  const auto prefix = some_tokens(512, 5);
+  ask(2, prefix, 1);
+  run();
+  ASSERT_EQ(scheduler().cache().prefixes, 2U);
+  for (RequestKey key = 11; key <= 13; ++key) {
+    ask(key, joined(prefix, some_tokens(20, static_cast<std::int32_t>(key))), 1);
+  }
+  run();
+  EXPECT_EQ(done_[12].usage.cached_tokens, 512U);
+  ask(21, joined(kept, some_tokens(20, 8)), 1);
+  run();
+  EXPECT_EQ(done_[21].usage.cached_tokens, 18 * kBlock) << "there was room for it all the time";
+}
+
+// Two answers that begin alike but were computed each by itself take cells of their own.
+TEST_F(SchedulerPrefixTest, EqualTextThatWasComputedTwiceCountsTwice) {
+  const auto prompt = some_tokens(2 * kBlock);
+  ask(1, prompt, 100);
+  ask(2, prompt, 70);
+  while (done_.count(2) == 0) {
+    scheduler().step();
+    ASSERT_EQ(scheduler().cache().used, engine_.cells().size());
+  }
+  run();
+  EXPECT_EQ(scheduler().cache().used, engine_.cells().size());
+  EXPECT_EQ(scheduler().cache().tokens, engine_.cells().size());
+}
+
 TEST_F(SchedulerPrefixTest, TheBoundHoldsAndTheLeastUsedGoesFirst) {
   options_.kept_tokens = 10 * kBlock;
   for (RequestKey key = 1; key <= 4; ++key) {
@@ -413,6 +447,7 @@ class SchedulerChurn : public SchedulerPrefixTest, public ::testing::WithParamIn
     // Whatever the engine holds belongs to somebody that runs or is kept.
     ASSERT_LE(engine_.sequences.size(), scheduler().running() + scheduler().cache().prefixes);
     ASSERT_LE(engine_.cells().size(), options_.context_total);
+    ASSERT_EQ(engine_.cells().size(), scheduler().cache().used);
     for (const auto& [slot, held] : engine_.sequences) {
       ASSERT_LT(slot, options_.slots);
     }

@@ -87,6 +87,29 @@ class SchedulerTest : public ::testing::Test {
   std::unique_ptr<Scheduler> scheduler_;
 };
 
+// The engine would go on through the alphabet.
+TEST_F(SchedulerTest, AGrammarWaitsForTheTextThatBeginsIt) {
+  GenerateRequest request;
+  request.meta = meta();
+  request.prompt = Prompt{"a"};
+  request.sampling.temperature = 0;
+  request.max_tokens = 20;
+  request.grammar = "root ::= \"ef\" \"x\"";
+  request.grammar_triggers = {"ef"};
+  scheduler().submit(1, request);
+  request.grammar_triggers.clear();
+  request.grammar_starts = {"ef"};
+  request.max_tokens = 6;
+  scheduler().submit(2, request);
+  request.grammar.clear();
+  scheduler().submit(3, request);
+  run();
+  EXPECT_EQ(text(1), "bcdefx");
+  EXPECT_EQ(done(1)->reason, FinishReason::kStop);
+  EXPECT_EQ(text(2), "bcdefg");
+  EXPECT_EQ(failure(3), Error::Code::kInvalidArgument);
+}
+
 TEST_F(SchedulerTest, GeneratesUntilTheLimit) {
   generate(1, "A", 3);
   run();

@@ -50,6 +50,44 @@ TEST(Wire, GenerateRequestSurvives) {
   EXPECT_EQ(back.log_probs, 0U) << "asked for, without alternatives";
 }
 
+TEST(Wire, ChatsSurviveWhole) {
+  GenerateRequest request;
+  request.meta = meta();
+  PromptChat chat;
+  chat.messages.push_back({"user", "hi"});
+  ChatMessage called{"assistant", ""};
+  called.reasoning = "hm";
+  called.tool_calls = {{"c1", "f", "{\"a\":1}"}};
+  chat.messages.push_back(called);
+  ChatMessage result{"tool", "r"};
+  result.tool_call_id = "c1";
+  result.name = "f";
+  chat.messages.push_back(result);
+  chat.tools = "[]";
+  chat.add_generation_prompt = false;
+  chat.thinking = false;
+  chat.answer_begins = "<tool_call>";
+  chat.now = 7;
+  request.prompt = chat;
+  request.grammar = "root ::= \"x\"";
+  request.grammar_triggers = {"x"};
+  request.grammar_starts = {"y"};
+  const GenerateRequest back = through(request);
+  const auto& told = std::get<PromptChat>(back.prompt);
+  ASSERT_EQ(told.messages.size(), 3U);
+  EXPECT_EQ(told.messages[1].reasoning, "hm");
+  EXPECT_EQ(told.messages[1].tool_calls, called.tool_calls);
+  EXPECT_EQ(told.messages[2].tool_call_id, "c1");
+  EXPECT_EQ(told.messages[2].name, "f");
+  EXPECT_EQ(told.tools, "[]");
+  EXPECT_FALSE(told.add_generation_prompt);
+  EXPECT_EQ(told.thinking, false);
+  EXPECT_EQ(told.answer_begins, "<tool_call>");
+  EXPECT_EQ(told.now, 7);
+  EXPECT_EQ(back.grammar_triggers, request.grammar_triggers);
+  EXPECT_EQ(back.grammar_starts, request.grammar_starts);
+}
+
 TEST(Wire, PromptBytesNeedNotBeText) {
   ScoreRequest request;
   request.meta = meta();

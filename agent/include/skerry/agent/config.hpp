@@ -81,6 +81,41 @@ struct RuntimeConfig {
   std::chrono::milliseconds idle_unload{0};
 };
 
+// A server that answers for models of the runtime `openai`: [[upstream.endpoint]].
+struct UpstreamEndpointConfig {
+  std::string name;
+  // "https://host[:port]/v1"
+  std::string url;
+  // "vllm", "mlx_lm", "ollama", "foundry_local", "openai", "compatible"
+  std::string server = "compatible";
+  // "local", "site", "cloud"
+  std::string tier = "local";
+  // Requests at once; 0: as many as its kind bears.
+  std::int64_t max_concurrent = 0;
+  // http:// to another machine of the site, readable on the way.
+  bool insecure_http = false;
+  // PEM; empty: the system's certificates, no client certificate.
+  std::string ca_file;
+  std::string certificate_file;
+  std::string key_file;
+  // One line: the key, which is sent as a bearer token.
+  std::string api_key_file;
+  friend bool operator==(const UpstreamEndpointConfig&, const UpstreamEndpointConfig&) = default;
+};
+
+struct UpstreamConfig {
+  std::chrono::milliseconds connect_timeout{std::chrono::seconds{5}};
+  // Until the answer begins: a server may load the model first.
+  std::chrono::milliseconds first_byte_timeout{std::chrono::minutes{5}};
+  // Between two pieces of it.
+  std::chrono::milliseconds idle_timeout{std::chrono::seconds{60}};
+  std::chrono::milliseconds probe_interval{std::chrono::seconds{10}};
+  // Requests that wait for room; more are refused.
+  std::int64_t max_waiting = 256;
+  std::vector<UpstreamEndpointConfig> endpoints;
+  friend bool operator==(const UpstreamConfig&, const UpstreamConfig&) = default;
+};
+
 struct MemoryConfig {
   // What all models together may take; 0: 80 % of the machine's (or the cgroup's) memory.
   ByteSize budget{0};
@@ -258,6 +293,7 @@ struct Config {
   ListenConfig listen;
   HttpConfig http;
   RuntimeConfig runtime;
+  UpstreamConfig upstream;
   MemoryConfig memory;
   PolicyConfig policy;
   AuditConfig audit;
@@ -308,6 +344,7 @@ class Settings {
   [[nodiscard]] const HttpConfig& http() const { return config_.http; }
   [[nodiscard]] const HostPort& http_address() const { return http_address_; }
   [[nodiscard]] const RuntimeConfig& runtime() const { return config_.runtime; }
+  [[nodiscard]] const UpstreamConfig& upstream() const { return config_.upstream; }
   [[nodiscard]] const std::filesystem::path& worker() const { return worker_; }
   [[nodiscard]] const std::filesystem::path& plugin_dir() const { return plugin_dir_; }
   [[nodiscard]] const MemoryConfig& memory() const { return config_.memory; }

@@ -14,6 +14,7 @@
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/outbox.hpp"
 #include "skerry/agent/security_targets.hpp"
+#include "skerry/agent/upstreams.hpp"
 #include "skerry/async/task.hpp"
 
 namespace skerry::agent {
@@ -29,6 +30,7 @@ struct StatusSources {
   const SecurityTargets* security = nullptr;
   std::function<LinkState()> link;
   std::function<std::uint64_t()> served_to_peers;
+  std::function<std::vector<upstream::EndpointView>()> upstreams;
 };
 
 class GrpcFront {

@@ -14,6 +14,7 @@
 
 #include "skerry/agent/access.hpp"
 #include "skerry/agent/call_watch.hpp"
+#include "skerry/agent/chat_reader.hpp"
 #include "skerry/agent/core.hpp"
 #include "skerry/agent/metrics.hpp"
 #include "skerry/agent/model_host.hpp"
@@ -44,7 +45,10 @@ struct TextJob {
   std::vector<std::string> stop;
   // As in runtime::GenerateRequest.
   std::string grammar;
+  std::string response_format{};
   std::optional<std::uint32_t> log_probs;
+  // Of a chat.
+  ToolUse tools;
 };
 
 // A streamed answer of which more than this waits for the client is ended: the client reads too
@@ -64,6 +68,8 @@ class TextSink {
                        const std::string& request_id,
                        const runtime::Started& facts) = 0;
   virtual void delta(runtime::TextDelta delta) = 0;
+  // Of a chat: thoughts and calls of tools, between the deltas of its text.
+  virtual void part(AnswerPart part) = 0;
   virtual void done(const runtime::Done& done, std::chrono::nanoseconds first_token) = 0;
   virtual void failed(const Error& error, bool retryable) = 0;
   // True once the client is gone: the request is cancelled as soon as it is submitted.

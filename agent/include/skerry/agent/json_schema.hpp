@@ -31,6 +31,16 @@ Result<std::string> schema_grammar(std::string_view schema,
 // Any JSON object.
 std::string json_object_grammar();
 
+// A format of answers in both ways in which it is asked for: as a grammar, and as OpenAI's
+// `response_format` (JSON text), for servers that take no grammar. Both empty: any text.
+struct AnswerFormat {
+  std::string grammar;
+  std::string response_format;
+};
+// Errors as those of schema_grammar.
+Result<AnswerFormat> schema_format(std::string_view schema, std::string_view where);
+AnswerFormat json_object_format();
+
 // The text of the value at `path` of a JSON document, its members in the order in which they were
 // written; empty if there is none.
 std::string member_text(std::string_view document, const std::vector<std::string_view>& path);

@@ -42,6 +42,9 @@ inline constexpr std::string_view kModelsLoaded = "skerry_models_loaded";
 inline constexpr std::string_view kWorkerThreads = "skerry_worker_threads";
 inline constexpr std::string_view kWorkerMostThreads = "skerry_worker_threads_limit";
 inline constexpr std::string_view kWorkerOtherCores = "skerry_worker_other_cores";
+inline constexpr std::string_view kUpstreamUp = "skerry_upstream_up";
+inline constexpr std::string_view kUpstreamRunning = "skerry_upstream_requests_running";
+inline constexpr std::string_view kUpstreamRequests = "skerry_upstream_requests_total";
 inline constexpr std::string_view kModelMemory = "skerry_model_memory_bytes";
 inline constexpr std::string_view kMemoryBudget = "skerry_memory_budget_bytes";
 inline constexpr std::string_view kResident = "skerry_process_resident_bytes";
@@ -192,6 +195,16 @@ struct WorkerGauges {
   double other_cores = 0;
 };
 
+// One server that answers for models of the runtime `openai`.
+struct UpstreamGauges {
+  std::string endpoint;
+  std::string tier;
+  bool up = false;
+  std::uint64_t running = 0;
+  std::uint64_t answered = 0;
+  std::uint64_t failed = 0;
+};
+
 // What is read at the moment of a scrape rather than counted.
 struct Gauges {
   std::uint64_t models_loaded = 0;
@@ -213,6 +226,7 @@ struct Gauges {
   std::uint64_t models_revoked = 0;
   std::uint64_t revocation_stops = 0;
   std::vector<WorkerGauges> workers;
+  std::vector<UpstreamGauges> upstreams;
 };
 
 class Metrics {
@@ -241,6 +255,7 @@ class Metrics {
  private:
   class Page;
   void render_models(Page& page) const;
+  static void render_upstreams(Page& page, const std::vector<UpstreamGauges>& upstreams);
 
   std::map<std::string, ModelMetrics, std::less<>> models_;
   std::uint64_t denied_ = 0;

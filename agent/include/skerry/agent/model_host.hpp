@@ -24,6 +24,10 @@
 
 namespace skerry::agent {
 
+namespace upstream {
+class Upstreams;
+}  // namespace upstream
+
 // One variant that can be served: a slot's active one, or a candidate in the gate (no slot).
 // Immutable.
 struct ServedModel {
@@ -88,6 +92,10 @@ class ModelHost {
   using Gate = std::function<Result<void>(const ServedModel&)>;
   void set_gate(Gate gate) { gate_ = std::move(gate); }
 
+  // Where models of the runtime `openai` are answered; without it they cannot be loaded. Outlives
+  // this.
+  void use_upstreams(upstream::Upstreams& upstreams) { upstreams_ = &upstreams; }
+
   // Reads the slots again: at start and after each activation, rollback or deactivation. Models
   // that no slot names any more leave once their last request ended.
   Task<Result<void>> refresh();
@@ -133,6 +141,8 @@ class ModelHost {
 
  private:
   Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(ServedModelPtr model);
+  // A server answers for it, once one is well that has the model.
+  Task<Result<std::shared_ptr<runtime::LoadedModel>>> reach(ServedModelPtr model);
   Task<Result<void>> make_room(ServedModelPtr model, std::string swap_out);
   // What is missing in the ledger, which counts the new model already, or in the machine.
   Task<std::uint64_t> shortfall(ServedModelPtr model);
@@ -145,6 +155,7 @@ class ModelHost {
   registry::Catalogue& catalogue_;
   registry::BlobStore& store_;
   runtime::Supervisor& supervisor_;
+  upstream::Upstreams* upstreams_ = nullptr;
   std::uint64_t budget_;
   std::map<std::string, ServedModelPtr> slots_;
   std::map<std::string, std::shared_ptr<Entry>> entries_;

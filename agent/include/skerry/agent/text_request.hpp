@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "skerry/agent/tool_calls.hpp"
 #include "skerry/common/error.hpp"
 
 namespace skerry::agent {
@@ -26,9 +27,23 @@ struct TextLimits {
   static constexpr std::size_t kTexts = 1024;
 };
 
+// A call that an assistant's message made, and its arguments as JSON.
+struct CalledTool {
+  std::string id;
+  std::string name;
+  std::string arguments;
+
+  friend bool operator==(const CalledTool&, const CalledTool&) = default;
+};
+
 struct ChatMessage {
-  std::string role;
+  std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
+  std::string reasoning{};
+  std::vector<CalledTool> calls{};
+  // Of a tool's result.
+  std::string call_id{};
+  std::string name{};
 
   friend bool operator==(const ChatMessage&, const ChatMessage&) = default;
 };
@@ -61,8 +76,14 @@ struct TextRequest {
   // 0: until the model ends or its context is full.
   std::uint32_t max_tokens = 0;
   std::vector<std::string> stop;
-  // GBNF that each answer follows; empty: none.
+  // GBNF that each answer follows; empty: none. The same as OpenAI's `response_format`, if it was
+  // asked for in such words.
   std::string grammar;
+  std::string response_format{};
+  // For chats.
+  ToolUse tools;
+  // Whether the model is to think, where it can choose; none: as its template does by itself.
+  std::optional<bool> thinking;
   // Tell log-probabilities, and those of so many most probable tokens; none: do not.
   std::optional<std::uint32_t> log_probs;
   bool stream = false;
@@ -80,6 +101,7 @@ struct TextStart {
 struct TextEnd {
   bool length = false;
   std::string stop_match;
+  bool called = false;  // with calls of tools
 };
 
 // A token of an answer with its natural log-probability, before penalties, temperature and grammar.
@@ -96,6 +118,8 @@ struct TextChoice {
   std::string text;
   TextEnd end;
   std::vector<TextLogProb> log_probs;  // of each token, if they were asked for
+  std::string reasoning;               // what the model thought before
+  std::vector<CalledTool> calls;
 };
 
 // Of all choices; a prompt that has several answers counts once. The times are the longest of any.
@@ -125,6 +149,11 @@ class TextDialect {
                                  const std::vector<TextLogProb>& log_probs) {
     return log_probs.empty() || !text.empty() ? delta(choice, text) : std::string{};
   }
+  // What else an answer may have, in the order in which it comes; a dialect that has no place for
+  // it leaves it out. Calls are numbered from 0; a call's arguments follow it in pieces.
+  virtual std::string reasoning(std::size_t, std::string_view) { return {}; }
+  virtual std::string call(std::size_t, std::size_t, const CalledTool&) { return {}; }
+  virtual std::string arguments(std::size_t, std::size_t, std::string_view) { return {}; }
   virtual std::string ended(std::size_t choice, const TextEnd& end) = 0;
   virtual std::string end(const TextTotals& totals) = 0;
   virtual std::string failed(const Error& error) = 0;

@@ -5,14 +5,11 @@
 // zone is one for the whole process).
 
 #include <chrono>
+#include <memory>
 #include <string>
 
 #include "skerry/common/clock.hpp"
 #include "skerry/common/result.hpp"
-
-namespace date {
-class time_zone;
-}
 
 namespace skerry::agent {
 
@@ -29,8 +26,9 @@ class TimeZone {
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
-  // The library's, which never goes away; null: UTC.
-  const date::time_zone* zone_ = nullptr;
+  struct Zone;
+  // Null: UTC.
+  std::shared_ptr<const Zone> zone_;
   std::string name_ = "UTC";
 };
 

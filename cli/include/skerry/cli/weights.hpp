@@ -16,7 +16,7 @@
 namespace skerry::cli {
 
 struct WeightsSummary {
-  std::string format;  // "gguf", "onnx"
+  std::string format;  // "gguf", "onnx", "openai"
   std::uint64_t ram_bytes = 0;
   Json details;
 };

@@ -1,9 +1,9 @@
 #pragma once
 
 // Strict reading and canonical writing of JSON. Input from outside is refused for: invalid UTF-8,
-// duplicate keys, more than `JsonLimits::depth` levels, more than `JsonLimits::bytes`, trailing
-// bytes. Errors name the byte offset or the path of the value ("signed.roles.root.threshold"). Used
-// for TUF metadata, manifests, audit records and reports.
+// duplicate keys, more levels, bytes or values than `JsonLimits` allows, trailing bytes. Errors
+// name the byte offset or the path of the value ("signed.roles.root.threshold"). Used for TUF
+// metadata, manifests, audit records and reports.
 //
 // `Json` is a small value type, so that no JSON library shows in the interfaces of the modules;
 // Boost.JSON does the work inside.
@@ -24,6 +24,8 @@ namespace skerry {
 struct JsonLimits {
   std::size_t bytes = 4U << 20U;
   std::size_t depth = 32;
+  // Each takes some 60 bytes of memory, and may be two of the text: "[0,0,0".
+  std::size_t values = static_cast<std::size_t>(-1);
 };
 
 class Json {

@@ -123,7 +123,13 @@ class Store {
 
   // The audit witness.
   Result<std::optional<AuditWitnessRecord>> witness(const std::string& device_id);
-  Result<void> set_witness(const AuditWitnessRecord& witness);
+  // Shows `judge` what is held of the device (nothing before the first checkpoint) and holds what
+  // it answers instead (nothing: as before), in one transaction: of two that come at once the later
+  // one is judged by what the earlier one left. An error of `judge` changes nothing. It must not
+  // call the store.
+  using WitnessJudge = std::function<Result<std::optional<AuditWitnessRecord>>(
+      const std::optional<AuditWitnessRecord>& held)>;
+  Result<void> change_witness(const std::string& device_id, const WitnessJudge& judge);
 
   // Models and trust metadata.
   Result<void> stage_manifest(const ManifestRecord& manifest);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "skerry/common/digest.hpp"
+#include "skerry/runtime/chat_style.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/security/sandbox.hpp"
 
@@ -42,6 +43,7 @@ struct ModelInfo {
   bool can_score = false;
   bool can_chat = false;
   bool can_infer = false;
+  ChatStyle chat_style;
   // Token models, else 0.
   std::uint32_t context_length = 0;
   std::uint32_t context_total = 0;

@@ -208,7 +208,7 @@ typedef struct skerry_model_info {
   uint32_t embedding_length;
   uint32_t max_sequences;
   uint32_t max_rows;
-  skerry_str chat_template; /* the template's text; empty: none */
+  skerry_str chat_template; /* Jinja, which the host renders; empty: apply_template is asked */
   /* tensor models, else 0 */
   const skerry_tensor_info* inputs;
   size_t input_count;
@@ -218,6 +218,9 @@ typedef struct skerry_model_info {
   size_t memory_count;
   /* Appended after 1.0. Of skerry_load_options.spare_sequences, those that there are. */
   uint32_t spare_sequences;
+  /* Appended after 1.0. Texts of the tokens that begin and end a document, for the template. */
+  skerry_str begin_text;
+  skerry_str end_text;
 } skerry_model_info;
 
 typedef struct skerry_runtime skerry_runtime; /* the plugin's own; made by init, freed by fini */

@@ -62,9 +62,34 @@ struct SamplingParams {
 // kInvalidArgument names the parameter that is out of range.
 Result<void> check_sampling(const SamplingParams& params);
 
+// A call of a tool that an assistant's message made.
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // a JSON object
+
+  friend bool operator==(const ToolCall&, const ToolCall&) = default;
+};
+
 struct ChatMessage {
-  std::string role;  // "system", "user", "assistant"
+  std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
+  // Of the assistant: what it thought before it answered, and the tools that it called.
+  std::string reasoning{};
+  std::vector<ToolCall> tool_calls{};
+  // Of a tool's result: the call that it answers and the tool's name.
+  std::string tool_call_id{};
+  std::string name{};
+};
+
+// How the tools of a chat may be called, for whoever reads them as they are (ToolSyntax::kServer):
+// workers are held to it by a grammar.
+struct ToolRules {
+  enum class Choice : std::uint8_t { kAuto, kRequired, kNamed };
+  Choice choice = Choice::kAuto;
+  std::string named{};   // the tool of kNamed
+  bool parallel = true;  // more than one call in an answer
+  bool strict = false;   // arguments of one of them at least must fit its schema
 };
 
 struct Prompt {
@@ -76,6 +101,17 @@ struct PromptTokens {
 // Rendered by the model's own chat template.
 struct PromptChat {
   std::vector<ChatMessage> messages;
+  // A JSON array of OpenAI's tool objects; empty: none.
+  std::string tools{};
+  // Whether the assistant's turn begins after the messages.
+  bool add_generation_prompt = true;
+  // For templates that can switch thinking; none: as the template does by itself.
+  std::optional<bool> thinking{};
+  // What the assistant's answer begins with, control tokens and all.
+  std::string answer_begins{};
+  ToolRules rules{};
+  // Seconds since the epoch, for templates that tell the date.
+  std::int64_t now = 0;
 };
 
 struct GenerateRequest {
@@ -89,6 +125,13 @@ struct GenerateRequest {
   std::vector<std::string> stop;
   // GBNF that the answer follows; it ends where the grammar does. Empty: none.
   std::string grammar;
+  // OpenAI's `response_format` that asks for the same as the grammar, as JSON text, for whoever
+  // takes no grammar; empty: there is none.
+  std::string response_format{};
+  // The grammar begins with the first of these in the answer, or with one of those that stand at
+  // the answer's start; it has to take them. Neither: with the answer. None is empty; at most 16.
+  std::vector<std::string> grammar_triggers{};
+  std::vector<std::string> grammar_starts{};
   // Tell each token's log-probability, and those of as many most probable tokens, at most 64.
   std::optional<std::uint32_t> log_probs;
 };
@@ -181,6 +224,8 @@ struct Started {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;
   std::chrono::nanoseconds queue_wait{0};
+  // A chat's prompt ended where the model is to think: the answer begins with thoughts.
+  bool thinking = false;
 };
 
 // A token of the answer as the model saw it: natural logarithms, from the logits as they came out,
@@ -203,6 +248,19 @@ struct TextDelta {
   std::vector<std::int32_t> tokens;
   // One for each of `tokens` if they were asked for, else none.
   std::vector<TokenLogProb> log_probs;
+};
+
+// Of a chat that a server answers which tells them apart from the text (ToolSyntax::kServer):
+// thoughts, and calls of tools one after the other, each followed by its arguments in pieces.
+struct ChatPart {
+  enum class Kind : std::uint8_t { kReasoning, kCall, kArguments };
+  Kind kind = Kind::kReasoning;
+  std::string text{};    // thoughts, or the next piece of the arguments, which are JSON
+  std::size_t call = 0;  // which one, of kCall and kArguments
+  std::string id{};      // of kCall; empty: the server has none
+  std::string name{};
+
+  friend bool operator==(const ChatPart&, const ChatPart&) = default;
 };
 
 struct Embeddings {
@@ -235,6 +293,9 @@ struct Done {
   Timing timing;
   // The stop string that ended the text, if one did.
   std::string stop_match;
+  // The servers that were given the request, by configured name and tier, in order; the last one
+  // answered ("laptop/local, gpu-box/site"). Empty: a worker of this gateway.
+  std::string served_by;
 };
 
 // Last event of a request that failed.
@@ -242,10 +303,13 @@ struct Failure {
   Error error{Error::Code::kInternal, ""};
   // The same request may succeed later or elsewhere. Never true once a token was answered.
   bool retryable = false;
+  // As in Done.
+  std::string served_by;
 };
 
 // A request gives any number of events and then exactly one Done or Failure.
-using Event = std::variant<Started, TextDelta, Embeddings, Scores, Tokens, Tensors, Done, Failure>;
+using Event =
+    std::variant<Started, TextDelta, ChatPart, Embeddings, Scores, Tokens, Tensors, Done, Failure>;
 
 inline bool is_last(const Event& event) {
   return std::holds_alternative<Done>(event) || std::holds_alternative<Failure>(event);

@@ -65,10 +65,11 @@ struct BatchFacts {
   std::chrono::nanoseconds time{0};
 };
 
-// Prefixes that no request uses now.
+// Prefixes that no request uses now, and the engine's cells; one that several hold counts once.
 struct CacheFacts {
   std::size_t prefixes = 0;
   std::size_t tokens = 0;  // cells of theirs
+  std::size_t used = 0;    // cells of theirs and of requests
 };
 
 class Scheduler {

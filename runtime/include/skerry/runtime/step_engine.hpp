@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "skerry/common/result.hpp"
+#include "skerry/runtime/chat_template.hpp"
 #include "skerry/runtime/request.hpp"
 
 namespace skerry::runtime {
@@ -56,13 +57,23 @@ class StepEngine {
   virtual Result<std::vector<std::int32_t>> tokenize(std::string_view text,
                                                      bool add_special,
                                                      bool parse_special) = 0;
+  // Empty for control tokens.
   virtual Result<std::string> piece(std::int32_t token) = 0;
+  // The text of a control token; empty for others.
+  virtual Result<std::string> control_piece(std::int32_t token);
   virtual bool is_end(std::int32_t token) = 0;
+  // What the model's file says about conversations.
+  [[nodiscard]] virtual ChatSource chat_source() const { return {}; }
+  // For models whose file has no template: the engine's own way.
   virtual Result<std::string> apply_template(std::span<const ChatMessage> messages) = 0;
 };
 
 inline Result<void> StepEngine::copy_sequence(std::uint32_t, std::uint32_t, std::size_t) {
   return Error{Error::Code::kUnimplemented, "this engine cannot copy sequences"};
+}
+
+inline Result<std::string> StepEngine::control_piece(std::int32_t) {
+  return std::string{};
 }
 
 inline void StepEngine::trim_sequence(std::uint32_t, std::size_t) {}
