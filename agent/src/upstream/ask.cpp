@@ -159,6 +159,23 @@ Task<UpstreamsImpl::Attempt> UpstreamsImpl::read_refusal(CallPtr call, Exchange&
   co_return attempt;
 }
 
+std::optional<UpstreamsImpl::Attempt> UpstreamsImpl::take_events(
+    Call& call, TextAnswer& answer, const std::vector<SseEvent>& events) const {
+  for (const SseEvent& event : events) {
+    if (answer.complete() || call.cancelled) {
+      break;
+    }
+    Result<TextAnswer::Piece> piece = answer.take(event);
+    if (!piece) {
+      return faulty(answer.fault());
+    }
+    if (!piece->empty) {
+      pass_on(call, *std::move(piece));
+    }
+  }
+  return std::nullopt;
+}
+
 Task<UpstreamsImpl::Attempt> UpstreamsImpl::ask_text(CallPtr call,
                                                      std::size_t endpoint,
                                                      Exchange& exchange) {
@@ -205,17 +222,8 @@ Task<UpstreamsImpl::Attempt> UpstreamsImpl::ask_text(CallPtr call,
       sse.finish(events);
     }
     begun = begun || !events.empty();
-    for (const SseEvent& event : events) {
-      if (answer.complete() || call->cancelled) {
-        break;
-      }
-      Result<TextAnswer::Piece> piece = answer.take(event);
-      if (!piece) {
-        co_return faulty(answer.fault());
-      }
-      if (!piece->empty) {
-        pass_on(*call, *std::move(piece));
-      }
+    if (std::optional<Attempt> fault = take_events(*call, answer, events)) {
+      co_return *std::move(fault);
     }
   }
   Result<runtime::Done> done = answer.end();

@@ -123,13 +123,7 @@ void UpstreamsImpl::give_room(const Call& call, std::size_t endpoint, const Outc
   if (share != under_way_.end() && --share->second == 0) {
     under_way_.erase(share);
   }
-  const EndpointState& state = book_.endpoints()[endpoint];
-  if (state.health != before) {
-    log_.info("upstream.state",
-              {{"upstream", state.facts.name},
-               {"tier", to_string(state.facts.tier)},
-               {"state", to_string(state.health)},
-               {"problem", state.problem}});
+  if (tell_change(endpoint, before)) {
     probe_wake_.cancel();
   }
   pump();
@@ -182,58 +176,78 @@ void UpstreamsImpl::leave_line(Call& call) {
   }
 }
 
+// Why it will get no room any more, if so.
+std::optional<runtime::Failure> UpstreamsImpl::hopeless(const Call& call,
+                                                        const Choice& choice,
+                                                        const std::optional<Error>& refusal) const {
+  if (choice.what != Choice::What::kNone) {
+    return std::nullopt;
+  }
+  Error error = call.last_error ? *call.last_error : choice.error;
+  if (!call.last_error && choice.error.code() == Error::Code::kUnimplemented && refusal) {
+    error = *refusal;
+  }
+  const bool later = error.code() != Error::Code::kUnimplemented;
+  return failure_of(call, std::move(error), later);
+}
+
+bool UpstreamsImpl::join_line(Call& call) {
+  if (call.waiting) {
+    return true;
+  }
+  const runtime::RequestMeta& meta = runtime::meta_of(call.request);
+  WaitingLine::Entry entry;
+  entry.id = call.id;
+  entry.principal = meta.principal;
+  entry.priority = meta.priority;
+  call.waiting = line_.push(std::move(entry));
+  return call.waiting;
+}
+
+// Room, no room yet (none), or the end of the call.
+std::optional<bool> UpstreamsImpl::seek_room(Call& call) {
+  if (call.cancelled) {
+    end_cancelled(call);
+    return false;
+  }
+  if (overdue(call)) {
+    const Error late(Error::Code::kDeadlineExceeded,
+                     "the deadline passed before a server had room");
+    call.end(failure_of(call, late, true));
+    return false;
+  }
+  if (call.granted) {
+    return true;
+  }
+  std::optional<Error> refusal;
+  Choice choice = choose(call, refusal);
+  if (choice.what == Choice::What::kUse && !call.waiting && line_.size() > 0) {
+    // Those who waited for that room come first.
+    pump();
+    choice = choose(call, refusal);
+  }
+  if (std::optional<runtime::Failure> end = hopeless(call, choice, refusal)) {
+    call.end(*std::move(end));
+    return false;
+  }
+  if (choice.what == Choice::What::kUse && !call.waiting) {
+    take_room(call, choice.endpoint);
+    call.granted = choice.endpoint;
+    return true;
+  }
+  if (!join_line(call)) {
+    const Error full(Error::Code::kQueueFull, "too many requests wait for an upstream server");
+    call.end(failure_of(call, full, true));
+    return false;
+  }
+  return std::nullopt;
+}
+
 // True once there is room; false if the call is over.
 Task<bool> UpstreamsImpl::wait_for_room(CallPtr call) {
-  std::optional<Error> refusal;
   while (true) {
-    if (call->cancelled) {
-      end_cancelled(*call);
-      co_return false;
-    }
-    if (overdue(*call)) {
-      call->end(failure_of(
-          *call,
-          Error(Error::Code::kDeadlineExceeded, "the deadline passed before a server had room"),
-          true));
-      co_return false;
-    }
-    if (call->granted) {
-      co_return true;
-    }
-    Choice choice = choose(*call, refusal);
-    if (choice.what == Choice::What::kUse && !call->waiting && line_.size() > 0) {
-      // Those who waited for that room come first.
-      pump();
-      choice = choose(*call, refusal);
-    }
-    if (choice.what == Choice::What::kNone) {
-      Error error = call->last_error ? *call->last_error : choice.error;
-      if (!call->last_error && choice.error.code() == Error::Code::kUnimplemented && refusal) {
-        error = *refusal;
-      }
-      const bool later = error.code() != Error::Code::kUnimplemented;
-      call->end(failure_of(*call, std::move(error), later));
-      co_return false;
-    }
-    if (choice.what == Choice::What::kUse && !call->waiting) {
-      take_room(*call, choice.endpoint);
-      call->granted = choice.endpoint;
-      co_return true;
-    }
-    if (!call->waiting) {
-      const runtime::RequestMeta& meta = runtime::meta_of(call->request);
-      WaitingLine::Entry entry;
-      entry.id = call->id;
-      entry.principal = meta.principal;
-      entry.priority = meta.priority;
-      call->waiting = line_.push(std::move(entry));
-      if (!call->waiting) {
-        call->end(failure_of(
-            *call,
-            Error(Error::Code::kQueueFull, "too many requests wait for an upstream server"),
-            true));
-        co_return false;
-      }
+    if (const std::optional<bool> found = seek_room(*call)) {
+      co_return *found;
     }
     boost::system::error_code ec;
     auto token = boost::asio::redirect_error(boost::asio::use_awaitable, ec);

@@ -48,48 +48,56 @@ Book::Book(std::vector<EndpointFacts> endpoints, BookTimes times) : times_(times
   }
 }
 
+Book::Standing Book::standing_of(std::size_t endpoint,
+                                 const Able& able,
+                                 const std::set<std::size_t>& tried,
+                                 BootTime now) const {
+  const EndpointState& state = endpoints_[endpoint];
+  Standing standing;
+  if (Result<void> can = able(state); !can) {
+    standing.why = can.error().message();
+    // It may have the model tomorrow.
+    standing.able = can.error().code() == Error::Code::kUnavailable;
+    return standing;
+  }
+  standing.able = true;
+  if (tried.contains(endpoint)) {
+    return standing;
+  }
+  if (state.health == Health::kDown) {
+    standing.why = state.told;
+    return standing;
+  }
+  // One that was not asked yet is being asked: what it has is not known (mlx_lm.server fetches
+  // a model that it does not have).
+  standing.busy = state.health == Health::kUnknown || state.in_flight >= state.facts.most ||
+                  state.busy_until > now;
+  standing.free = !standing.busy;
+  return standing;
+}
+
 Choice Book::choose(const std::vector<Tier>& order,
                     bool spill,
                     const Able& able,
                     const std::set<std::size_t>& tried,
                     BootTime now) const {
   Choice choice;
-  bool wait = false;
   bool any_able = false;
   std::string reasons;
-  const auto add_reason = [&reasons](const EndpointState& endpoint, std::string_view why) {
-    reasons += (reasons.empty() ? "" : "; ") + endpoint.facts.name + ": " + std::string{why};
-  };
   for (const Tier tier : order) {
     std::optional<std::size_t> best;
     bool busy = false;
     for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-      const EndpointState& endpoint = endpoints_[i];
-      if (endpoint.facts.tier != tier) {
+      if (endpoints_[i].facts.tier != tier) {
         continue;
       }
-      if (Result<void> can = able(endpoint); !can) {
-        add_reason(endpoint, can.error().message());
-        // It may have the model tomorrow.
-        any_able = any_able || can.error().code() == Error::Code::kUnavailable;
-        continue;
+      const Standing standing = standing_of(i, able, tried, now);
+      any_able = any_able || standing.able;
+      busy = busy || standing.busy;
+      if (!standing.why.empty()) {
+        reasons += (reasons.empty() ? "" : "; ") + endpoints_[i].facts.name + ": " + standing.why;
       }
-      any_able = true;
-      if (tried.contains(i)) {
-        continue;
-      }
-      if (endpoint.health == Health::kDown) {
-        add_reason(endpoint, endpoint.told);
-        continue;
-      }
-      // One that was not asked yet is being asked: what it has is not known (mlx_lm.server fetches
-      // a model that it does not have).
-      if (endpoint.health == Health::kUnknown || endpoint.in_flight >= endpoint.facts.most ||
-          endpoint.busy_until > now) {
-        busy = true;
-        continue;
-      }
-      if (!best || better(endpoint, endpoints_[*best])) {
+      if (standing.free && (!best || better(endpoints_[i], endpoints_[*best]))) {
         best = i;
       }
     }
@@ -98,13 +106,14 @@ Choice Book::choose(const std::vector<Tier>& order,
       choice.endpoint = *best;
       return choice;
     }
-    wait = wait || busy;
+    if (busy) {
+      choice.what = Choice::What::kWait;
+    }
     if (busy && !spill) {
       break;
     }
   }
-  if (wait) {
-    choice.what = Choice::What::kWait;
+  if (choice.what == Choice::What::kWait) {
     return choice;
   }
   if (reasons.empty()) {

@@ -324,16 +324,22 @@ Task<void> UpstreamsImpl::probe(std::size_t endpoint) {
     }
     book_.probe_failed(endpoint, std::move(problem), now, std::move(told));
   }
-  const EndpointState& state = book_.endpoints()[endpoint];
-  if (state.health != before) {
-    log_.info("upstream.state",
-              {{"upstream", state.facts.name},
-               {"tier", to_string(state.facts.tier)},
-               {"state", to_string(state.health)},
-               {"problem", state.problem}});
-  }
+  tell_change(endpoint, before);
   probe_wake_.cancel();
   pump();
+}
+
+bool UpstreamsImpl::tell_change(std::size_t endpoint, Health before) {
+  const EndpointState& state = book_.endpoints()[endpoint];
+  if (state.health == before) {
+    return false;
+  }
+  log_.info("upstream.state",
+            {{"upstream", state.facts.name},
+             {"tier", to_string(state.facts.tier)},
+             {"state", to_string(state.health)},
+             {"problem", state.problem}});
+  return true;
 }
 
 Result<void> UpstreamsImpl::reachable(const Spec& spec) const {

@@ -116,6 +116,11 @@ class UpstreamsImpl final : public Upstreams {
   Task<void> serve(CallPtr call);
   Task<void> attempts(CallPtr call);
   Task<bool> wait_for_room(CallPtr call);
+  std::optional<bool> seek_room(Call& call);
+  bool join_line(Call& call);
+  [[nodiscard]] std::optional<runtime::Failure> hopeless(const Call& call,
+                                                         const Choice& choice,
+                                                         const std::optional<Error>& refusal) const;
   Task<bool> attempt(CallPtr call, std::size_t endpoint);
   [[nodiscard]] Choice choose(const Call& call, std::optional<Error>& refusal) const;
   void take_room(Call& call, std::size_t endpoint);
@@ -127,6 +132,10 @@ class UpstreamsImpl final : public Upstreams {
   void leave_line(Call& call);
 
   Task<Attempt> ask_text(CallPtr call, std::size_t endpoint, Exchange& exchange);
+  // Passes on what these events say; the attempt's end if one of them is faulty.
+  std::optional<Attempt> take_events(Call& call,
+                                     TextAnswer& answer,
+                                     const std::vector<SseEvent>& events) const;
   Task<Attempt> ask_embeddings(CallPtr call, std::size_t endpoint, Exchange& exchange);
   Task<Result<void>> post(CallPtr call, std::size_t endpoint, Exchange& exchange, Body body);
   // The error's body of a reply that is not 200.
@@ -144,6 +153,8 @@ class UpstreamsImpl final : public Upstreams {
 
   Task<Result<std::string>> authorization(std::size_t endpoint);
   Task<void> probe(std::size_t endpoint);
+  // Logs what became of an endpoint that was `before`; false if nothing.
+  bool tell_change(std::size_t endpoint, Health before);
   Task<Result<Probe>> ask_health(std::size_t endpoint);
   struct Page {
     int status = 0;

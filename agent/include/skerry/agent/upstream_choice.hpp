@@ -124,6 +124,17 @@ class Book {
   [[nodiscard]] const std::vector<EndpointState>& endpoints() const { return endpoints_; }
 
  private:
+  // Where an endpoint stands for one request: not able, down, busy or free.
+  struct Standing {
+    bool able = false;
+    bool busy = false;
+    bool free = false;
+    std::string why;
+  };
+  [[nodiscard]] Standing standing_of(std::size_t endpoint,
+                                     const Able& able,
+                                     const std::set<std::size_t>& tried,
+                                     BootTime now) const;
   void take_down(EndpointState& endpoint,
                  std::string problem,
                  std::string told,
