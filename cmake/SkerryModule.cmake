@@ -36,8 +36,7 @@ function(skerry_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PCH;TIMEOUT" "SOURCES;LINK;LABELS")
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE skerry_flags ${arg_LINK} GTest::gmock_main)
-  skerry_pch(${name} "${arg_PCH}")
-  target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+  skerry_pch(${name} "${arg_PCH}" TEST)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
@@ -49,6 +48,12 @@ function(skerry_test name)
     math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 4") # what sanitizers cost the tests that try every crash point
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# skerry_path(<source> <macro> <path>): a file that one source alone is told of. As a definition of its whole target it would
+# make the compiler cache miss everything of it in another clone.
+function(skerry_path source macro path)
+  set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS "${macro}=\"${path}\"")
 endfunction()
 
 # skerry_fuzz(<target> LINK <targets>): tests/fuzz/<target>/<target>_fuzz.cpp as a libFuzzer program (preset fuzz)
@@ -71,19 +76,53 @@ function(skerry_fuzz name)
   endif()
 endfunction()
 
-# The heavy headers, parsed once per target (seconds to parse alone: gRPC 2.6, Asio 2-5, the rest under 1).
+# skerry_pch(<target> std|asio|grpc|none [TEST]): the heavy headers (seconds to parse alone: gRPC 2.6, Asio 2-5, the rest
+# under 1), compiled once per kind and not per target, which would cost minutes and 100 MB each.
 function(skerry_pch target kind)
-  if(kind STREQUAL "std" OR kind STREQUAL "asio" OR kind STREQUAL "grpc")
-    target_precompile_headers(${target} PRIVATE
-      <algorithm> <chrono> <cstdint> <functional> <map> <memory> <optional> <string> <string_view> <utility>
+  cmake_parse_arguments(PARSE_ARGV 2 arg "TEST" "" "")
+  if(NOT kind)
+    set(kind none)
+  endif()
+  if(kind STREQUAL "none" AND NOT arg_TEST)
+    return()
+  endif()
+  set(headers "")
+  if(NOT kind STREQUAL "none")
+    list(APPEND headers <algorithm> <chrono> <cstdint> <functional> <map> <memory> <optional> <string> <string_view> <utility>
       <variant> <vector>)
   endif()
   if(kind STREQUAL "asio" OR kind STREQUAL "grpc")
-    target_precompile_headers(${target} PRIVATE
-      <boost/asio/any_io_executor.hpp> <boost/asio/awaitable.hpp> <boost/asio/co_spawn.hpp>
+    list(APPEND headers <boost/asio/any_io_executor.hpp> <boost/asio/awaitable.hpp> <boost/asio/co_spawn.hpp>
       <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <boost/asio/use_awaitable.hpp>)
   endif()
   if(kind STREQUAL "grpc")
-    target_precompile_headers(${target} PRIVATE <grpcpp/grpcpp.h>)
+    list(APPEND headers <grpcpp/grpcpp.h>)
   endif()
+  # A precompiled header serves those alone that are compiled alike: position-independent for a library or for a program.
+  get_target_property(type ${target} TYPE)
+  set(donor skerry_pch_${kind})
+  if(type STREQUAL "EXECUTABLE")
+    string(APPEND donor _program)
+  endif()
+  if(arg_TEST)
+    string(APPEND donor _test)
+    list(APPEND headers <gmock/gmock.h> <gtest/gtest.h>)
+  endif()
+  if(NOT TARGET ${donor})
+    set(source ${CMAKE_BINARY_DIR}/pch/empty.cpp)
+    if(NOT EXISTS ${source})
+      file(WRITE ${source} "")
+    endif()
+    add_library(${donor} OBJECT EXCLUDE_FROM_ALL ${source})
+    target_link_libraries(${donor} PRIVATE skerry_flags)
+    if(type STREQUAL "EXECUTABLE")
+      set_target_properties(${donor} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+      target_compile_options(${donor} PRIVATE -fPIE)
+    endif()
+    if(arg_TEST)
+      target_link_libraries(${donor} PRIVATE GTest::gmock)
+    endif()
+    target_precompile_headers(${donor} PRIVATE ${headers})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${donor})
 endfunction()

@@ -18,6 +18,7 @@ target_compile_options(skerry_flags INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 # Absent: -Wnull-dereference (g++ 12 at -O2 warns inside Asio), -Wsign-conversion comes with -Wconversion only in C.
 
+add_compile_options(-pthread) # for all alike: precompiled headers are shared
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   add_compile_definitions(_FORTIFY_SOURCE=2)
