@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <mutex>
 #include <numeric>
-#include <system_error>
+#include <optional>
 
 #include "skerry/common/sha256_lanes.hpp"
+
+#include "on_threads.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -84,18 +87,8 @@ Result<void> check_chunks(File& file,
       }
     }
   };
-  std::vector<std::thread> threads;
-  try {
-    for (std::size_t i = 1; i < std::min<std::size_t>(hashing_threads(), chunks.size() / 2); ++i) {
-      threads.emplace_back(run);
-    }
-  } catch (const std::system_error&) {
-    // Fewer threads than wanted: this one does the work.
-  }
-  run();
-  for (auto& thread : threads) {
-    thread.join();
-  }
+  const auto at_once = std::min<std::size_t>(hashing_threads(), chunks.size() / 2);
+  on_threads(std::max<std::size_t>(1, at_once), [&run](std::size_t) { run(); });
   if (first_error) {
     return *first_error;
   }

@@ -3,11 +3,10 @@
 // are those of the ingest; a source is only ever a thief of time.
 
 #include <algorithm>
-#include <system_error>
-#include <thread>
 
 #include "chunk_plan.hpp"
 #include "fetch_run.hpp"
+#include "on_threads.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -85,18 +84,8 @@ Result<void> Fetcher::Run::fetch_in_parallel(const WantedBlob& blob) {
     sources.push_back({source->name(), source->reach()});
   }
   ChunkPlan plan{ingest_->index().count(), ingest_->missing(), std::move(sources), options};
-  std::vector<std::thread> threads;
-  try {
-    for (std::size_t i = 1; i < std::min(fetcher_.sources_.size(), kMaxAtOnce); ++i) {
-      threads.emplace_back([this, &plan, i, &blob] { serve_plan(plan, i, blob); });
-    }
-  } catch (const std::system_error&) {
-    // Fewer sources at once than wanted.
-  }
-  serve_plan(plan, 0, blob);
-  for (auto& thread : threads) {
-    thread.join();
-  }
+  on_threads(std::min(fetcher_.sources_.size(), kMaxAtOnce),
+             [this, &plan, &blob](std::size_t source) { serve_plan(plan, source, blob); });
   if (cancel_.cancelled()) {
     return Error{Error::Code::kCancelled, "the fetch was cancelled"};
   }

@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <mutex>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <unistd.h>
 
 #include <sys/mman.h>
@@ -17,6 +15,7 @@
 #include "skerry/registry/blob_store.hpp"
 
 #include "buffer_worker.hpp"
+#include "on_threads.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -74,19 +73,8 @@ Result<void> copy_all(File& from, std::uint64_t size, int fd) {
       }
     }
   };
-  std::vector<std::thread> threads;
-  try {
-    const auto pieces = size / kPlainPiece;
-    for (std::size_t i = 1; i < std::min<std::uint64_t>(hashing_threads(), pieces); ++i) {
-      threads.emplace_back(run);
-    }
-  } catch (const std::system_error&) {
-    // Fewer threads than wanted: this one does the work.
-  }
-  run();
-  for (auto& thread : threads) {
-    thread.join();
-  }
+  const auto at_once = std::min<std::uint64_t>(hashing_threads(), size / kPlainPiece);
+  on_threads(std::max<std::size_t>(1, at_once), [&run](std::size_t) { run(); });
   return first_error ? Result<void>{*first_error} : Result<void>{};
 }
 

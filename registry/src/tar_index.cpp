@@ -7,6 +7,7 @@
 #include <set>
 
 #include "skerry/common/bytes.hpp"
+#include "skerry/common/read_only_file.hpp"
 
 namespace skerry::registry {
 namespace {
@@ -265,10 +266,13 @@ class TarReader {
   std::optional<std::uint64_t> pax_size_;
 };
 
-class RangeFile final : public File {
+class RangeFile final : public ReadOnlyFile {
  public:
   RangeFile(std::shared_ptr<File> whole, std::uint64_t offset, std::uint64_t size)
-      : whole_(std::move(whole)), offset_(offset), size_(size) {}
+      : ReadOnlyFile("a part of an archive"),
+        whole_(std::move(whole)),
+        offset_(offset),
+        size_(size) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) override {
     if (offset >= size_) {
@@ -278,11 +282,6 @@ class RangeFile final : public File {
         static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_ - offset));
     return whole_->read_at(offset_ + offset, out.first(wanted));
   }
-  Result<void> write_at(std::uint64_t, ByteView) override { return fixed(); }
-  Result<void> allocate(std::uint64_t) override { return fixed(); }
-  Result<void> truncate(std::uint64_t) override { return fixed(); }
-  Result<void> sync() override { return fixed(); }
-  Result<void> set_mode(std::uint32_t) override { return fixed(); }
   [[nodiscard]] Result<FileStatus> status() const override {
     FileStatus status;
     status.size = size_;
@@ -291,10 +290,6 @@ class RangeFile final : public File {
   [[nodiscard]] int fd() const override { return -1; }
 
  private:
-  static Error fixed() {
-    return {Error::Code::kUnimplemented, "a part of an archive cannot be written"};
-  }
-
   std::shared_ptr<File> whole_;
   std::uint64_t offset_;
   std::uint64_t size_;

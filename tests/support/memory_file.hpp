@@ -8,13 +8,14 @@
 #include <string>
 #include <utility>
 
-#include "skerry/common/file_system.hpp"
+#include "skerry/common/read_only_file.hpp"
 
 namespace skerry::test {
 
-class MemoryFile final : public File {
+class MemoryFile final : public ReadOnlyFile {
  public:
-  explicit MemoryFile(std::string bytes) : bytes_(std::move(bytes)) {}
+  explicit MemoryFile(std::string bytes)
+      : ReadOnlyFile("a file in memory"), bytes_(std::move(bytes)) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) override {
     std::size_t largest = largest_read_.load(std::memory_order_relaxed);
@@ -30,11 +31,6 @@ class MemoryFile final : public File {
     }
     return count;
   }
-  Result<void> write_at(std::uint64_t, ByteView) override { return read_only(); }
-  Result<void> allocate(std::uint64_t) override { return read_only(); }
-  Result<void> truncate(std::uint64_t) override { return read_only(); }
-  Result<void> sync() override { return read_only(); }
-  Result<void> set_mode(std::uint32_t) override { return read_only(); }
   [[nodiscard]] Result<FileStatus> status() const override {
     FileStatus status;
     status.size = claimed_size_ != 0 ? claimed_size_ : bytes_.size();
@@ -48,10 +44,6 @@ class MemoryFile final : public File {
   [[nodiscard]] std::size_t largest_read() const { return largest_read_.load(); }
 
  private:
-  static Error read_only() {
-    return Error{Error::Code::kUnimplemented, "a memory file is read-only"};
-  }
-
   std::string bytes_;
   std::uint64_t claimed_size_ = 0;
   std::atomic<std::size_t> largest_read_ = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "skerry/common/bytes.hpp"
+#include "skerry/common/read_only_file.hpp"
 #include "skerry/registry/gguf_check.hpp"
 
 #include "file_cursor.hpp"
@@ -211,7 +212,7 @@ class PartReader {
 };
 
 // Bytes of our own, then ranges of other files.
-class JoinedFile final : public File {
+class JoinedFile final : public ReadOnlyFile {
  public:
   struct Range {
     std::uint64_t at = 0;
@@ -221,7 +222,10 @@ class JoinedFile final : public File {
   };
 
   JoinedFile(std::string head, std::vector<Range> ranges, std::vector<std::unique_ptr<File>> parts)
-      : head_(std::move(head)), ranges_(std::move(ranges)), parts_(std::move(parts)) {
+      : ReadOnlyFile("a joined file"),
+        head_(std::move(head)),
+        ranges_(std::move(ranges)),
+        parts_(std::move(parts)) {
     size_ = head_.size();
     for (const Range& range : ranges_) {
       size_ = std::max(size_, range.at + range.size);
@@ -258,11 +262,6 @@ class JoinedFile final : public File {
     return wanted;
   }
 
-  Result<void> write_at(std::uint64_t, ByteView) override { return read_only(); }
-  Result<void> allocate(std::uint64_t) override { return read_only(); }
-  Result<void> truncate(std::uint64_t) override { return read_only(); }
-  Result<void> sync() override { return read_only(); }
-  Result<void> set_mode(std::uint32_t) override { return read_only(); }
   [[nodiscard]] Result<FileStatus> status() const override {
     FileStatus status;
     status.size = size_;
@@ -271,10 +270,6 @@ class JoinedFile final : public File {
   [[nodiscard]] int fd() const override { return -1; }
 
  private:
-  static Error read_only() {
-    return {Error::Code::kUnimplemented, "a joined file cannot be written"};
-  }
-
   std::string head_;
   std::vector<Range> ranges_;
   std::vector<std::unique_ptr<File>> parts_;

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <thread>
 
 #include "skerry/registry/delta.hpp"
 
+#include "../on_threads.hpp"
 #include "container.hpp"
 #include "decode.hpp"
 #include "packing.hpp"
@@ -104,21 +104,9 @@ class Maker {
       return Error{Error::Code::kCancelled, "making the delta was cancelled"};
     }
     std::vector<std::optional<Result<CodedSegment>>> coded(group.size());
-    const auto work = [&](std::size_t i) {
+    on_threads(group.size(), [&](std::size_t i) {
       coded[i] = code_segment(base_, header_.base_size, target_, group[i]);
-    };
-    std::vector<std::thread> threads;
-    for (std::size_t i = 1; i < group.size(); ++i) {
-      try {
-        threads.emplace_back(work, i);
-      } catch (const std::system_error&) {
-        work(i);  // the system gives no thread
-      }
-    }
-    work(0);
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    });
     for (const auto& result : coded) {
       if (!*result) {
         return result->error();

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <thread>
 
 #include "skerry/registry/delta.hpp"
 
+#include "../on_threads.hpp"
 #include "container.hpp"
 #include "decode.hpp"
 #include "packing.hpp"
@@ -109,25 +109,13 @@ Result<void> DeltaReader::Impl::decode_group(Wanted group,
                                              ByteSink& sink) const {
   std::vector<Bytes> outputs(group.size());
   std::vector<std::optional<Error>> errors(group.size());
-  const auto work = [&](std::size_t i) {
+  on_threads(group.size(), [&](std::size_t i) {
     outputs[i].resize(static_cast<std::size_t>(group[i].length));
     if (auto ok = delta::decode(delta, base, directory.header.base_size, group[i], outputs[i]);
         !ok) {
       errors[i] = ok.error();
     }
-  };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < group.size(); ++i) {
-    try {
-      threads.emplace_back(work, i);
-    } catch (const std::system_error&) {
-      work(i);  // the system gives no thread
-    }
-  }
-  work(0);
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
+  });
   for (std::size_t i = 0; i < group.size(); ++i) {
     if (errors[i]) {
       return errors[i]->with_context("target bytes from " + std::to_string(group[i].offset));
