@@ -1,4 +1,4 @@
-#include "contracts/plugin_contract.hpp"
+#include "plugin_contract.hpp"
 
 #include "onnx_engine_start.hpp"
 
