@@ -108,6 +108,40 @@ class BlobFolder {
   std::uint64_t bytes_ = 0;
 };
 
+// A format that only a plugin reads, which devices look for under the plugin's name.
+Result<std::uint64_t> own_format_memory(const SourceVariant& wanted) {
+  if (wanted.format != wanted.runtime) {
+    return Error{Error::Code::kModelFormat,
+                 "Skerry does not read the format " + wanted.format +
+                     "; one that only a plugin reads is called like the plugin, here " +
+                     wanted.runtime};
+  }
+  if (wanted.ram_bytes == 0) {
+    return Error{Error::Code::kInvalidArgument,
+                 "say ram: only the plugin " + wanted.runtime + " knows what its format needs"};
+  }
+  return wanted.ram_bytes;
+}
+
+// The memory that PREFLIGHT asks for, of weights that a device would admit.
+Result<std::uint64_t> needed_memory(FileSystem& fs,
+                                    const std::filesystem::path& path,
+                                    const ModelSource& source,
+                                    const SourceVariant& wanted) {
+  if (!inspects_format(wanted.format)) {
+    return own_format_memory(wanted);
+  }
+  const auto weights = inspect_weights(fs, path, source.activation);
+  if (!weights) {
+    return weights.error();
+  }
+  if (weights->format != wanted.format) {
+    return Error{Error::Code::kModelFormat,
+                 path.string() + " is " + weights->format + ", model.toml says " + wanted.format};
+  }
+  return wanted.ram_bytes != 0 ? wanted.ram_bytes : weights->ram_bytes;
+}
+
 Result<registry::Variant> pack_variant(FileSystem& fs,
                                        BlobFolder& blobs,
                                        const ModelSource& source,
@@ -120,13 +154,9 @@ Result<registry::Variant> pack_variant(FileSystem& fs,
                  path.string() + " is missing: make it with `skerry model quantize " +
                      source.folder.string() + " --out " + options.derived.string() + "`"};
   }
-  const auto weights = inspect_weights(fs, path, source.activation);
-  if (!weights) {
-    return weights.error();
-  }
-  if (weights->format != wanted.format) {
-    return Error{Error::Code::kModelFormat,
-                 path.string() + " is " + weights->format + ", model.toml says " + wanted.format};
+  const auto ram_bytes = needed_memory(fs, path, source, wanted);
+  if (!ram_bytes) {
+    return ram_bytes.error();
   }
   registry::Variant variant;
   variant.name = wanted.name;
@@ -135,7 +165,7 @@ Result<registry::Variant> pack_variant(FileSystem& fs,
   variant.needs.isa = wanted.isa;
   variant.needs.accelerator = wanted.accelerator;
   variant.needs.runtime = wanted.runtime;
-  variant.needs.ram_bytes = wanted.ram_bytes != 0 ? wanted.ram_bytes : weights->ram_bytes;
+  variant.needs.ram_bytes = *ram_bytes;
   if (const auto figures = quality.find(wanted.name); figures != quality.end()) {
     variant.quality = figures->second;
   }

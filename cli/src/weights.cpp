@@ -126,6 +126,10 @@ Result<WeightsSummary> inspect_upstream(File& file) {
 
 }  // namespace
 
+bool inspects_format(std::string_view format) {
+  return format == "gguf" || format == "onnx" || format == registry::upstream::kPlugin;
+}
+
 Result<WeightsSummary> inspect_weights(FileSystem& fs,
                                        const std::filesystem::path& path,
                                        const registry::ActivationOptions& activation) {

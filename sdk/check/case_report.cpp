@@ -34,6 +34,8 @@ std::string_view cause(int signal) {
       return ": the plugin ended the process by SIGSEGV\n";
     case SIGBUS:
       return ": the plugin ended the process by SIGBUS\n";
+    case SIGILL:
+      return ": the plugin ended the process by SIGILL\n";
     case SIGFPE:
       return ": the plugin ended the process by SIGFPE\n";
     default:

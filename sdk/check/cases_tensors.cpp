@@ -13,7 +13,7 @@ namespace skerry::runtime::test {
 TEST_P(PluginContract, InfersAndEmitsCheckedTensors) {
   load();
   if (!takes_tensors()) {
-    GTEST_SKIP() << "no tensor engine";
+    GTEST_SKIP() << "takes no tensors, or declares no inputs";
   }
   const auto outputs = model_->run(1, infer_request());
   ASSERT_TRUE(outputs) << outputs.error().to_string();
@@ -29,7 +29,7 @@ TEST_P(PluginContract, InfersAndEmitsCheckedTensors) {
 TEST_P(PluginContract, GivesTheOutputsAskedForAndNoOthers) {
   load();
   if (!takes_tensors()) {
-    GTEST_SKIP() << "no tensor engine";
+    GTEST_SKIP() << "takes no tensors, or declares no inputs";
   }
   const auto all = model_->run(1, infer_request());
   ASSERT_TRUE(all);
@@ -46,7 +46,7 @@ TEST_P(PluginContract, GivesTheOutputsAskedForAndNoOthers) {
 TEST_P(PluginContract, RefusesARequestForAnotherModel) {
   load();
   if (!takes_tensors()) {
-    GTEST_SKIP() << "no tensor engine";
+    GTEST_SKIP() << "takes no tensors, or declares no inputs";
   }
   InferRequest request = infer_request();
   request.meta.model = Digest::of("another model");
@@ -58,7 +58,7 @@ TEST_P(PluginContract, RefusesARequestForAnotherModel) {
 TEST_P(PluginContract, ServesSeveralThreadsAtOnce) {
   load();
   if (!takes_tensors()) {
-    GTEST_SKIP() << "no tensor engine";
+    GTEST_SKIP() << "takes no tensors, or declares no inputs";
   }
   const std::uint32_t threads = model_->max_concurrency();
   std::atomic<std::uint32_t> good{0};
@@ -75,7 +75,7 @@ TEST_P(PluginContract, ServesSeveralThreadsAtOnce) {
 TEST_P(PluginContract, CancelOfAnUnknownRunIsHarmless) {
   load();
   if (!takes_tensors()) {
-    GTEST_SKIP() << "no tensor engine";
+    GTEST_SKIP() << "takes no tensors, or declares no inputs";
   }
   model_->cancel(12345);
   EXPECT_TRUE(model_->run(1, infer_request()));

@@ -66,7 +66,7 @@ bool PluginContract::makes_tokens() const {
 }
 
 bool PluginContract::takes_tensors() const {
-  return model_ && model_->info().can_infer;
+  return model_ && model_->info().can_infer && !infer_request().inputs.empty();
 }
 
 std::string PluginContract::quantize_type() const {

@@ -57,6 +57,7 @@ class PluginContract : public ::testing::TestWithParam<PluginUnderTest> {
   [[nodiscard]] PluginLoad load_job() const;
   void load();
   [[nodiscard]] bool makes_tokens() const;
+  // And says which, or the test does: what to ask is known.
   [[nodiscard]] bool takes_tensors() const;
   // Empty: the plugin does not quantize.
   [[nodiscard]] std::string quantize_type() const;

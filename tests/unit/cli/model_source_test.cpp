@@ -112,6 +112,35 @@ TEST_F(ModelSourceTest, PackRefusesWeightsThatNoDeviceWouldAdmit) {
   EXPECT_FALSE(fs_.exists(path("packed/manifest.json")));
 }
 
+TEST_F(ModelSourceTest, PackTakesTheOwnFormatOfAPlugin) {
+  const std::string own = R"(model = "acme/own"
+version = "1.0.0"
+release_counter = 1
+format = "dense"
+runtime = "dense"
+[[variant]]
+name = "f32"
+file = "own.dense"
+ram = "5MiB"
+)";
+  const auto pack = [this](const std::string& text) {
+    write("model.toml", text);
+    return run({"model", "pack", path(""), "--out", path("packed")});
+  };
+  write("own.dense", "what only its plugin reads");
+  EXPECT_EQ(pack(own.substr(0, own.find("ram ="))), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("say ram"));
+  std::string other = own;
+  other.replace(other.find("runtime = \"dense\""), 17, "runtime = \"sparse\"");
+  EXPECT_EQ(pack(other), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("model_format"));
+  ASSERT_EQ(pack(own), kExitDone) << err();
+  const auto target = load_model_target(fs_, path("packed"));
+  ASSERT_TRUE(target) << target.error().to_string();
+  EXPECT_EQ(target->manifest.find_variant("f32")->format, "dense");
+  EXPECT_EQ(target->manifest.find_variant("f32")->needs.ram_bytes, 5U << 20U);
+}
+
 TEST_F(ModelSourceTest, CheckAnswersByExitCode) {
   write("good.gguf", skerry::test::GgufBytes::small_model().bytes());
   write("bad.gguf", "GGUFtruncated");

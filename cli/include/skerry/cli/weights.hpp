@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "skerry/common/file_system.hpp"
 #include "skerry/common/json.hpp"
@@ -20,6 +21,9 @@ struct WeightsSummary {
   std::uint64_t ram_bytes = 0;
   Json details;
 };
+
+// Whether Skerry itself reads the format. Another belongs to the plugin of that name alone.
+bool inspects_format(std::string_view format);
 
 // By the first bytes of the file, not its name. kModelFormat says what is wrong and where.
 Result<WeightsSummary> inspect_weights(FileSystem& fs,
