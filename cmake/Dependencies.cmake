@@ -12,7 +12,7 @@ find_package(fmt REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(absl REQUIRED) # gRPC's own; time zones: g++ 12 has no std::chrono::tzdb
 pkg_check_modules(P11_KIT REQUIRED IMPORTED_TARGET p11-kit-1)
-find_package(GTest REQUIRED) # the tests, and skerry-plugin-check, into which it is linked
+find_package(GTest REQUIRED) # for the tests and for skerry-plugin-check
 find_package(ZLIB REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)

@@ -1,7 +1,6 @@
 /* Runtime plugin C ABI, version 1: the contract between skerry-worker (the host) and a shared
  * library that wraps one inference engine. Written for authors of plugins; the host's C++ side is
- * skerry/runtime/plugin_host.hpp and the conformance suite
- * tests/support/contracts/plugin_contract.hpp.
+ * skerry/runtime/plugin_host.hpp, the conformance suite the program skerry-plugin-check.
  *
  * Rules for both sides
  * - Every structure starts with `size`, the number of bytes its maker knows. Fields are appended,
