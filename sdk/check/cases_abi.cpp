@@ -49,8 +49,12 @@ skerry_error unwritten_error() {
   return error;
 }
 
+std::string_view text_of(const skerry_error& error) {
+  return {error.message, strnlen(error.message, sizeof error.message)};
+}
+
 void expect_message(const skerry_error& error) {
-  const std::size_t length = strnlen(error.message, sizeof error.message);
+  const std::size_t length = text_of(error).size();
   ASSERT_LT(length, sizeof error.message) << "the message has no NUL at its end";
   EXPECT_GT(length, 0U) << "the message is empty";
 }
@@ -96,7 +100,7 @@ struct Raw {
     table = get(SKERRY_ABI_MAJOR, SKERRY_ABI_MINOR);
     ASSERT_NE(table, nullptr);
     skerry_error error = unwritten_error();
-    ASSERT_EQ(table->init(&host, nullptr, 0, &runtime, &error), kOk) << error.message;
+    ASSERT_EQ(table->init(&host, nullptr, 0, &runtime, &error), kOk) << text_of(error);
   }
 };
 
@@ -148,13 +152,13 @@ TEST_P(PluginContract, KeepsToTheSizesOfAnOlderHost) {
   spoil_from(job.options, kFirstOptions);
   skerry_error error = unwritten_error();
   ASSERT_EQ(raw.table->load(raw.runtime, &job.source, &job.options, &raw.model, &error), kOk)
-      << error.message;
+      << text_of(error);
   ASSERT_NE(raw.model, nullptr);
   constexpr std::size_t kFirstInfo = offsetof(skerry_model_info, spare_sequences);
   skerry_model_info info{};
   info.size = kFirstInfo;
   spoil_from(info, kFirstInfo);
-  ASSERT_EQ(raw.table->info(raw.model, &info, &error), kOk) << error.message;
+  ASSERT_EQ(raw.table->info(raw.model, &info, &error), kOk) << text_of(error);
   EXPECT_EQ(info.size, kFirstInfo) << "`size` is the host's";
   EXPECT_TRUE(untouched_from(info, kFirstInfo)) << "`info` wrote behind the structure's `size`";
   EXPECT_GT(info.architecture.size, 0U);
