@@ -5,14 +5,12 @@
 namespace skerry::runtime::test {
 namespace {
 
-const std::string kPlugins = SKERRY_TEST_PLUGIN_DIR;
-
 INSTANTIATE_TEST_SUITE_P(
     Null,
     PluginContract,
     ::testing::Values(PluginUnderTest{
         .name = "null",
-        .library = kPlugins + "/skerry-null.so",
+        .library = SKERRY_TEST_PLUGIN_DIR "/skerry-null.so",
         .model = "",
         .inputs = {Tensor{.name = "x", .type = DataType::kUint8, .shape = {4}, .data = "abcd"}},
         .quantize_type = "copy"}));
@@ -21,9 +19,8 @@ INSTANTIATE_TEST_SUITE_P(LlamaCpp,
                          PluginContract,
                          ::testing::Values(PluginUnderTest{
                              .name = "llamacpp",
-                             .library = kPlugins + "/skerry-llamacpp.so",
-                             .model = std::string{SKERRY_TEST_MODELS} +
-                                      "/log-triage/log-triage-f16.gguf",
+                             .library = SKERRY_TEST_PLUGIN_DIR "/skerry-llamacpp.so",
+                             .model = SKERRY_TEST_MODELS "/log-triage/log-triage-f16.gguf",
                              .inputs = {},
                              .quantize_type = "q4_k_m"}));
 
@@ -31,9 +28,8 @@ INSTANTIATE_TEST_SUITE_P(Onnx,
                          PluginContract,
                          ::testing::Values(PluginUnderTest{
                              .name = "onnx",
-                             .library = kPlugins + "/skerry-onnx.so",
-                             .model = std::string{SKERRY_TEST_MODELS} +
-                                      "/vibration/vibration-f32.onnx",
+                             .library = SKERRY_TEST_PLUGIN_DIR "/skerry-onnx.so",
+                             .model = SKERRY_TEST_MODELS "/vibration/vibration-f32.onnx",
                              .inputs = {Tensor{.name = "window",
                                                .type = DataType::kFp32,
                                                .shape = {1, 1, 1024},
