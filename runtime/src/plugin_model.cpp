@@ -13,6 +13,8 @@ namespace {
 
 // A tokenizer or template that asks for more than this is broken.
 constexpr std::size_t kMaxGrown = 64U << 20U;
+// As plugin.h has it.
+constexpr std::size_t kMaxStateFormat = 200;
 
 class PluginModelImpl final : public PluginModel {
  public:
@@ -84,6 +86,37 @@ class PluginModelImpl final : public PluginModel {
 
   void trim_sequence(std::uint32_t sequence, std::size_t length) override {
     table_.step->seq_remove(model_, sequence, static_cast<std::int32_t>(length));
+  }
+
+  [[nodiscard]] std::string state_format() const override { return state_format_; }
+
+  Result<std::uint64_t> state_size(std::uint32_t sequence) override {
+    AbiError error;
+    std::uint64_t bytes = 0;
+    const std::uint32_t status = table_.step->seq_state_size(model_, sequence, &bytes, &error);
+    return status == SKERRY_OK ? Result<std::uint64_t>{bytes}
+                               : Result<std::uint64_t>{error.to_error(status)};
+  }
+
+  Result<std::size_t> save_state(std::uint32_t sequence, std::span<std::uint8_t> out) override {
+    AbiError error;
+    std::size_t count = 0;
+    const std::uint32_t status =
+        table_.step->seq_save(model_, sequence, out.data(), out.size(), &count, &error);
+    if (status != SKERRY_OK) {
+      return error.to_error(status);
+    }
+    if (count > out.size()) {
+      return Error{Error::Code::kPluginInvalid, "the plugin saved more than there was room for"};
+    }
+    return count;
+  }
+
+  Result<void> restore_state(std::uint32_t sequence, ByteView state, std::size_t length) override {
+    AbiError error;
+    const std::uint32_t status = table_.step->seq_restore(
+        model_, sequence, state.data(), state.size(), static_cast<std::int32_t>(length), &error);
+    return status == SKERRY_OK ? Result<void>{} : Result<void>{error.to_error(status)};
   }
 
   Result<std::vector<std::int32_t>> tokenize(std::string_view text,
@@ -203,6 +236,7 @@ class PluginModelImpl final : public PluginModel {
   ChatSource chat_;
   bool whole_sequence_ = false;
   bool copies_ = false;
+  std::string state_format_;
   std::uint32_t sequences_ = 1;
   std::uint32_t max_rows_ = 1;
   std::uint32_t max_concurrency_ = 1;
@@ -263,6 +297,12 @@ Result<void> PluginModelImpl::read_info(const PluginLoad& load,
   whole_sequence_ = has(SKERRY_FEATURE_WHOLE_SEQUENCE);
   copies_ =
       has(SKERRY_FEATURE_SEQ_COPY) && table_.step != nullptr && table_.step->seq_copy != nullptr;
+  constexpr std::size_t kStateEnd = offsetof(skerry_step, seq_restore) + sizeof(void*);
+  if (has(SKERRY_FEATURE_SEQ_STATE) && copies_ && table_.step->size >= kStateEnd &&
+      table_.step->seq_state_size != nullptr && table_.step->seq_save != nullptr &&
+      table_.step->seq_restore != nullptr && out.state_format.size <= kMaxStateFormat) {
+    state_format_ = to_valid_utf8(from_abi(out.state_format));
+  }
   sequences_ = out.max_sequences + std::min(out.spare_sequences, load.spare_sequences);
   max_rows_ = std::max(out.max_rows, 1U);
   max_concurrency_ = std::clamp(out.max_concurrency, 1U, 8U);

@@ -63,6 +63,7 @@ struct skerry_model {
   std::string chat_template;
   std::string begin_text;
   std::string end_text;
+  std::string state_format;
   bool causal = true;
   bool shares = true;  // sequences can share a prefix: every cell stays, none holds a whole state
   std::uint32_t context_length = 0;  // of one sequence
@@ -121,5 +122,23 @@ std::uint32_t quantize(skerry_runtime* runtime,
 // The names that `quantize` takes, in the order of falling size.
 const std::vector<skerry_str>& quantize_types();
 const skerry_step* step_table();
+
+// state.cpp: plugin.h's functions of these names.
+std::uint32_t seq_state_size(skerry_model* model,
+                             std::uint32_t sequence,
+                             std::uint64_t* bytes,
+                             skerry_error* error);
+std::uint32_t seq_save(skerry_model* model,
+                       std::uint32_t sequence,
+                       void* bytes,
+                       std::size_t capacity,
+                       std::size_t* count,
+                       skerry_error* error);
+std::uint32_t seq_restore(skerry_model* model,
+                          std::uint32_t sequence,
+                          const void* bytes,
+                          std::size_t size,
+                          std::int32_t length,
+                          skerry_error* error);
 
 }  // namespace skerry_llama

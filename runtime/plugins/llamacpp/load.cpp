@@ -231,6 +231,9 @@ std::uint32_t make_context(skerry_model& made,
     return fail(
         error, SKERRY_E_MEMORY, "llama.cpp cannot make a context: " + reason("memory is short"));
   }
+  // The engine refuses a state with other types or another order of values by itself.
+  made.state_format = "llamacpp 1, llama.cpp " + made.runtime->engine_version + ", kv " +
+                      ggml_type_name(params.type_k) + "/" + ggml_type_name(params.type_v);
   return SKERRY_OK;
 }
 

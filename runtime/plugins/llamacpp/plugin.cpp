@@ -151,7 +151,7 @@ void unload(skerry_model* model) {
 std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->features = SKERRY_FEATURE_EMBED;
   if (model->shares) {
-    out->features |= SKERRY_FEATURE_SEQ_COPY;
+    out->features |= SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE;
   }
   if (model->causal) {
     out->features |= SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_SCORE;
@@ -176,6 +176,9 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   if (out->size >= offsetof(skerry_model_info, end_text) + sizeof(skerry_str)) {
     out->begin_text = str(model->begin_text);
     out->end_text = str(model->end_text);
+  }
+  if (out->size >= offsetof(skerry_model_info, state_format) + sizeof(skerry_str)) {
+    out->state_format = str(model->state_format);
   }
   out->chat_template = str(model->chat_template);
   out->memory = model->memory;

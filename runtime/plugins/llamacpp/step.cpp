@@ -332,7 +332,10 @@ const skerry_step* step_table() {
                                       .piece = piece,
                                       .is_end = is_end,
                                       .apply_template = apply_template,
-                                      .set_threads = set_threads};
+                                      .set_threads = set_threads,
+                                      .seq_state_size = seq_state_size,
+                                      .seq_save = seq_save,
+                                      .seq_restore = seq_restore};
   return &kTable;
 }
 

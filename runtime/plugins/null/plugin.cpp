@@ -138,7 +138,8 @@ void unload(skerry_model* model) {
 
 std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
-                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY;
+                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY |
+                  SKERRY_FEATURE_SEQ_STATE;
   out->max_concurrency = 2;
   out->architecture = str("null");
   out->accelerator = str("cpu");
@@ -151,6 +152,9 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   if (out->size >= offsetof(skerry_model_info, spare_sequences) + sizeof(std::uint32_t)) {
     out->spare_sequences =
         static_cast<std::uint32_t>(model->sequences.size()) - model->max_sequences;
+  }
+  if (out->size >= offsetof(skerry_model_info, state_format) + sizeof(skerry_str)) {
+    out->state_format = str("null 1");
   }
   // The null runtime answers with the last thing said; its calls of tools look like Qwen's. Asked
   // for the years since 1970 it says one "y" for each.

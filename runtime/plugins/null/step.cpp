@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "null_model.hpp"
 
@@ -172,6 +173,85 @@ std::uint32_t seq_copy(skerry_model* model,
   return fail(error, SKERRY_E_MEMORY, "out of memory");
 }
 
+// A state is a mark, the number of tokens and the tokens.
+constexpr std::string_view kStateMark = "skerry null state 1\n";
+
+std::size_t state_bytes(std::size_t tokens) {
+  return kStateMark.size() + sizeof(std::uint64_t) + tokens * sizeof(std::int32_t);
+}
+
+std::uint32_t seq_state_size(skerry_model* model,
+                             std::uint32_t sequence,
+                             std::uint64_t* bytes,
+                             skerry_error* error) {
+  if (sequence >= model->sequences.size()) {
+    return fail(error, SKERRY_E_ENGINE, "there is no such sequence to save");
+  }
+  *bytes = state_bytes(model->sequences[sequence].tokens.size());
+  return SKERRY_OK;
+}
+
+std::uint32_t seq_save(skerry_model* model,
+                       std::uint32_t sequence,
+                       void* bytes,
+                       std::size_t capacity,
+                       std::size_t* count,
+                       skerry_error* error) {
+  if (sequence >= model->sequences.size()) {
+    return fail(error, SKERRY_E_ENGINE, "there is no such sequence to save");
+  }
+  const std::vector<std::int32_t>& tokens = model->sequences[sequence].tokens;
+  *count = state_bytes(tokens.size());
+  if (*count > capacity) {
+    return fail(error, SKERRY_E_NO_SPACE, "the state does not fit");
+  }
+  auto* out = static_cast<std::uint8_t*>(bytes);
+  const std::uint64_t length = tokens.size();
+  std::memcpy(out, kStateMark.data(), kStateMark.size());
+  std::memcpy(out + kStateMark.size(), &length, sizeof length);
+  if (!tokens.empty()) {
+    std::memcpy(out + kStateMark.size() + sizeof length,
+                tokens.data(),
+                tokens.size() * sizeof(std::int32_t));
+  }
+  return SKERRY_OK;
+}
+
+std::uint32_t seq_restore(skerry_model* model,
+                          std::uint32_t sequence,
+                          const void* bytes,
+                          std::size_t size,
+                          std::int32_t length,
+                          skerry_error* error) try {
+  if (sequence >= model->sequences.size() || length < 0) {
+    return fail(error, SKERRY_E_ENGINE, "there is no such sequence to restore");
+  }
+  Sequence& one = model->sequences[sequence];
+  one = {};
+  const auto wanted = static_cast<std::uint64_t>(length);
+  const auto* in = static_cast<const std::uint8_t*>(bytes);
+  std::uint64_t held = 0;
+  if (size != state_bytes(wanted) || std::memcmp(in, kStateMark.data(), kStateMark.size()) != 0) {
+    return fail(error, SKERRY_E_INVALID, "these bytes are no state of so many tokens");
+  }
+  std::memcpy(&held, in + kStateMark.size(), sizeof held);
+  if (held != wanted) {
+    return fail(error, SKERRY_E_INVALID, "the state is of another length");
+  }
+  if (wanted > model->context_length) {
+    return fail(error, SKERRY_E_NO_SPACE, "the state is longer than the context");
+  }
+  std::vector<std::int32_t> tokens(wanted);
+  if (wanted > 0) {
+    std::memcpy(
+        tokens.data(), in + kStateMark.size() + sizeof held, tokens.size() * sizeof(std::int32_t));
+  }
+  one.tokens = std::move(tokens);
+  return SKERRY_OK;
+} catch (const std::bad_alloc&) {
+  return fail(error, SKERRY_E_MEMORY, "out of memory");
+}
+
 template <class Item, class Items>
 std::uint32_t give(const Items& items, Item* out, std::size_t capacity, std::size_t* count) {
   *count = items.size();
@@ -245,7 +325,10 @@ const skerry_step* step_table() {
                                       .piece = piece,
                                       .is_end = is_end,
                                       .apply_template = apply_template,
-                                      .set_threads = nullptr};
+                                      .set_threads = nullptr,
+                                      .seq_state_size = seq_state_size,
+                                      .seq_save = seq_save,
+                                      .seq_restore = seq_restore};
   return &kTable;
 }
 

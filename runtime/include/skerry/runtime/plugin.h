@@ -188,9 +188,10 @@ enum {
   SKERRY_FEATURE_EMBED = 1u << 1,
   SKERRY_FEATURE_SCORE = 1u << 2,
   SKERRY_FEATURE_TENSORS = 1u << 3,
-  SKERRY_FEATURE_CHAT = 1u << 4,          /* has a chat template the engine can apply */
-  SKERRY_FEATURE_SEQ_COPY = 1u << 5,      /* step.seq_copy works: prefixes can be shared */
-  SKERRY_FEATURE_WHOLE_SEQUENCE = 1u << 6 /* non-causal: a prompt must be decoded in one batch */
+  SKERRY_FEATURE_CHAT = 1u << 4,           /* has a chat template the engine can apply */
+  SKERRY_FEATURE_SEQ_COPY = 1u << 5,       /* step.seq_copy works: prefixes can be shared */
+  SKERRY_FEATURE_WHOLE_SEQUENCE = 1u << 6, /* non-causal: a prompt must be decoded in one batch */
+  SKERRY_FEATURE_SEQ_STATE = 1u << 7 /* seq_save and seq_restore work; state_format names what */
 };
 
 /* Filled by `info`; pointers are owned by the model and valid until `unload`. */
@@ -220,6 +221,10 @@ typedef struct skerry_model_info {
   /* Appended after 1.0. Texts of the tokens that begin and end a document, for the template. */
   skerry_str begin_text;
   skerry_str end_text;
+  /* Appended after 1.0, with SKERRY_FEATURE_SEQ_STATE: names all that a saved state depends on
+   * beside the model's digest (engine and its version, types and layout of the cells), at most 200
+   * bytes. The host restores a state only where this is equal. */
+  skerry_str state_format;
 } skerry_model_info;
 
 typedef struct skerry_runtime skerry_runtime; /* the plugin's own; made by init, freed by fini */
@@ -298,6 +303,31 @@ typedef struct skerry_step {
    * work for a while before they sleep: `poll` is 0 (sleep at once) to 100 (long). The host calls
    * it between two decodes, as the machine's load changes. */
   uint32_t (*set_threads)(skerry_model*, uint32_t threads, uint32_t poll, skerry_error* error);
+  /* Appended after 1.0; null without FEATURE_SEQ_STATE. The bytes that `seq_save` may write for a
+   * sequence as it is now. */
+  uint32_t (*seq_state_size)(skerry_model*,
+                             uint32_t sequence,
+                             uint64_t* bytes,
+                             skerry_error* error);
+  /* Writes what the engine has computed of a sequence and sets *count to the bytes written;
+   * SKERRY_E_NO_SPACE if they are more than `capacity`. The sequence stays as it is. */
+  uint32_t (*seq_save)(skerry_model*,
+                       uint32_t sequence,
+                       void* bytes,
+                       size_t capacity,
+                       size_t* count,
+                       skerry_error* error);
+  /* Makes `sequence`, which is empty, hold the `length` positions that were saved, here or in
+   * another process with this model and an equal `state_format`. SKERRY_E_INVALID for bytes that
+   * are not such a state (cut, of another length, not a state at all), SKERRY_E_NO_SPACE without
+   * cells for it; after an error the sequence is empty. The bytes are the host's own work, which it
+   * has authenticated. */
+  uint32_t (*seq_restore)(skerry_model*,
+                          uint32_t sequence,
+                          const void* bytes,
+                          size_t size,
+                          int32_t length,
+                          skerry_error* error);
 } skerry_step;
 
 /* ---- Style 2: infer. Request in, events out -----------------------------------------------------

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "skerry/common/bytes.hpp"
 #include "skerry/common/result.hpp"
 #include "skerry/runtime/chat_template.hpp"
 #include "skerry/runtime/request.hpp"
@@ -54,6 +55,16 @@ class StepEngine {
   virtual Result<void> copy_sequence(std::uint32_t from, std::uint32_t to, std::size_t length);
   // Forgets what a sequence holds beyond `length` positions.
   virtual void trim_sequence(std::uint32_t sequence, std::size_t length);
+  // What a saved state depends on beside the model; a state goes back only where it is equal.
+  // Empty: states cannot be saved, and none of the next three is called.
+  [[nodiscard]] virtual std::string state_format() const { return {}; }
+  // Bytes that `save_state` needs room for.
+  virtual Result<std::uint64_t> state_size(std::uint32_t sequence);
+  // Writes what the sequence holds; how many bytes.
+  virtual Result<std::size_t> save_state(std::uint32_t sequence, std::span<std::uint8_t> out);
+  // Makes a sequence, which is empty, hold `length` positions that were saved. After an error it is
+  // empty: kInvalidArgument for bytes that are no such state, kResourceExhausted without cells.
+  virtual Result<void> restore_state(std::uint32_t sequence, ByteView state, std::size_t length);
   virtual Result<std::vector<std::int32_t>> tokenize(std::string_view text,
                                                      bool add_special,
                                                      bool parse_special) = 0;
@@ -77,5 +88,17 @@ inline Result<std::string> StepEngine::control_piece(std::int32_t) {
 }
 
 inline void StepEngine::trim_sequence(std::uint32_t, std::size_t) {}
+
+inline Result<std::uint64_t> StepEngine::state_size(std::uint32_t) {
+  return Error{Error::Code::kUnimplemented, "this engine cannot save sequences"};
+}
+
+inline Result<std::size_t> StepEngine::save_state(std::uint32_t, std::span<std::uint8_t>) {
+  return Error{Error::Code::kUnimplemented, "this engine cannot save sequences"};
+}
+
+inline Result<void> StepEngine::restore_state(std::uint32_t, ByteView, std::size_t) {
+  return Error{Error::Code::kUnimplemented, "this engine cannot restore sequences"};
+}
 
 }  // namespace skerry::runtime
