@@ -31,6 +31,8 @@ class PrefixChain {
 
   // Tokens that have a name.
   [[nodiscard]] std::size_t tokens() const { return links_.size() * kBlock; }
+  // Of its blocks, from the first on.
+  [[nodiscard]] std::span<const Digest> names() const { return links_; }
   // Of both, from the beginning on.
   [[nodiscard]] std::size_t common(const PrefixChain& other) const;
 

@@ -45,7 +45,8 @@ Scheduler::Impl::Impl(StepEngine& the_engine,
       clock(the_clock),
       emit(std::move(the_emit)),
       pool(engine, std::max(options.max_sequences, options.slots)),
-      caching(options.prefix_cache && engine.can_copy() && !options.whole_sequence) {}
+      caching(options.prefix_cache && engine.can_copy() && !options.whole_sequence),
+      state_format(caching && options.tier != nullptr ? engine.state_format() : std::string{}) {}
 
 void Scheduler::Impl::submit(RequestKey key, Request request) {
   const RequestMeta& meta = meta_of(request);
@@ -94,6 +95,7 @@ void Scheduler::Impl::submit(RequestKey key, Request request) {
   sequence->key = key;
   sequence->submitted = now;
   name_blocks(*sequence);
+  ask_tier(*sequence, now);
   if (auto refused = hopeless(*sequence, now)) {
     fail(key, *std::move(refused));
     return;
@@ -321,6 +323,9 @@ bool Scheduler::step() {
     return false;
   }
   const bool ended = impl_->end_what_is_due();
+  if (idle()) {
+    return impl_->save_due(impl_->clock.boot_now()) || ended;
+  }
   const bool started = impl_->start_what_fits();
   impl_->share_prefixes();
   // Embeddings and logits never share a batch: they take turns.
@@ -341,6 +346,12 @@ bool Scheduler::step() {
 
 const BatchFacts& Scheduler::last_batch() const {
   return impl_->last;
+}
+void Scheduler::found(RequestKey key, FoundPrefix prefix) {
+  impl_->found(key, std::move(prefix));
+}
+std::optional<BootTime> Scheduler::rests_until() const {
+  return impl_->rests_until(impl_->clock.boot_now());
 }
 bool Scheduler::idle() const {
   return impl_->running.empty() && impl_->queue.empty();

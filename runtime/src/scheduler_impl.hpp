@@ -1,13 +1,15 @@
 #pragma once
 
 // The scheduler's state. scheduler.cpp takes requests in and computes batches, scheduler_start.cpp
-// decides who runs, scheduler_plan.cpp what a batch holds, scheduler_prefix.cpp what it need not.
+// decides who runs, scheduler_plan.cpp what a batch holds, scheduler_prefix.cpp what it need not,
+// scheduler_tier.cpp what is saved elsewhere and found there.
 
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -105,6 +107,19 @@ struct Scheduler::Impl {
   void retire(const Sequence& sequence, bool sound);
   void make_cells(std::size_t rows);
 
+  // scheduler_tier.cpp
+  void ask_tier(Sequence& sequence, BootTime now);
+  void found(RequestKey key, FoundPrefix prefix);
+  void end_tier_waits(BootTime now);
+  bool restore(Sequence& sequence, BootTime now);
+  [[nodiscard]] bool has_cells(std::size_t tokens, BootTime now);
+  bool save_due(BootTime now);
+  void save(std::uint32_t slot, const PrefixChain& chain);
+  [[nodiscard]] std::optional<double> pays(const PrefixChain& chain, std::uint64_t bytes) const;
+  [[nodiscard]] std::size_t shelved(const PrefixChain& chain) const;
+  void note_shelved(const PrefixChain& chain, std::size_t tokens);
+  [[nodiscard]] std::optional<BootTime> rests_until(BootTime now) const;
+
   StepEngine& engine;
   SchedulerOptions options;
   const Clock& clock;
@@ -119,6 +134,9 @@ struct Scheduler::Impl {
   IntakeState intake;
   std::uint32_t reserved = 0;  // context that running sequences may fill
   bool caching = false;        // prefixes are shared and kept
+  std::string state_format;    // empty: there is no second tier
+  // Names of blocks whose states the tier should have.
+  std::set<Digest> on_tier;
   bool embeddings_next = false;
   bool dead = false;
   BatchFacts last;

@@ -9,12 +9,6 @@
 namespace skerry::runtime {
 namespace {
 
-// The last token of a prompt is always computed: its row gives the logits.
-std::size_t reusable(const Sequence& sequence) {
-  const std::size_t blocks = (sequence.prompt().size() - 1) / PrefixChain::kBlock;
-  return std::min(blocks * PrefixChain::kBlock, sequence.chain.tokens());
-}
-
 // What a sequence that runs holds of its chain.
 std::size_t held(const Sequence& sequence) {
   return sequence.computed / PrefixChain::kBlock * PrefixChain::kBlock;
@@ -33,7 +27,7 @@ void Scheduler::Impl::name_blocks(Sequence& sequence) const {
 // Where most of its prompt can be copied from at this moment.
 Scheduler::Impl::Source Scheduler::Impl::source_for(const Sequence& sequence) const {
   Source best;
-  const std::size_t most = reusable(sequence);
+  const std::size_t most = sequence.reusable();
   const auto offer = [&](std::uint32_t slot, std::size_t tokens, bool kept) {
     if (std::min(tokens, most) > best.tokens) {
       best = {.slot = slot, .tokens = std::min(tokens, most), .kept = kept};
@@ -53,6 +47,9 @@ Scheduler::Impl::Source Scheduler::Impl::source_for(const Sequence& sequence) co
 // Gives a sequence that starts its slot: that of a kept prefix which it goes on from, else an empty
 // one.
 void Scheduler::Impl::place(Sequence& sequence, BootTime now) {
+  if (restore(sequence, now)) {
+    return;
+  }
   std::optional<std::uint32_t> spare;
   if (const Source source = source_for(sequence); source.kept) {
     const bool last_resort = !pool.has_free() && pool.kept().size() == 1;
@@ -104,7 +101,7 @@ void Scheduler::Impl::adopt(Sequence& sequence, BootTime now) {
 bool Scheduler::Impl::waits_for_prefix(const std::vector<Sequence*>& list,
                                        std::size_t index) const {
   const Sequence& sequence = *list[index];
-  const std::size_t most = caching ? reusable(sequence) : 0;
+  const std::size_t most = caching ? sequence.reusable() : 0;
   if (most < sequence.computed + PrefixChain::kBlock) {
     return false;
   }

@@ -85,7 +85,8 @@ Scheduler::Impl::Queue::iterator Scheduler::Impl::choose(BootTime now) {
   const std::size_t fair = fair_places();
   const auto key = [&](const Sequence& sequence) {
     const std::string& principal = sequence.meta.principal;
-    return std::tuple(rank(sequence, now),
+    return std::tuple(sequence.tier_until.has_value(),
+                      rank(sequence, now),
                       shares.running(principal) >= fair,
                       shares.served(principal),
                       shares.running(principal),
@@ -97,12 +98,13 @@ Scheduler::Impl::Queue::iterator Scheduler::Impl::choose(BootTime now) {
 
 // Certain to miss its deadline, as far as the cost of its prompt and of those before it is known.
 std::optional<Error> Scheduler::Impl::hopeless(const Sequence& sequence, BootTime now) const {
-  if (!sequence.meta.deadline || !cost.prompt_row()) {
+  if (!sequence.meta.deadline || !cost.prompt_row() || sequence.tier_until) {
     return std::nullopt;
   }
   std::size_t rows = rows_left(sequence);
   if (sequence.slot == kNoSlot) {
-    rows -= source_for(sequence).tokens;
+    const std::size_t found = sequence.found ? sequence.found->common : 0;
+    rows -= std::max(source_for(sequence).tokens, found);
   }
   for (const auto& other : running) {
     rows += rank(*other, now) <= rank(sequence, now) ? rows_left(*other) : 0;
@@ -186,8 +188,12 @@ bool Scheduler::Impl::start_what_fits() {
   const BootTime now = clock.boot_now();
   bool any = false;
   std::erase_if(holds, [now](const auto& hold) { return hold.second <= now; });
+  end_tier_waits(now);
   while (!queue.empty()) {
     auto next = choose(now);
+    if ((*next)->tier_until) {
+      break;
+    }
     if (free_places() == 0) {
       const RequestKey key = (*next)->key;
       if (!make_way(**next, now)) {

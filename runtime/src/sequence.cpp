@@ -292,6 +292,11 @@ const std::vector<std::int32_t>& Sequence::prompt() const {
   return prompts[embedding != nullptr ? embedding->text : 0];
 }
 
+std::size_t Sequence::reusable() const {
+  const std::size_t blocks = (prompt().size() - 1) / PrefixChain::kBlock;
+  return std::min(blocks * PrefixChain::kBlock, chain.tokens());
+}
+
 bool Sequence::decoding() const {
   return std::holds_alternative<Generation>(work) && computed >= prompt().size();
 }

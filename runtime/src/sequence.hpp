@@ -75,6 +75,10 @@ struct Sequence {
   PrefixChain chain;                // of the prompt; nothing while nothing is cached
   std::uint32_t cached_tokens = 0;  // of the prompt that were copied, not computed
   bool thinking = false;            // the answer begins with thoughts
+  // While it waits for the second tier's answer, or for that of another one that begins alike.
+  std::optional<BootTime> tier_until;
+  bool asked_tier = false;
+  std::optional<FoundPrefix> found;  // the answer, until it starts
 
   [[nodiscard]] const std::vector<std::int32_t>& prompt() const;
   [[nodiscard]] bool embeds() const { return std::holds_alternative<Embedding>(work); }
@@ -82,6 +86,9 @@ struct Sequence {
   // The prompt is in the engine and a sampled token waits to be computed.
   [[nodiscard]] bool decoding() const;
   [[nodiscard]] std::uint32_t prompt_tokens() const;
+  // Of the prompt, what may come from elsewhere: whole blocks, and never its last token, whose row
+  // gives the logits.
+  [[nodiscard]] std::size_t reusable() const;
 };
 
 // How a sequence goes on after some of its rows were computed.

@@ -63,6 +63,22 @@ Result<void> SlotPool::copy(std::uint32_t from, std::uint32_t to, std::size_t to
   return copied;
 }
 
+Result<void> SlotPool::restore(std::uint32_t slot,
+                               ByteView state,
+                               std::size_t tokens,
+                               std::size_t keep) {
+  auto restored = engine_.restore_state(slot, state, tokens);
+  if (!restored) {
+    engine_.remove_sequence(slot);
+    return restored;
+  }
+  if (keep < tokens) {
+    engine_.trim_sequence(slot, keep);
+  }
+  ledger_.grow(slot, keep);
+  return {};
+}
+
 void SlotPool::give_back(std::uint32_t slot) {
   engine_.remove_sequence(slot);
   ledger_.cut(slot, 0);
@@ -78,6 +94,10 @@ void SlotPool::keep(std::uint32_t slot, PrefixChain chain, BootTime now) {
   engine_.trim_sequence(slot, chain.tokens());
   ledger_.cut(slot, chain.tokens());
   kept_.push_back({.slot = slot, .chain = std::move(chain), .used = now});
+}
+
+void SlotPool::settle(std::uint32_t kept_slot) {
+  kept_[index_of(kept_slot)].settled = true;
 }
 
 void SlotPool::touch(std::uint32_t kept_slot, BootTime now) {

@@ -26,6 +26,7 @@ class SlotPool {
     std::uint32_t slot = 0;
     PrefixChain chain;
     BootTime used{0};
+    bool settled = false;  // saved elsewhere, or not worth it
   };
 
   SlotPool(StepEngine& engine, std::uint32_t slots);
@@ -40,11 +41,16 @@ class SlotPool {
   // `to`, a slot in use, gets the first `tokens` of `from`, whole blocks, for what it had. On
   // failure it holds nothing.
   Result<void> copy(std::uint32_t from, std::uint32_t to, std::size_t tokens);
+  // A slot in use with nothing in it gets the first `keep`, whole blocks, of the `tokens` that a
+  // saved state holds. On failure it holds nothing.
+  Result<void> restore(std::uint32_t slot, ByteView state, std::size_t tokens, std::size_t keep);
   // Out of use, with nothing in it.
   void give_back(std::uint32_t slot);
   // Out of use; it holds `chain.tokens()` tokens or more and keeps those. Others that `chain`
   // covers go.
   void keep(std::uint32_t slot, PrefixChain chain, BootTime now);
+  // It need not be looked at again for saving.
+  void settle(std::uint32_t kept_slot);
   // Somebody used its prefix.
   void touch(std::uint32_t kept_slot, BootTime now);
   // Forgets the kept prefix worth least; false if there is none.

@@ -4,6 +4,8 @@
 // or the batch finds no space, a copy takes none, and a cell is free once nobody holds it. The next
 // token follows from every token before it, so that a wrong prefix gives a wrong answer.
 
+#include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -27,6 +29,9 @@ class CellEngine final : public StepEngine {
     if (cells().size() + rows.size() > capacity_) {
       ++no_space;
       return {DecodeStatus::kNoSpace, "no cells", false};
+    }
+    if (on_decode) {
+      on_decode(rows.size());
     }
     logits_.assign(rows.size(), {});
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -64,6 +69,41 @@ class CellEngine final : public StepEngine {
       sequences.erase(sequence);
     }
   }
+  [[nodiscard]] std::string state_format() const override { return saves ? "cells" : ""; }
+  Result<std::uint64_t> state_size(std::uint32_t sequence) override {
+    return sequences[sequence].size() * sizeof(std::int32_t);
+  }
+  Result<std::size_t> save_state(std::uint32_t sequence, std::span<std::uint8_t> out) override {
+    const Held& held = sequences[sequence];
+    if (out.size() < held.size() * sizeof(std::int32_t)) {
+      return Error{Error::Code::kResourceExhausted, "no room"};
+    }
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      std::memcpy(out.data() + i * sizeof(std::int32_t), held[i].get(), sizeof(std::int32_t));
+    }
+    ++saved;
+    return held.size() * sizeof(std::int32_t);
+  }
+  Result<void> restore_state(std::uint32_t sequence, ByteView state, std::size_t length) override {
+    if (sequences.contains(sequence)) {
+      return Error{Error::Code::kInternal, "the sequence is not empty"};
+    }
+    if (state.size() != length * sizeof(std::int32_t)) {
+      return Error{Error::Code::kInvalidArgument, "no such state"};
+    }
+    if (cells().size() + length > capacity_) {
+      ++no_space;
+      return Error{Error::Code::kResourceExhausted, "no cells"};
+    }
+    Held& held = sequences[sequence];
+    for (std::size_t i = 0; i < length; ++i) {
+      std::int32_t token = 0;
+      std::memcpy(&token, state.data() + i * sizeof token, sizeof token);
+      held.push_back(std::make_shared<std::int32_t>(token));
+    }
+    ++restored;
+    return {};
+  }
   Result<std::vector<std::int32_t>> tokenize(std::string_view text, bool, bool) override {
     return std::vector<std::int32_t>{text.begin(), text.end()};
   }
@@ -93,6 +133,11 @@ class CellEngine final : public StepEngine {
   int failing = 0;  // the n-th decode from now fails
   bool copies = true;
   bool refuse_copies = false;
+  bool saves = true;
+  int saved = 0;
+  int restored = 0;
+  // Called with the rows of each batch: tests let time pass.
+  std::function<void(std::size_t)> on_decode;
 
  private:
   static std::int32_t next_token(const Held& held) {

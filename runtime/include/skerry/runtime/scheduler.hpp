@@ -9,17 +9,19 @@
 // enough that the others keep their pace. Classes go before each other, principals share a class
 // fairly, waiting raises a request's class, and one that must not wait may send another back.
 // Cancellations and deadlines take effect between steps. A failure of one sequence fails that
-// request alone. What the engine still holds of a prompt is not computed again (the prefix cache).
-// ADRs 0012, 0098 and 0102.
+// request alone. What the engine still holds of a prompt is not computed again (the prefix cache),
+// nor what a second tier has of earlier lives. ADRs 0012, 0098, 0102 and 0103.
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "skerry/common/clock.hpp"
 #include "skerry/common/result.hpp"
+#include "skerry/runtime/prefix_tier.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/runtime/step_engine.hpp"
 
@@ -51,6 +53,14 @@ struct SchedulerOptions {
   // A request that runs is not sent back before this.
   std::chrono::nanoseconds least_run{std::chrono::seconds{2}};
   std::uint32_t max_queued = 256;
+  // Where idle prefixes are saved and looked for; null: nowhere. Outlives the scheduler.
+  PrefixTier* tier = nullptr;
+  // Fewer tokens are neither saved nor looked for.
+  std::uint32_t tier_least = 256;
+  // A request waits no longer for the tier's answer; others go on meanwhile.
+  std::chrono::nanoseconds tier_wait{std::chrono::seconds{1}};
+  // A prefix is saved once nobody has used it and nothing has run for so long.
+  std::chrono::nanoseconds save_after{std::chrono::milliseconds{300}};
   // A non-causal model: a prompt is computed in one batch.
   bool whole_sequence = false;
   bool can_generate = true;
@@ -88,12 +98,19 @@ class Scheduler {
   void submit(RequestKey key, Request request);
   // Takes effect at the next step. Unknown keys are ignored.
   void cancel(RequestKey key);
-  // Ends what is due, starts what fits, computes one batch. False if there was nothing to do.
+  // Ends what is due, starts what fits, computes one batch; with no request at all, saves one
+  // prefix that is due. False if there was nothing to do.
   bool step();
+  // The tier's answer to `find`. Unknown keys are ignored, as is what comes too late.
+  void found(RequestKey key, FoundPrefix prefix);
 
   // The last step's batch; no rows if it computed none.
   [[nodiscard]] const BatchFacts& last_batch() const;
+  // No request waits or runs.
   [[nodiscard]] bool idle() const;
+  // Nothing if `step` has something to do now; else when it may have, BootTime::max() if only after
+  // another call.
+  [[nodiscard]] std::optional<BootTime> rests_until() const;
   // The engine is beyond repair: every request has failed and the worker should end.
   [[nodiscard]] bool dead() const;
   [[nodiscard]] std::uint32_t running() const;
