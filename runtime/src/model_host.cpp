@@ -216,6 +216,8 @@ Task<void> ModelHost::run(std::shared_ptr<ModelHost> self) {
     self->context_->log.warning("worker.cgroup_incomplete", fields);
   }
   self->link_ = link;
+  self->keeping_ = false;
+  self->looking_ = 0;
   self->deadline_ = started + self->context_->options.start_timeout;
   self->deadline_reason_ = "did not start in time";
   self->update_status();
@@ -300,7 +302,7 @@ Task<Result<void>> ModelHost::serve(std::shared_ptr<WorkerLink> link) {
     if (!next->has_value()) {
       co_return Result<void>();
     }
-    if (auto taken = take_message(**next); !taken) {
+    if (auto taken = take_message(*link, **next); !taken) {
       co_return taken.error();
     }
   }
@@ -326,7 +328,7 @@ void ModelHost::become_ready() {
   watching_.notify();
 }
 
-Result<void> ModelHost::take_message(worker::v1::FromWorker& message) {
+Result<void> ModelHost::take_message(WorkerLink& link, worker::v1::FromWorker& message) {
   if (message.has_event()) {
     return take_event(*message.mutable_event());
   }
@@ -337,6 +339,15 @@ Result<void> ModelHost::take_message(worker::v1::FromWorker& message) {
   if (message.has_log()) {
     take_log(message.log());
     return {};
+  }
+  if (message.has_prefix_save()) {
+    return take_prefix(message.prefix_save(), link.take_descriptor());
+  }
+  if (message.has_prefix_query()) {
+    return take_question(message.prefix_query());
+  }
+  if (message.has_prefix_drop()) {
+    return take_drop(message.prefix_drop());
   }
   if (message.has_failed()) {
     return Error{Error::Code::kWorkerLost, "the worker gave up: " + message.failed().message()};

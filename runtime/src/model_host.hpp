@@ -86,7 +86,21 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
   Result<void> send_setup(WorkerLink& link);
   Result<void> take_setup(const worker::v1::SetupDone& done);
   Result<void> send_load(WorkerLink& link);
-  Result<void> take_message(worker::v1::FromWorker& message);
+  Result<void> take_message(WorkerLink& link, worker::v1::FromWorker& message);
+  // model_host_prefix.cpp
+  [[nodiscard]] std::uint64_t state_limit() const;
+  Result<void> take_prefix(const worker::v1::PrefixSave& save, UniqueFd descriptor);
+  Result<void> take_question(const worker::v1::PrefixQuery& query);
+  Result<void> take_drop(const worker::v1::PrefixDrop& drop);
+  static Task<void> keep_prefix(std::shared_ptr<ModelHost> self,
+                                std::shared_ptr<WorkerLink> link,
+                                PrefixState state,
+                                PrefixBytes bytes);
+  static Task<void> look_for_prefix(std::shared_ptr<ModelHost> self,
+                                    std::shared_ptr<WorkerLink> link,
+                                    RequestKey key,
+                                    std::string format,
+                                    std::vector<Digest> names);
   Result<void> take_event(worker::v1::Event& event);
   void take_pong(const worker::v1::Pong& pong);
   void take_log(const worker::v1::LogLine& line);
@@ -123,6 +137,10 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
   std::optional<Error> last_error_;  // why the last worker ended
   RestartPolicy restarts_;
   Suspects suspects_;
+
+  // Of the present worker: it may hand over one state at a time, and ask a few questions.
+  bool keeping_ = false;
+  std::size_t looking_ = 0;
 
   // Watch.
   std::optional<TimePoint> deadline_;  // of the present phase

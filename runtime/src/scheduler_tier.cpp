@@ -33,13 +33,19 @@ void Scheduler::Impl::ask_tier(Sequence& sequence, BootTime now) {
       most < source_for(sequence).tokens + options.tier_least) {
     return;
   }
-  // One that begins alike has been asked for, and what it gets is shared.
+  std::size_t answers = 0;
   for (const auto& other : queue) {
+    // One that begins alike has been asked for, and what it gets is shared.
     if (other->tier_until && other->asked_tier &&
         other->chain.common(sequence.chain) >= options.tier_least) {
       sequence.tier_until = other->tier_until;
       return;
     }
+    answers += (other->tier_until && other->asked_tier) || other->found ? 1U : 0U;
+  }
+  // States that wait take memory.
+  if (answers >= options.max_sequences) {
+    return;
   }
   const auto blocks = sequence.chain.names().first(most / PrefixChain::kBlock);
   const std::size_t stride = (blocks.size() + kMostNames - 1) / kMostNames;

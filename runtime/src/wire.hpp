@@ -9,6 +9,7 @@
 #include "skerry/common/result.hpp"
 #include "skerry/runtime/model_info.hpp"
 #include "skerry/runtime/plugin_host.hpp"
+#include "skerry/runtime/prefix_tier.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/worker/v1/worker.pb.h"
 
@@ -35,6 +36,24 @@ Result<PluginFile> parse_file(const pb::File& in);
 void put_error(const Error& error, pb::Failed& out);
 // A code that is not listed becomes kWorkerLost.
 Error parse_error(std::uint32_t code, const std::string& message);
+
+// The second tier of the prefix cache. What a worker saves comes with a descriptor, which is not
+// looked at here.
+inline constexpr std::size_t kMostPrefixNames = 8192;  // of a state: 262,144 tokens
+inline constexpr std::size_t kMostQueryNames = 1024;
+struct SavedPrefix {
+  PrefixState state;
+  std::uint64_t size = 0;
+};
+struct PrefixQuestion {
+  RequestKey key = 0;
+  std::string format;
+  std::vector<Digest> names;
+};
+void put_prefix(const PrefixState& state, std::uint64_t size, pb::PrefixSave& out);
+Result<SavedPrefix> parse_prefix(const pb::PrefixSave& in);
+void put_question(const PrefixQuestion& question, pb::PrefixQuery& out);
+Result<PrefixQuestion> parse_question(const pb::PrefixQuery& in);
 
 // Parts that requests and events share.
 void put_tensor(Tensor tensor, pb::Tensor& out);

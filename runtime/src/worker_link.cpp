@@ -8,7 +8,6 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -39,6 +38,10 @@ ssize_t send_part(int socket, std::string_view bytes, const std::vector<UniqueFd
   }
   return sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
+
+// A worker hands over one state at a time. What one recvmsg brings is bounded by the control
+// buffer: the kernel closes what does not fit.
+constexpr std::size_t kMostDescriptors = 2;
 
 }  // namespace
 
@@ -113,6 +116,14 @@ Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
       co_return frame.error();
     }
     if (frame->has_value()) {
+      if ((*frame)->descriptors > 1 || (*frame)->descriptors > arrived_.size()) {
+        co_return Error(Error::Code::kParse, "a worker frame comes without its descriptors");
+      }
+      descriptor_ = UniqueFd();
+      if ((*frame)->descriptors == 1) {
+        descriptor_ = std::move(arrived_.front());
+        arrived_.pop_front();
+      }
       std::optional<worker::v1::FromWorker> message;
       message.emplace();
       if (!message->ParseFromString((*frame)->payload)) {
@@ -120,17 +131,55 @@ Task<Result<std::optional<worker::v1::FromWorker>>> WorkerLink::receive() {
       }
       co_return std::move(message);
     }
-    const auto space = asio::buffer(read_buffer_);
     constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
-    const auto [ec, got] = co_await socket_.async_read_some(space, kToken);
+    const auto readable = asio::posix::descriptor_base::wait_read;
+    const auto [ec] = co_await socket_.async_wait(readable, kToken);
     if (ec == asio::error::operation_aborted) {
       throw boost::system::system_error(ec);
     }
     if (ec) {
       co_return std::optional<worker::v1::FromWorker>();
     }
-    decoder_.feed(ByteView(read_buffer_.data(), got));
+    const auto more = read_some();
+    if (!more) {
+      co_return more.error();
+    }
+    if (*more == false) {
+      co_return std::optional<worker::v1::FromWorker>();
+    }
   }
+}
+
+// Nothing if there was nothing to read after all.
+Result<std::optional<bool>> WorkerLink::read_some() {
+  iovec part{.iov_base = read_buffer_.data(), .iov_len = read_buffer_.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)] = {};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(socket_.native_handle(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (got < 0) {
+    const bool later = errno == EAGAIN || errno == EINTR;
+    return later ? std::optional<bool>{} : std::optional<bool>{false};
+  }
+  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(item) + i * sizeof fd, sizeof fd);
+      arrived_.emplace_back(fd);
+    }
+  }
+  if ((header.msg_flags & MSG_CTRUNC) != 0 || arrived_.size() > kMostDescriptors) {
+    return Error{Error::Code::kParse, "a worker sent more descriptors than it may"};
+  }
+  decoder_.feed(ByteView{read_buffer_.data(), static_cast<std::size_t>(got)});
+  return std::optional<bool>{got > 0};
 }
 
 Task<ProcessEnd> WorkerLink::ended() {

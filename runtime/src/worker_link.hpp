@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -37,6 +38,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
 
   // The next message; nothing once the worker has closed its end. An error is garbage: kill it.
   Task<Result<std::optional<worker::v1::FromWorker>>> receive();
+  // The descriptor that rode along with the last message; none if none did.
+  [[nodiscard]] UniqueFd take_descriptor() { return std::exchange(descriptor_, UniqueFd()); }
   // Waits for the process to end. Call once.
   Task<ProcessEnd> ended();
 
@@ -53,6 +56,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
     std::vector<UniqueFd> fds;
   };
   void flush();
+  // False at the end of the stream; an error if the worker sent descriptors that it may not.
+  Result<std::optional<bool>> read_some();
 
   int pid_;
   UniqueFd process_;
@@ -60,6 +65,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   boost::asio::posix::stream_descriptor exit_;
   FrameDecoder decoder_;
   std::array<std::uint8_t, 64U << 10U> read_buffer_{};
+  std::deque<UniqueFd> arrived_;  // descriptors whose frames are not complete yet
+  UniqueFd descriptor_;
   std::deque<Outgoing> outgoing_;
   bool writing_ = false;
   bool reaped_ = false;

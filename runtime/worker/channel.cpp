@@ -15,6 +15,25 @@ namespace {
 constexpr std::size_t kReadSize = 64U << 10U;
 constexpr std::size_t kMaxQueuedFiles = std::size_t{2} * kMaxFrameDescriptors;
 
+// Sends a part of the bytes, with the descriptor unless it is -1; as send(2) answers.
+ssize_t send_part(int socket, std::string_view bytes, int descriptor) {
+  iovec part{.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (descriptor >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* item = CMSG_FIRSTHDR(&header);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(item), &descriptor, sizeof descriptor);
+  }
+  return sendmsg(socket, &header, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 Result<bool> Channel::read_some() {
@@ -79,8 +98,8 @@ Result<std::optional<Received>> Channel::receive() {
   }
 }
 
-void Channel::send(const worker::v1::FromWorker& message) {
-  auto frame = encode_frame(message.SerializeAsString(), 0);
+void Channel::send(const worker::v1::FromWorker& message, int descriptor) {
+  auto frame = encode_frame(message.SerializeAsString(), descriptor >= 0 ? 1 : 0);
   if (!frame) {
     // Only results can be so large, and the request they answer is named in them.
     worker::v1::FromWorker instead;
@@ -93,13 +112,14 @@ void Channel::send(const worker::v1::FromWorker& message) {
   const std::lock_guard lock{send_mutex_};
   std::string_view rest = *frame;
   while (!rest.empty()) {
-    const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent = send_part(fd_, rest, descriptor);
     if (sent < 0 && errno == EINTR) {
       continue;
     }
     if (sent <= 0) {
       _exit(0);
     }
+    descriptor = -1;  // it went with the first bytes
     rest.remove_prefix(static_cast<std::size_t>(sent));
   }
 }

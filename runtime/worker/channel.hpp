@@ -27,7 +27,9 @@ class Channel {
   Result<std::optional<Received>> receive();
   // Blocks while the supervisor is slow to read. Thread-safe. Ends the process if the supervisor is
   // gone: there is nobody left to work for.
-  void send(const worker::v1::FromWorker& message);
+  void send(const worker::v1::FromWorker& message) { send(message, -1); }
+  // A descriptor that is not -1 rides along; it stays the caller's.
+  void send(const worker::v1::FromWorker& message, int descriptor);
   void send_failure(const Error& error);
 
  private:

@@ -74,6 +74,21 @@ void Engine::cancel(RequestKey key) {
   }
 }
 
+void Engine::prefix_answered(const worker::v1::PrefixAnswer& answer, UniqueFd fd) {
+  if (!published_ || !tier_) {
+    return;
+  }
+  post([this, key = answer.key(), found = RemoteTier::open(answer, fd)] {
+    scheduler_->found(key, found);
+  });
+}
+
+void Engine::prefix_taken() {
+  if (published_ && tier_) {
+    post([this] { tier_->taken(); });
+  }
+}
+
 bool Engine::busy() const {
   return at_work_ || (published_ && pool_ && pool_->busy());
 }
@@ -88,18 +103,30 @@ void Engine::emit(RequestKey key, Event event) {
   channel_.send(message);
 }
 
+// Until there is a command, or something that the scheduler waits for is due.
+void Engine::rest(std::unique_lock<std::mutex>& lock) {
+  const auto until = scheduler_ ? scheduler_->rests_until() : std::optional{BootTime::max()};
+  if (!commands_.empty() || !until) {
+    return;
+  }
+  at_work_ = false;
+  const auto is_there = [this] { return !commands_.empty(); };
+  if (*until == BootTime::max()) {
+    ready_.wait(lock, is_there);
+  } else {
+    ready_.wait_for(lock, *until - clock_.boot_now(), is_there);
+  }
+  if (keeper_) {
+    keeper_->wake();
+  }
+}
+
 void Engine::run() {
   for (;;) {
     std::deque<std::function<void()>> commands;
     {
       std::unique_lock lock{mutex_};
-      if (commands_.empty() && (!scheduler_ || scheduler_->idle())) {
-        at_work_ = false;
-        ready_.wait(lock, [this] { return !commands_.empty(); });
-        if (keeper_) {
-          keeper_->wake();
-        }
-      }
+      rest(lock);
       at_work_ = true;
       commands.swap(commands_);
     }
@@ -137,6 +164,11 @@ void Engine::load_now(const Plan& plan) {
     options.slots = model_->sequences();
     options.prefix_cache = plan.prefix_cache;
     options.kept_tokens = plan.kept_tokens;
+    if (const std::string format = model_->state_format();
+        plan.state_limit > 0 && !format.empty()) {
+      tier_ = std::make_unique<RemoteTier>(channel_, format, plan.state_limit);
+      options.tier = tier_.get();
+    }
     options.context_length = info.context_length;
     options.context_total = info.context_total;
     options.vocabulary = info.vocabulary;

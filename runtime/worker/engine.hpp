@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "skerry/common/clock.hpp"
@@ -17,6 +18,7 @@
 
 #include "channel.hpp"
 #include "infer_pool.hpp"
+#include "remote_tier.hpp"
 #include "thread_keeper.hpp"
 
 namespace skerry::runtime {
@@ -41,17 +43,23 @@ class Engine {
     std::chrono::milliseconds inter_token_target{0};  // 0: the scheduler's default
     bool prefix_cache = true;
     std::uint32_t kept_tokens = 0;  // of idle prefixes; 0: as many as fit
+    // Of the largest state of a prefix that the supervisor keeps; 0: it keeps none.
+    std::uint64_t state_limit = 0;
   };
   // Loads on the engine thread and answers Loaded or Failed. `files` stay open for good.
   void load(Plan plan, std::vector<UniqueFd> files);
   void submit(RequestKey key, Request request);
   void cancel(RequestKey key);
+  // The supervisor's words about the second tier of the prefix cache.
+  void prefix_answered(const worker::v1::PrefixAnswer& answer, UniqueFd fd);
+  void prefix_taken();
   [[nodiscard]] bool busy() const;
   // Of a model with scheduled steps, else zeros.
   [[nodiscard]] CpuFacts cpu_facts() const;
 
  private:
   void run();
+  void rest(std::unique_lock<std::mutex>& lock);
   void load_now(const Plan& plan);
   void emit(RequestKey key, Event event);
 
@@ -64,6 +72,7 @@ class Engine {
 
   // Owned by the engine thread once made; `published_` lets the others see them.
   std::unique_ptr<PluginModel> model_;
+  std::unique_ptr<RemoteTier> tier_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<ThreadKeeper> keeper_;
   std::unique_ptr<InferPool> pool_;

@@ -153,6 +153,7 @@ Result<void> Session::load(const worker::v1::Load& load, std::vector<UniqueFd> f
   plan.inter_token_target = std::chrono::milliseconds{load.inter_token_target_ms()};
   plan.prefix_cache = !load.no_prefix_cache();
   plan.kept_tokens = load.prefix_cache_tokens();
+  plan.state_limit = load.prefix_state_limit();
   engine_->load(std::move(plan), std::move(files));
   return {};
 }
@@ -267,6 +268,18 @@ bool Session::handle(Received received, int& status) {
       break;
     case ToWorker::kQuantize:
       handled = quantize(message.quantize());
+      break;
+    case ToWorker::kPrefixAnswer:
+      if (engine_) {
+        engine_->prefix_answered(
+            message.prefix_answer(),
+            received.files.empty() ? UniqueFd{} : std::move(received.files.front()));
+      }
+      break;
+    case ToWorker::kPrefixTaken:
+      if (engine_) {
+        engine_->prefix_taken();
+      }
       break;
     case ToWorker::kStop:
       signals_.stop = true;

@@ -23,6 +23,10 @@ void as_supervisor(const std::string& payload) {
     static_cast<void>(wire::parse_model(message.loaded(), info));
   } else if (message.has_setup_done()) {
     static_cast<void>(wire::parse_sandbox(message.setup_done()));
+  } else if (message.has_prefix_save()) {
+    static_cast<void>(wire::parse_prefix(message.prefix_save()));
+  } else if (message.has_prefix_query()) {
+    static_cast<void>(wire::parse_question(message.prefix_query()));
   } else if (message.has_failed()) {
     static_cast<void>(wire::parse_error(message.failed().code(), message.failed().message()));
   }

@@ -152,6 +152,60 @@ TEST(Wire, NonsenseFromAWorkerIsRefused) {
   EXPECT_EQ(wire::parse_error(9999, "m").code(), Error::Code::kWorkerLost);
 }
 
+PrefixState some_state() {
+  PrefixState state;
+  state.names = {Digest::of("1"), Digest::of("2")};
+  state.tokens = 64;
+  state.format = "engine 1, f16";
+  state.recompute = std::chrono::milliseconds{250};
+  return state;
+}
+
+TEST(Wire, StatesOfPrefixesAndQuestionsSurvive) {
+  worker::v1::PrefixSave save;
+  wire::put_prefix(some_state(), 4096, save);
+  const auto saved = wire::parse_prefix(save);
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  EXPECT_EQ(saved->state.names, some_state().names);
+  EXPECT_EQ(saved->state.tokens, 64U);
+  EXPECT_EQ(saved->state.format, "engine 1, f16");
+  EXPECT_EQ(saved->state.recompute, std::chrono::milliseconds{250});
+  EXPECT_EQ(saved->size, 4096U);
+  worker::v1::PrefixQuery query;
+  wire::put_question({.key = 7, .format = "f", .names = some_state().names}, query);
+  const auto question = wire::parse_question(query);
+  ASSERT_TRUE(question) << question.error().to_string();
+  EXPECT_EQ(question->key, 7U);
+  EXPECT_EQ(question->format, "f");
+  EXPECT_EQ(question->names, some_state().names);
+}
+
+TEST(Wire, NonsenseAboutPrefixesIsRefused) {
+  worker::v1::PrefixSave good;
+  wire::put_prefix(some_state(), 4096, good);
+  const auto refused = [&good](auto change) {
+    worker::v1::PrefixSave bad = good;
+    change(bad);
+    EXPECT_FALSE(wire::parse_prefix(bad)) << bad.ByteSizeLong();
+  };
+  refused([](auto& save) { save.clear_names(); });
+  refused([](auto& save) { save.mutable_names()->pop_back(); });
+  refused([](auto& save) { save.set_names(std::string(32 * (wire::kMostPrefixNames + 1), 'x')); });
+  refused([](auto& save) { save.set_tokens(65); });
+  refused([](auto& save) { save.set_tokens(0); });
+  refused([](auto& save) { save.clear_format(); });
+  refused([](auto& save) { save.set_format(std::string(201, 'f')); });
+  refused([](auto& save) { save.set_recompute_ns(-1); });
+  refused([](auto& save) { save.set_size(0); });
+  worker::v1::PrefixQuery query;
+  wire::put_question({.key = 1, .format = "f", .names = {Digest::of("1")}}, query);
+  EXPECT_TRUE(wire::parse_question(query));
+  query.set_names(std::string(32 * (wire::kMostQueryNames + 1), 'x'));
+  EXPECT_FALSE(wire::parse_question(query));
+  query.set_names("short");
+  EXPECT_FALSE(wire::parse_question(query));
+}
+
 TEST(Wire, UnknownSandboxLayersAreDropped) {
   worker::v1::SetupDone message;
   message.add_sandbox()->set_layer(99);

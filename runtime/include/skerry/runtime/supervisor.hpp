@@ -27,6 +27,7 @@
 #include "skerry/common/result.hpp"
 #include "skerry/common/unique_fd.hpp"
 #include "skerry/runtime/model_info.hpp"
+#include "skerry/runtime/prefix_shelf.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/security/sandbox.hpp"
 
@@ -134,6 +135,9 @@ struct SupervisorOptions {
   std::chrono::milliseconds stop_timeout{5'000};  // SIGTERM to SIGKILL
   std::chrono::milliseconds first_back_off{1'000};
   std::chrono::milliseconds longest_back_off{300'000};
+  // Keeps states of prefixes for later workers; null: they end with their worker. Outlives the
+  // supervisor.
+  PrefixShelf* prefix_shelf = nullptr;
   // Called on the executor for every exit, also of workers that never loaded.
   std::function<void(const WorkerExit&)> on_exit;
 };

@@ -1,0 +1,130 @@
+// The second tier of the prefix cache: between a worker, which has no files, and the shelf that
+// keeps its states. What a worker says is checked here, and the model is what this host knows of
+// it.
+
+#include <cerrno>
+#include <fcntl.h>
+#include <utility>
+
+#include <sys/stat.h>
+
+#include "model_host.hpp"
+#include "wire.hpp"
+
+namespace skerry::runtime {
+namespace {
+
+// Answers take memory; a worker that asks for more at once is told that there is nothing.
+constexpr std::size_t kMostLooking = 16;
+constexpr int kNeededSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+
+Error garbage(const std::string& what) {
+  return Error{Error::Code::kWorkerLost, "the worker sent garbage: " + what};
+}
+
+// Memory that nobody can change or shorten while it is read.
+bool is_sealed(const UniqueFd& fd, std::uint64_t size) {
+  struct stat status {};
+  const int seals = fd ? ::fcntl(fd.get(), F_GET_SEALS) : -1;
+  return seals >= 0 && (seals & kNeededSeals) == kNeededSeals && ::fstat(fd.get(), &status) == 0 &&
+         static_cast<std::uint64_t>(status.st_size) == size;
+}
+
+}  // namespace
+
+std::uint64_t ModelHost::state_limit() const {
+  PrefixShelf* const shelf = context_->options.prefix_shelf;
+  return shelf != nullptr && spec_.prefix_cache ? shelf->largest() : 0;
+}
+
+Result<void> ModelHost::take_prefix(const worker::v1::PrefixSave& save, UniqueFd descriptor) {
+  auto parsed = wire::parse_prefix(save);
+  if (!parsed) {
+    return garbage(parsed.error().message());
+  }
+  const std::uint64_t most = state_limit();
+  if (most == 0 || parsed->size > most || keeping_ || !is_sealed(descriptor, parsed->size)) {
+    return garbage("a state of a prefix that was not asked for, too large or not sealed");
+  }
+  keeping_ = true;
+  // An engine's own name for its states says nothing about which engine it is.
+  parsed->state.format = spec_.plugin + ": " + parsed->state.format;
+  spawn_counted(context_,
+                keep_prefix(shared_from_this(),
+                            link_,
+                            std::move(parsed->state),
+                            PrefixBytes{.fd = std::move(descriptor), .size = parsed->size}));
+  return {};
+}
+
+Task<void> ModelHost::keep_prefix(std::shared_ptr<ModelHost> self,
+                                  std::shared_ptr<WorkerLink> link,
+                                  PrefixState state,
+                                  PrefixBytes bytes) {
+  PrefixShelf& shelf = *self->context_->options.prefix_shelf;
+  co_await shelf.save(self->spec_.model, std::move(state), std::move(bytes));
+  if (self->link_ == link) {
+    self->keeping_ = false;
+    worker::v1::ToWorker message;
+    message.mutable_prefix_taken();
+    static_cast<void>(link->send(message));
+  }
+}
+
+Result<void> ModelHost::take_question(const worker::v1::PrefixQuery& query) {
+  auto parsed = wire::parse_question(query);
+  if (!parsed) {
+    return garbage(parsed.error().message());
+  }
+  if (state_limit() == 0) {
+    return garbage("a question for a prefix, though none are kept");
+  }
+  if (looking_ >= kMostLooking) {
+    worker::v1::ToWorker message;
+    message.mutable_prefix_answer()->set_key(parsed->key);
+    return link_->send(message);
+  }
+  ++looking_;
+  spawn_counted(context_,
+                look_for_prefix(shared_from_this(),
+                                link_,
+                                parsed->key,
+                                spec_.plugin + ": " + parsed->format,
+                                std::move(parsed->names)));
+  return {};
+}
+
+Task<void> ModelHost::look_for_prefix(std::shared_ptr<ModelHost> self,
+                                      std::shared_ptr<WorkerLink> link,
+                                      RequestKey key,
+                                      std::string format,
+                                      std::vector<Digest> names) {
+  PrefixShelf& shelf = *self->context_->options.prefix_shelf;
+  const auto found = co_await shelf.find(self->spec_.model, std::move(format), std::move(names));
+  if (self->link_ != link) {
+    co_return;
+  }
+  --self->looking_;
+  worker::v1::ToWorker message;
+  worker::v1::PrefixAnswer& answer = *message.mutable_prefix_answer();
+  answer.set_key(key);
+  std::vector<int> descriptors;
+  if (found) {
+    answer.set_tokens(found->tokens);
+    answer.set_common(found->common);
+    answer.set_size(found->bytes.size);
+    descriptors.push_back(found->bytes.fd.get());
+  }
+  static_cast<void>(link->send(message, descriptors));
+}
+
+Result<void> ModelHost::take_drop(const worker::v1::PrefixDrop& drop) {
+  const auto name = Digest::from_bytes(as_bytes(drop.name()));
+  if (!name || state_limit() == 0) {
+    return garbage("a refusal of a prefix that makes no sense");
+  }
+  context_->options.prefix_shelf->drop(spec_.model, *name);
+  return {};
+}
+
+}  // namespace skerry::runtime
