@@ -89,6 +89,7 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
   Result<void> take_message(WorkerLink& link, worker::v1::FromWorker& message);
   // model_host_prefix.cpp
   [[nodiscard]] std::uint64_t state_limit() const;
+  [[nodiscard]] std::string shelf_format(const std::string& engine) const;
   Result<void> take_prefix(const worker::v1::PrefixSave& save, UniqueFd descriptor);
   Result<void> take_question(const worker::v1::PrefixQuery& query);
   Result<void> take_drop(const worker::v1::PrefixDrop& drop);

@@ -37,6 +37,21 @@ std::uint64_t ModelHost::state_limit() const {
   return shelf != nullptr && spec_.prefix_cache ? shelf->largest() : 0;
 }
 
+// What the engine calls its states, and what it does not know of: which engine it is, and what else
+// than the weights it was given.
+std::string ModelHost::shelf_format(const std::string& engine) const {
+  std::string beside;
+  for (const ModelFile& file : spec_.files) {
+    beside += file.digest == spec_.model ? "" : file.role + '\0' + file.digest.raw();
+  }
+  for (const auto& [key, value] : spec_.options) {
+    beside += key + '\0' + value + '\0';
+  }
+  constexpr std::size_t kShort = 16;
+  return spec_.plugin + ": " + engine +
+         (beside.empty() ? "" : ", " + Digest::of(beside).hex().substr(0, kShort));
+}
+
 Result<void> ModelHost::take_prefix(const worker::v1::PrefixSave& save, UniqueFd descriptor) {
   auto parsed = wire::parse_prefix(save);
   if (!parsed) {
@@ -47,8 +62,7 @@ Result<void> ModelHost::take_prefix(const worker::v1::PrefixSave& save, UniqueFd
     return garbage("a state of a prefix that was not asked for, too large or not sealed");
   }
   keeping_ = true;
-  // An engine's own name for its states says nothing about which engine it is.
-  parsed->state.format = spec_.plugin + ": " + parsed->state.format;
+  parsed->state.format = shelf_format(parsed->state.format);
   spawn_counted(context_,
                 keep_prefix(shared_from_this(),
                             link_,
@@ -89,7 +103,7 @@ Result<void> ModelHost::take_question(const worker::v1::PrefixQuery& query) {
                 look_for_prefix(shared_from_this(),
                                 link_,
                                 parsed->key,
-                                spec_.plugin + ": " + parsed->format,
+                                shelf_format(parsed->format),
                                 std::move(parsed->names)));
   return {};
 }

@@ -256,6 +256,22 @@ void Metrics::render_models(Page& page) const {
          &ModelMetrics::request_generation);
 }
 
+void Metrics::render_prefixes(Page& page, const PrefixDiskGauges& disk) {
+  page.counter(metric::kPrefixDiskHits,
+               "Prompts for which a state was read from disk.",
+               static_cast<double>(disk.hits));
+  page.counter(metric::kPrefixDiskMisses,
+               "Prompts for which the disk had none.",
+               static_cast<double>(disk.misses));
+  page.counter(metric::kPrefixDiskSaved,
+               "States of prefixes written to disk.",
+               static_cast<double>(disk.saved));
+  page.counter(metric::kPrefixDiskDropped,
+               "States that went, for room or because they were of no use.",
+               static_cast<double>(disk.dropped));
+  page.gauge(metric::kPrefixDiskBytes, "What they take on disk.", static_cast<double>(disk.bytes));
+}
+
 void Metrics::render_upstreams(Page& page, const std::vector<UpstreamGauges>& upstreams) {
   if (upstreams.empty()) {
     return;
@@ -285,6 +301,7 @@ void Metrics::render_upstreams(Page& page, const std::vector<UpstreamGauges>& up
 std::string Metrics::render(const Gauges& gauges, Format format) const {
   Page page{format};
   render_models(page);
+  render_prefixes(page, gauges.prefix_disk);
   render_upstreams(page, gauges.upstreams);
   page.counter(metric::kDenied, "Calls that the policy denied.", static_cast<double>(denied_));
   page.counter(metric::kOverQuota,

@@ -194,6 +194,9 @@ std::vector<std::string> needs_restart(const Settings& running, const Settings& 
   compare("runtime.sandbox", running.runtime().sandbox, reloaded.runtime().sandbox);
   compare("runtime.worker_user", running.runtime().worker_user, reloaded.runtime().worker_user);
   compare("runtime.cgroup", running.runtime().cgroup, reloaded.runtime().cgroup);
+  compare("runtime.prefix_cache_disk",
+          running.runtime().prefix_cache_disk,
+          reloaded.runtime().prefix_cache_disk);
   compare("upstream", running.upstream(), reloaded.upstream());
   compare("memory.budget", running.memory().budget, reloaded.memory().budget);
   compare("policy.target", running.policy().target, reloaded.policy().target);

@@ -28,6 +28,7 @@
 
 #include "decommission.hpp"
 #include "memory_trim.hpp"
+#include "models/prefix_shelf.hpp"
 #include "notify.hpp"
 #include "peering.hpp"
 #include "stored_state.hpp"
@@ -127,8 +128,9 @@ class Daemon {
         security_(
             core, audit_, *state.catalogue, *state.time, [&core] { return device_name(core); }),
         access_(core, *state.policy, audit_, metrics_, break_glass_, security_),
+        shelf_(core, *state.store, state.store_key.get()),
         supervisor_(runtime::Supervisor::make(core.control,
-                                              with_exit_hook(supervisor_options(*core.settings)),
+                                              worker_options(supervisor_options(*core.settings)),
                                               core.clock,
                                               core.log)),
         upstreams_(std::move(upstreams)),
@@ -207,7 +209,10 @@ class Daemon {
       const Result<CatalogueEntry> entry = imports_.find(manifest.to_string());
       return entry ? imports_.check_vouched(*entry) : entry.error();
     });
-    host_.on_refresh([this] { grpc_.update_health(); });
+    host_.on_refresh([this] {
+      grpc_.update_health();
+      shelf_.models_changed();
+    });
     installer_.use_sources(peering_.sources());
     sync_.on_identity([this](const PeerIdentity& identity) { peering_.become(identity); });
     slots_.on_report([this](const SlotView& view) { sync_.report(view); });
@@ -249,6 +254,7 @@ class Daemon {
 
  private:
   Task<Result<void>> start() {
+    core_.tasks.spawn("prefixes.open", shelf_.open());
     Result<void> recovered = co_await break_glass_.recover();
     if (!recovered) {
       co_return recovered.error();
@@ -387,7 +393,8 @@ class Daemon {
     notify_ready();
   }
 
-  runtime::SupervisorOptions with_exit_hook(runtime::SupervisorOptions options) {
+  runtime::SupervisorOptions worker_options(runtime::SupervisorOptions options) {
+    options.prefix_shelf = &shelf_;
     options.on_exit = [this](const runtime::WorkerExit& exit) {
       if (!exit.clean) {
         metrics_.count_worker_exit();
@@ -424,6 +431,12 @@ class Daemon {
                                   .answered = server.answered,
                                   .failed = server.failed});
     }
+    const PrefixStore::Counts prefixes = shelf_.counts();
+    gauges.prefix_disk = {.hits = prefixes.hits,
+                          .misses = prefixes.misses,
+                          .saved = prefixes.saved,
+                          .dropped = prefixes.dropped,
+                          .bytes = prefixes.bytes};
     gauges.model_memory = host_.used();
     gauges.memory_budget = budget_;
     const ProcessUse use = process_use();
@@ -475,6 +488,7 @@ class Daemon {
   BreakGlass break_glass_;
   SecurityTargets security_;
   Access access_;
+  DiskPrefixShelf shelf_;
   std::unique_ptr<runtime::Supervisor> supervisor_;
   std::unique_ptr<upstream::Upstreams> upstreams_;
   std::uint64_t budget_;

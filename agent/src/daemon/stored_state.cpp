@@ -82,6 +82,7 @@ Result<StoredState> open_state(Core& core) {
   if (!storage) {
     return storage.error();
   }
+  state.store_key = storage->seal ? storage->key : nullptr;
   if (auto done = keep(
           registry::BlobStore::open(core.fs, *state.catalogue, core.clock, root.path(), *storage),
           state.store,

@@ -12,6 +12,7 @@
 #include "skerry/agent/outbox.hpp"
 #include "skerry/registry/blob_store.hpp"
 #include "skerry/registry/catalogue.hpp"
+#include "skerry/registry/store_key.hpp"
 #include "skerry/security/audit_log.hpp"
 #include "skerry/security/policy_store.hpp"
 #include "skerry/security/token_store.hpp"
@@ -28,6 +29,7 @@ struct StoredState {
   // Before the audit log, which asks it.
   std::unique_ptr<DeviceTime> time;
   std::unique_ptr<registry::BlobStore> store;
+  std::shared_ptr<const registry::StoreKey> store_key;  // null: the store does not encrypt
   std::unique_ptr<security::PolicyStore> policy;
   std::unique_ptr<security::TokenStore> tokens;
   std::unique_ptr<security::AuditLog> audit;

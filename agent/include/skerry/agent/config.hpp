@@ -71,6 +71,8 @@ struct RuntimeConfig {
   bool prefix_cache = true;
   // Tokens that idle prefixes of one model keep at most; 0: as many as requests leave room for.
   std::int64_t prefix_cache_tokens = 4096;
+  // Bytes that idle prefixes of all models take on disk; 0: none are kept there.
+  ByteSize prefix_cache_disk{256ULL << 20U};
   std::int64_t context_length = 0;
   std::int64_t max_queued = 256;
   std::int64_t niceness = 10;

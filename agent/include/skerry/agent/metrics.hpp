@@ -24,6 +24,11 @@ inline constexpr std::string_view kPromptTokens = "vllm:prompt_tokens_total";
 inline constexpr std::string_view kGenerationTokens = "vllm:generation_tokens_total";
 inline constexpr std::string_view kPrefixQueries = "vllm:prefix_cache_queries_total";
 inline constexpr std::string_view kPrefixHits = "vllm:prefix_cache_hits_total";
+inline constexpr std::string_view kPrefixDiskHits = "skerry_prefix_disk_hits_total";
+inline constexpr std::string_view kPrefixDiskMisses = "skerry_prefix_disk_misses_total";
+inline constexpr std::string_view kPrefixDiskSaved = "skerry_prefix_disk_saved_total";
+inline constexpr std::string_view kPrefixDiskDropped = "skerry_prefix_disk_dropped_total";
+inline constexpr std::string_view kPrefixDiskBytes = "skerry_prefix_disk_bytes";
 inline constexpr std::string_view kTimeToFirstToken = "vllm:time_to_first_token_seconds";
 inline constexpr std::string_view kInterToken = "vllm:inter_token_latency_seconds";
 inline constexpr std::string_view kTimePerToken = "vllm:request_time_per_output_token_seconds";
@@ -205,6 +210,15 @@ struct UpstreamGauges {
   std::uint64_t failed = 0;
 };
 
+// States of prefixes on disk, of all models.
+struct PrefixDiskGauges {
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t saved = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t bytes = 0;
+};
+
 // What is read at the moment of a scrape rather than counted.
 struct Gauges {
   std::uint64_t models_loaded = 0;
@@ -225,6 +239,7 @@ struct Gauges {
   std::uint64_t break_glass_uses = 0;
   std::uint64_t models_revoked = 0;
   std::uint64_t revocation_stops = 0;
+  PrefixDiskGauges prefix_disk;
   std::vector<WorkerGauges> workers;
   std::vector<UpstreamGauges> upstreams;
 };
@@ -255,6 +270,7 @@ class Metrics {
  private:
   class Page;
   void render_models(Page& page) const;
+  static void render_prefixes(Page& page, const PrefixDiskGauges& disk);
   static void render_upstreams(Page& page, const std::vector<UpstreamGauges>& upstreams);
 
   std::map<std::string, ModelMetrics, std::less<>> models_;
