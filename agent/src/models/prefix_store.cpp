@@ -121,7 +121,9 @@ void PrefixStore::save(const Digest& model,
       const std::lock_guard lock{mutex_};
       index_.abandon(shelved);
     }
-    rest(done.error());
+    if (done.error().code() != Error::Code::kSizeMismatch) {
+      rest(done.error());
+    }
     return;
   }
   {
@@ -187,8 +189,7 @@ std::optional<runtime::PrefixShelf::Found> PrefixStore::read(const PrefixIndex::
   {
     const std::lock_guard lock{mutex_};
     ++counts_.misses;
-    was_there =
-        fd.error().code() != Error::Code::kOutOfMemory && index_.remove(match.state.file);
+    was_there = fd.error().code() != Error::Code::kOutOfMemory && index_.remove(match.state.file);
     counts_.dropped += was_there ? 1U : 0U;
   }
   if (was_there) {
