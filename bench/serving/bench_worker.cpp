@@ -103,6 +103,7 @@ BenchWorker::BenchWorker(const std::string& model, const WorkerPlan& plan)
   options.worker = bin / "skerry-worker";
   options.plugin_dir = bin.parent_path() / "lib/skerry/plugins";
   options.start_timeout = std::chrono::seconds{60};
+  options.prefix_shelf = plan.shelf;
   parts_->supervisor = runtime::Supervisor::make(
       parts_->io.get_executor(), std::move(options), parts_->clock, Log{});
   runtime::LoadSpec spec;
@@ -190,6 +191,11 @@ std::shared_ptr<BenchWorker::Running> BenchWorker::begin(const std::string& prin
 
 void BenchWorker::wait_for_tokens(const Running& running, std::size_t count) {
   parts_->run_until([&] { return running.ended || running.answer.tokens.size() >= count; });
+}
+
+void BenchWorker::wait_for(const std::function<bool()>& condition, std::chrono::seconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  parts_->run_until([&] { return condition() || std::chrono::steady_clock::now() >= end; });
 }
 
 bool BenchWorker::ended(const Running& running) {

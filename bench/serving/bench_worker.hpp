@@ -5,12 +5,17 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <sys/types.h>
+
+namespace skerry::runtime {
+class PrefixShelf;
+}  // namespace skerry::runtime
 
 namespace skerry::bench {
 
@@ -45,6 +50,8 @@ struct WorkerPlan {
   std::uint32_t threads = 0;
   bool adapt = true;
   std::string poll;  // empty: the host's
+  // Where prefixes outlive the worker; null: nowhere. Outlives the worker.
+  runtime::PrefixShelf* shelf = nullptr;
 };
 
 // Not thread-safe. Ends the program if the worker fails.
@@ -65,6 +72,8 @@ class BenchWorker {
                                  std::vector<std::int32_t> prompt,
                                  std::uint32_t tokens);
   void wait_for_tokens(const Running& running, std::size_t count);
+  // Until it is true, or the time is up.
+  void wait_for(const std::function<bool()>& condition, std::chrono::seconds limit);
   [[nodiscard]] static bool ended(const Running& running);
   void cancel(const Running& running);
   Answer finish(const Running& running);

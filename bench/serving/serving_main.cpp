@@ -7,7 +7,7 @@
 // Rows: neighbour (one stream, with and without a process that computes beside it), lone (the same
 // without), arrival (time between tokens while a long prompt arrives), fairness (two principals,
 // one of whom floods), prefix (first token of a prompt that begins like one whose owner still
-// runs).
+// runs), restart (first token of a prompt whose beginning an earlier worker has read, from disk).
 // `--spin` is the neighbour itself.
 
 #include <algorithm>
@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "bench_worker.hpp"
+#include "disk_shelf.hpp"
 
 namespace {
 
@@ -33,7 +34,7 @@ using bench::BenchWorker;
 
 struct Options {
   std::string model;
-  std::string rows = "neighbour,arrival,fairness,prefix";
+  std::string rows = "neighbour,arrival,fairness,prefix,restart";
   int rounds = 5;
   std::uint32_t tokens = 64;
   std::uint32_t threads = 0;
@@ -244,6 +245,53 @@ void prefix_row(const Options& options) {
   print("shared over cold", ratios, "");
 }
 
+// A worker reads a prompt and rests, so that its prefix is saved; it and the store of prefixes end.
+// Others take their places and are asked for the same thousand tokens with another end: by the same
+// principal, and by one for whom they are new. Both are warmed up by another prompt first.
+void restart_row(const Options& options) {
+  constexpr std::size_t kPrefix = 1024;
+  constexpr std::size_t kTail = 16;
+  const auto prompt = [](int round, std::int32_t tail) {
+    std::vector<std::int32_t> tokens = some_prompt(kPrefix, round);
+    while (tokens.size() < kPrefix + kTail) {
+      tokens.push_back(700 + tail);
+    }
+    return tokens;
+  };
+  std::vector<double> computed;
+  std::vector<double> restored;
+  std::vector<double> ratios;
+  for (int round = 0; round < options.rounds; ++round) {
+    bench::DiskShelf shelf;
+    const bench::WorkerPlan plan{
+        .threads = options.threads, .adapt = true, .poll = {}, .shelf = &shelf};
+    {
+      BenchWorker worker{options.model, plan};
+      worker.generate("owner", prompt(round, 1), 1);
+      worker.wait_for([&] { return shelf.saved() > 0; }, std::chrono::seconds{30});
+      if (shelf.saved() == 0) {
+        bench::give_up("the prefix was not saved: is the model so small that it does not pay?");
+      }
+    }
+    shelf.reopen();
+    BenchWorker worker{options.model, plan};
+    worker.generate("warm up", some_prompt(64, round + 100), 1);
+    // Either first in every second round.
+    for (const bool known : {round % 2 == 0, round % 2 != 0}) {
+      const std::string who = known ? "owner" : "new " + std::to_string(round);
+      (known ? restored : computed)
+          .push_back(worker.generate(who, prompt(round, 2), 1).first_token());
+    }
+    if (shelf.hits() == 0) {
+      bench::give_up("the prefix was not read from disk");
+    }
+    ratios.push_back(restored.back() / std::max(computed.back(), 1e-9));
+  }
+  print("first token after a restart, prefix computed", computed, "s");
+  print("first token after a restart, prefix from disk", restored, "s");
+  print("from disk over computed", ratios, "");
+}
+
 // Jain's index of the tokens that two principals get in the same time, one of whom asks for
 // everything at once and the other for its share.
 void fairness_row(const Options& options) {
@@ -281,6 +329,9 @@ int main(int argc, char** argv) {
   }
   if (wanted("prefix")) {
     prefix_row(options);
+  }
+  if (wanted("restart")) {
+    restart_row(options);
   }
   std::printf("load %s\n", load_average().c_str());
   return 0;

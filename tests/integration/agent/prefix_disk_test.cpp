@@ -25,6 +25,12 @@ class PrefixDisk : public ::testing::Test {
   // Reading a prompt takes long enough for its state to be worth something.
   PrefixDisk() { daemon_.activate_echo("1.0.0", 1, {{"step_ms", "40"}}); }
 
+  // The harness waits for what the log says: each life has one of its own.
+  void stop(int signal = SIGTERM) {
+    daemon_.process().stop(signal);
+    EXPECT_THAT(daemon_.log(), Not(HasSubstr("level=error")));
+    std::filesystem::remove(daemon_.dir() / "log");
+  }
   pb::Done ask(const std::string& text) {
     auto stub = pb::InferenceService::NewStub(daemon_.channel("api"));
     grpc::ClientContext context;
@@ -73,19 +79,18 @@ TEST_F(PrefixDisk, AnotherLifeOfTheDaemonGoesOnFromIt) {
   struct stat status {};
   ASSERT_EQ(::stat(files()[0].c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
-  daemon_.process().stop(SIGTERM);
+  stop();
 
   daemon_.start();
   EXPECT_EQ(ask(text_ + "tail").usage().cached_tokens(), 384U);
   EXPECT_EQ(daemon_.metric("skerry_prefix_disk_hits_total"), 1);
   EXPECT_EQ(daemon_.metric("vllm:prefix_cache_hits_total"), 384);
-  EXPECT_THAT(daemon_.log(), Not(HasSubstr("level=error")));
-  daemon_.process().stop(SIGKILL);
+  stop(SIGKILL);
 
   // Not even a kill is in the way, and a changed file is only a prompt that is computed.
   daemon_.start();
   EXPECT_EQ(ask(text_ + "tail").usage().cached_tokens(), 384U);
-  daemon_.process().stop(SIGTERM);
+  stop();
   {
     std::fstream file{files().at(0), std::ios::binary | std::ios::in | std::ios::out};
     file.seekp(100);
@@ -101,7 +106,7 @@ TEST_F(PrefixDisk, ZeroKeepsNothingAndRemovesWhatIsThere) {
   daemon_.start();
   ask(text_);
   wait_for("skerry_prefix_disk_saved_total", 1);
-  daemon_.process().stop(SIGTERM);
+  stop();
   EXPECT_FALSE(files().empty());
   daemon_.start({}, {}, "prefix_cache_disk = \"0\"\n");
   EXPECT_EQ(ask(text_ + "tail").usage().cached_tokens(), 0U);
@@ -119,7 +124,7 @@ TEST_F(PrefixDisk, WithAnEncryptedStoreTheirKeyIsTheStores) {
   ask(text_);
   wait_for("skerry_prefix_disk_saved_total", 1);
   EXPECT_FALSE(std::filesystem::exists(daemon_.state() / "keys" / "prefixes.key"));
-  daemon_.process().stop(SIGTERM);
+  stop();
   daemon_.start(storage);
   EXPECT_EQ(ask(text_ + "tail").usage().cached_tokens(), 384U);
 }

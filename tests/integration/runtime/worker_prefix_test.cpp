@@ -167,8 +167,8 @@ TEST_F(WorkerPrefixTest, AShelfThatNeverAnswersDelaysAndNoMore) {
     Task<void> save(Digest, PrefixState, PrefixBytes) override { co_return; }
     Task<std::optional<Found>> find(Digest, std::string, std::vector<Digest>) override {
       // Long after every patience.
-      boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
-                                      std::chrono::seconds{2});
+      const auto executor = co_await boost::asio::this_coro::executor;
+      boost::asio::steady_timer timer(executor, std::chrono::seconds(2));
       co_await timer.async_wait(boost::asio::use_awaitable);
       co_return std::nullopt;
     }
