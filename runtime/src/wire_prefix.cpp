@@ -11,7 +11,7 @@ namespace {
 
 // As plugin.h has it.
 constexpr std::size_t kMaxFormat = 200;
-constexpr std::int64_t kMaxNanoseconds = std::int64_t{1} << 60U;
+constexpr std::int64_t kLongestRecompute = std::int64_t{1} << 60U;
 
 std::string join(const std::vector<Digest>& names) {
   std::string bytes;
@@ -58,7 +58,7 @@ Result<SavedPrefix> parse_prefix(const pb::PrefixSave& in) {
     return names.error();
   }
   if (in.tokens() != names->size() * PrefixChain::kBlock || !is_format(in.format()) ||
-      in.size() == 0 || in.recompute_ns() < 0 || in.recompute_ns() > kMaxNanoseconds) {
+      in.size() == 0 || in.recompute_ns() < 0 || in.recompute_ns() > kLongestRecompute) {
     return malformed("state of a prefix");
   }
   SavedPrefix saved;

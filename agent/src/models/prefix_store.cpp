@@ -13,6 +13,8 @@ constexpr std::string_view kUnfinished = ".tmp";
 constexpr std::uint32_t kFolderMode = 0700;
 constexpr std::uint32_t kFileMode = 0600;
 constexpr std::chrono::minutes kRest{10};
+// Of the budget, in a day: on flash that bears 3000 writes, two years and more of nothing but this.
+constexpr double kBudgetsPerDay = 4;
 
 std::string file_name(const ShelvedState& state) {
   return Digest::of(state.model.raw() + state.names.back().raw() + state.format).hex() +
@@ -32,7 +34,9 @@ PrefixStore::PrefixStore(FileSystem& fs, const Clock& clock, Log log, Options op
       clock_(clock),
       log_(std::move(log)),
       options_(std::move(options)),
-      index_(options_.budget) {}
+      index_(options_.budget),
+      allowance_(static_cast<double>(options_.budget)),
+      refilled_(clock.boot_now()) {}
 
 void PrefixStore::remove_all(FileSystem& fs, const std::filesystem::path& folder) {
   const auto names = fs.list(folder);
@@ -107,10 +111,14 @@ void PrefixStore::save(const Digest& model,
   PrefixIndex::Files gone;
   {
     const std::lock_guard lock{mutex_};
-    auto room = resting() ? std::nullopt : index_.reserve(shelved);
+    if (resting() || !may_write(shelved.file_bytes)) {
+      return;
+    }
+    auto room = index_.reserve(shelved);
     if (!room) {
       return;
     }
+    allowance_ -= static_cast<double>(shelved.file_bytes);
     gone = *std::move(room);
     counts_.dropped += gone.size();
   }
@@ -241,6 +249,16 @@ void PrefixStore::remove(const PrefixIndex::Files& files) {
       rest(done.error());
     }
   }
+}
+
+bool PrefixStore::may_write(std::uint64_t bytes) {
+  const BootTime now = clock_.boot_now();
+  const double days = std::chrono::duration<double>(now - refilled_) /
+                      std::chrono::duration<double>(std::chrono::hours{24});
+  const auto budget = static_cast<double>(options_.budget);
+  allowance_ = std::min(budget, allowance_ + days * kBudgetsPerDay * budget);
+  refilled_ = now;
+  return static_cast<double>(bytes) <= allowance_;
 }
 
 bool PrefixStore::resting() const {

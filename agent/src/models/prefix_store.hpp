@@ -3,7 +3,8 @@
 // States of prefixes in a folder: bounded, authenticated, lost without harm. Writes what workers
 // hand over, reads it back for later workers, knows after a restart what is there. Never fails:
 // what cannot be written is not kept, what cannot be read is dropped, and where the disk is full or
-// broken it rests for a while. ADR 0103.
+// broken it rests for a while. Flash wears out: in a day it writes four times its budget at most,
+// and its budget at once. ADR 0103.
 //
 // Thread-safe. `look` and `counts` never wait for the disk; the others block for it.
 
@@ -66,6 +67,8 @@ class PrefixStore {
 
  private:
   [[nodiscard]] bool resting() const;
+  // Whether so many bytes may be written now.
+  bool may_write(std::uint64_t bytes);
   void rest(const Error& why);
   // Files that the index does not name any more.
   void remove(const PrefixIndex::Files& files);
@@ -81,6 +84,8 @@ class PrefixStore {
   PrefixIndex index_;
   Counts counts_;
   std::optional<BootTime> rests_until_;
+  double allowance_;  // bytes, as of `refilled_`
+  BootTime refilled_;
   std::atomic<std::uint64_t> written_{0};
 };
 

@@ -140,7 +140,7 @@ std::uint32_t capabilities(skerry_runtime* runtime, skerry_capabilities* out, sk
   out->quantize_types = quantize_types().data();
   out->quantize_type_count = quantize_types().size();
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
-                  SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY;
+                  SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE;
   return SKERRY_OK;
 }
 

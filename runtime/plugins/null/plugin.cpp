@@ -85,7 +85,8 @@ std::uint32_t capabilities(skerry_runtime*, skerry_capabilities* out, skerry_err
   out->quantize_types = kQuantizeTypes;
   out->quantize_type_count = std::size(kQuantizeTypes);
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
-                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY;
+                  SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY |
+                  SKERRY_FEATURE_SEQ_STATE;
   return SKERRY_OK;
 }
 

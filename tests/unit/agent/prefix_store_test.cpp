@@ -101,6 +101,7 @@ class PrefixStoreTest : public ::testing::Test {
   void save(const std::vector<Digest>& names,
             const std::string& bytes,
             std::chrono::nanoseconds recompute = 1s) {
+    clock_.advance(6h);  // the day's writes are not what most tests are about
     store_->save(model(), state_of(names, recompute), memory_of(bytes));
   }
   std::optional<runtime::PrefixShelf::Found> find(const std::vector<Digest>& names) {
@@ -336,11 +337,28 @@ TEST_F(PrefixStoreTest, LeftoversAndForeignFilesGo) {
   EXPECT_TRUE(find(chain("a", 10)));
 }
 
+TEST_F(PrefixStoreTest, ADayHasItsWrites) {
+  const std::string bytes = some_bytes(900U << 10U, 'b');
+  const auto save_now = [&](std::uint64_t number) {
+    store_->save(model(), state_of(chain("s" + std::to_string(number), 10)), memory_of(bytes));
+    return store_->counts().saved;
+  };
+  for (std::uint64_t i = 1; i <= 8; ++i) {
+    EXPECT_EQ(save_now(i), std::min<std::uint64_t>(i, 4)) << "as much as the budget at once";
+  }
+  EXPECT_TRUE(find(chain("s4", 10)));
+  clock_.advance(30min);
+  EXPECT_EQ(save_now(9), 4U);
+  clock_.advance(90min);
+  EXPECT_EQ(save_now(10), 5U) << "a third of the budget has come back";
+  EXPECT_EQ(save_now(11), 5U);
+}
+
 TEST_F(PrefixStoreTest, AFullDiskRests) {
   reserve_ = ~std::uint64_t{0};
   reopen();
-  save(chain("a", 10), "state");
-  save(chain("b", 10), "state");
+  store_->save(model(), state_of(chain("a", 10)), memory_of("state"));
+  store_->save(model(), state_of(chain("b", 10)), memory_of("state"));
   EXPECT_TRUE(files().empty());
   EXPECT_EQ(std::count(events_.begin(), events_.end(), "prefix_cache.disk_rests"), 1);
   EXPECT_EQ(store_->counts().bytes, 0U) << "no room stays set aside";
