@@ -1,7 +1,7 @@
 #pragma once
 
 // Where the supervisor keeps states of idle prefixes for later workers: the daemon's folder on disk
-// (skerry/agent/prefix_shelf.hpp), or memory in tests. Called on the supervisor's executor, where
+// (DiskPrefixShelf in agent/), or memory in tests. Called on the supervisor's executor, where
 // no call may block. ADR 0103.
 //
 // What workers hand in is theirs alone: a state goes back only to workers of the same model, which
