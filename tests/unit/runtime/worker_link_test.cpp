@@ -30,6 +30,8 @@ class WorkerLinkTest : public ::testing::Test {
     worker.pid = ::fork();
     ASSERT_GE(worker.pid, 0);
     if (worker.pid == 0) {
+      ::close(ends[0]);  // or the link never sees its end
+      ::close(ends[1]);
       for (;;) {
         ::pause();
       }
