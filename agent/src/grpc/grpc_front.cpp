@@ -63,7 +63,7 @@ struct GrpcFront::Impl {
         peers(kFirstPeer, std::min(kLastPeer, raise_file_limit(kLastPeer))),
         inference_service(c, peers, inference),
         models_service(c, peers, inference, access, h),
-        kserve_service(c, peers, inference, h),
+        kserve_service(c, peers, inference, access, h),
         admin_service(c, peers, administration, std::move(sources)),
         imports_service(c, peers, imports, h) {}
 

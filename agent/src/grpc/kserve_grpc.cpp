@@ -3,22 +3,8 @@
 #include <utility>
 
 #include "call.hpp"
-#include "kserve_tensors.hpp"
 
 namespace skerry::agent {
-namespace {
-
-// "team/name" and a version make "team/name:version"; a slot takes no version.
-std::string reference_of(const std::string& name, const std::string& version) {
-  if (version.empty() || name.find('/') == std::string::npos ||
-      name.find(':') != std::string::npos) {
-    return name;
-  }
-  return name + ":" + version;
-}
-
-}  // namespace
-
 grpc::ServerUnaryReactor* KserveGrpc::ServerLive(grpc::CallbackServerContext* context,
                                                  const ::inference::ServerLiveRequest*,
                                                  ::inference::ServerLiveResponse* response) {
@@ -45,11 +31,11 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelReady(grpc::CallbackServerContext* co
                    context,
                    "oip.model_ready",
                    [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Result<ServedModelPtr> model =
-                         co_await inference_.find(std::move(caller),
-                                                  reference_of(request->name(), request->version()),
-                                                  security::Verb::kList,
-                                                  "oip.model_ready");
+                     Result<ServedModelPtr> model = co_await inference_.find(
+                         std::move(caller),
+                         oip_reference(request->name(), request->version()),
+                         security::Verb::kList,
+                         "oip.model_ready");
                      const bool absent =
                          !model && (model.error().code() == Error::Code::kNotFound ||
                                     model.error().code() == Error::Code::kFailedPrecondition);
@@ -68,6 +54,14 @@ grpc::ServerUnaryReactor* KserveGrpc::ServerMetadata(
     ::inference::ServerMetadataResponse* response) {
   response->set_name("skerry");
   response->set_version(SKERRY_VERSION);
+  // Triton's names for them.
+  for (const char* const extension : {"model_repository",
+                                      "model_repository(unload_dependents)",
+                                      "model_configuration",
+                                      "statistics",
+                                      "system_shared_memory"}) {
+    response->add_extensions(extension);
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;
@@ -82,11 +76,11 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelMetadata(
                    context,
                    "oip.model_metadata",
                    [this, request, response](Caller caller) -> Task<grpc::Status> {
-                     Result<ServedModelPtr> model =
-                         co_await inference_.find(std::move(caller),
-                                                  reference_of(request->name(), request->version()),
-                                                  security::Verb::kList,
-                                                  "oip.model_metadata");
+                     Result<ServedModelPtr> model = co_await inference_.find(
+                         std::move(caller),
+                         oip_reference(request->name(), request->version()),
+                         security::Verb::kList,
+                         "oip.model_metadata");
                      if (!model) {
                        co_return to_status(model.error());
                      }
@@ -120,7 +114,6 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelInfer(grpc::CallbackServerContext* co
                                                  const ::inference::ModelInferRequest* request,
                                                  ::inference::ModelInferResponse* response) {
   CallOptions call;
-  call.reference = reference_of(request->model_name(), request->model_version());
   call.timeout = time_left(*context);
   call.watch = std::make_shared<CallWatch>();
   return run_unary(
@@ -129,24 +122,8 @@ grpc::ServerUnaryReactor* KserveGrpc::ModelInfer(grpc::CallbackServerContext* co
       context,
       "oip.model_infer",
       [this, request, response, call](Caller caller) -> Task<grpc::Status> {
-        Result<std::vector<runtime::Tensor>> inputs = tensors_of(*request);
-        if (!inputs) {
-          co_return to_status(inputs.error());
-        }
-        std::vector<std::string> outputs;
-        for (const auto& wanted : request->outputs()) {
-          outputs.push_back(wanted.name());
-        }
-        Result<Inference::InferAnswer> answer = co_await inference_.infer(
-            std::move(caller), call, *std::move(inputs), std::move(outputs));
-        if (!answer) {
-          co_return to_status(answer.error());
-        }
-        response->set_model_name(request->model_name());
-        response->set_model_version(answer->model->version());
-        response->set_id(request->id());
-        fill_outputs(answer->tensors.outputs, request->raw_input_contents_size() > 0, response);
-        co_return grpc::Status::OK;
+        Result<void> done = co_await calls_.infer(std::move(caller), call, request, response);
+        co_return done ? grpc::Status::OK : to_status(done.error());
       },
       call.watch);
 }

@@ -158,21 +158,87 @@ bool fill_typed(const runtime::Tensor& tensor, Contents& out) {
   return false;
 }
 
+constexpr int kMaxTensors = 256;
+
+Result<std::uint64_t> whole_number(const std::string& key, const ::inference::InferParameter& in) {
+  if (in.has_uint64_param()) {
+    return in.uint64_param();
+  }
+  if (in.has_int64_param() && in.int64_param() >= 0) {
+    return static_cast<std::uint64_t>(in.int64_param());
+  }
+  return Error{Error::Code::kInvalidArgument,
+               "parameter " + key + ": must be a whole number, not negative"};
+}
+
+// The bytes of input `index`; `raw` is the next of raw_input_contents that is not taken, null
+// without any.
+Result<std::string> data_of(const ::inference::ModelInferRequest::InferInputTensor& in,
+                            DataType type,
+                            std::string* shared,
+                            const std::string* raw) {
+  if (shared != nullptr) {
+    if (in.has_contents()) {
+      return bad_input(in.name(), "contents and shared memory together");
+    }
+    return std::move(*shared);
+  }
+  if (raw != nullptr) {
+    if (in.has_contents()) {
+      return bad_input(in.name(), "contents and raw_input_contents together");
+    }
+    return *raw;
+  }
+  return typed_data(in.name(), type, in.contents());
+}
+
 }  // namespace
 
-Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferRequest& request) {
-  constexpr int kMaxTensors = 256;
+Result<std::optional<SharedPlace>> shared_place(const OipParameters& parameters) {
+  const auto region = parameters.find("shared_memory_region");
+  if (region == parameters.end()) {
+    return std::optional<SharedPlace>{};
+  }
+  if (!region->second.has_string_param()) {
+    return Error{Error::Code::kInvalidArgument, "parameter shared_memory_region: must be a string"};
+  }
+  SharedPlace place;
+  place.region = region->second.string_param();
+  const auto bytes = parameters.find("shared_memory_byte_size");
+  if (bytes == parameters.end()) {
+    return Error{Error::Code::kInvalidArgument,
+                 "parameter shared_memory_byte_size: is needed beside shared_memory_region"};
+  }
+  const Result<std::uint64_t> size = whole_number("shared_memory_byte_size", bytes->second);
+  if (!size) {
+    return size.error();
+  }
+  place.bytes = *size;
+  if (const auto offset = parameters.find("shared_memory_offset"); offset != parameters.end()) {
+    const Result<std::uint64_t> from = whole_number("shared_memory_offset", offset->second);
+    if (!from) {
+      return from.error();
+    }
+    place.offset = *from;
+  }
+  return std::optional<SharedPlace>{std::move(place)};
+}
+
+Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferRequest& request,
+                                                SharedInputs shared) {
   if (request.inputs_size() > kMaxTensors) {
     return Error{Error::Code::kInvalidArgument, "inputs: at most 256 are taken"};
   }
   const bool raw = request.raw_input_contents_size() > 0;
-  if (raw && request.raw_input_contents_size() != request.inputs_size()) {
+  const int sent = request.inputs_size() - static_cast<int>(shared.size());
+  if (raw && request.raw_input_contents_size() != sent) {
     return Error{Error::Code::kInvalidArgument,
                  "raw_input_contents: " + std::to_string(request.raw_input_contents_size()) +
-                     " for " + std::to_string(request.inputs_size()) +
+                     " for " + std::to_string(sent) +
                      " inputs; if one input is raw, all are, in order"};
   }
   std::vector<runtime::Tensor> tensors;
+  int next_raw = 0;
   for (int i = 0; i < request.inputs_size(); ++i) {
     const auto& in = request.inputs(i);
     Result<DataType> type = runtime::parse_data_type(in.datatype());
@@ -183,18 +249,15 @@ Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferReq
     tensor.name = in.name();
     tensor.type = *type;
     tensor.shape.assign(in.shape().begin(), in.shape().end());
-    if (raw) {
-      if (in.has_contents()) {
-        return bad_input(in.name(), "contents and raw_input_contents together");
-      }
-      tensor.data = request.raw_input_contents(i);
-    } else {
-      Result<std::string> data = typed_data(in.name(), *type, in.contents());
-      if (!data) {
-        return data.error();
-      }
-      tensor.data = *std::move(data);
+    const auto lent = shared.find(i);
+    std::string* const in_memory = lent == shared.end() ? nullptr : &lent->second;
+    const std::string* const in_raw =
+        raw && in_memory == nullptr ? &request.raw_input_contents(next_raw++) : nullptr;
+    Result<std::string> data = data_of(in, *type, in_memory, in_raw);
+    if (!data) {
+      return data.error();
     }
+    tensor.data = *std::move(data);
     if (Result<void> checked = runtime::check_tensor(tensor); !checked) {
       return checked.error();
     }
@@ -205,10 +268,12 @@ Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferReq
 
 void fill_outputs(const std::vector<runtime::Tensor>& outputs,
                   bool raw,
-                  ::inference::ModelInferResponse* response) {
+                  ::inference::ModelInferResponse* response,
+                  const PlacedOutputs& placed) {
   // One tensor without a typed form makes the whole answer raw, as the protocol asks.
   const bool all_raw =
-      raw || std::any_of(outputs.begin(), outputs.end(), [](const runtime::Tensor& tensor) {
+      raw || !placed.empty() ||
+      std::any_of(outputs.begin(), outputs.end(), [](const runtime::Tensor& tensor) {
         return tensor.type == DataType::kFp16 || tensor.type == DataType::kBf16;
       });
   for (const runtime::Tensor& tensor : outputs) {
@@ -216,6 +281,16 @@ void fill_outputs(const std::vector<runtime::Tensor>& outputs,
     out.set_name(tensor.name);
     out.set_datatype(std::string{to_string(tensor.type)});
     out.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+    if (const auto place = placed.find(tensor.name); place != placed.end()) {
+      auto& parameters = *out.mutable_parameters();
+      parameters["shared_memory_region"].set_string_param(place->second.region);
+      parameters["shared_memory_offset"].set_int64_param(
+          static_cast<std::int64_t>(place->second.offset));
+      parameters["shared_memory_byte_size"].set_int64_param(
+          static_cast<std::int64_t>(place->second.bytes));
+      response->add_raw_output_contents();
+      continue;
+    }
     if (all_raw || !fill_typed(tensor, *out.mutable_contents())) {
       response->add_raw_output_contents(tensor.data);
     }

@@ -104,5 +104,63 @@ TEST(KserveTensors, OneHalfFloatMakesTheWholeAnswerRaw) {
   EXPECT_EQ(response.raw_output_contents_size(), 2);
 }
 
+TEST(KserveTensors, SharedInputsStandBesideRawOnes) {
+  ::inference::ModelInferRequest request = one_input("INT8", {2});
+  *request.add_inputs() = request.inputs(0);
+  request.mutable_inputs(1)->set_name("y");
+  request.add_raw_input_contents("cd");
+  Result<std::vector<runtime::Tensor>> tensors = tensors_of(request, {{0, "ab"}});
+  ASSERT_TRUE(tensors) << tensors.error().to_string();
+  EXPECT_EQ((*tensors)[0].data, "ab");
+  EXPECT_EQ((*tensors)[1].data, "cd");
+  request.mutable_inputs(0)->mutable_contents()->add_int_contents(1);
+  Result<std::vector<runtime::Tensor>> both = tensors_of(request, {{0, "ab"}});
+  ASSERT_FALSE(both);
+  EXPECT_THAT(both.error().message(), HasSubstr("shared memory together"));
+}
+
+TEST(KserveTensors, ReadsWhereATensorIsShared) {
+  OipParameters parameters;
+  Result<std::optional<SharedPlace>> place = shared_place(parameters);
+  ASSERT_TRUE(place);
+  EXPECT_FALSE(*place);
+  parameters["shared_memory_region"].set_string_param("in");
+  EXPECT_FALSE(shared_place(parameters));
+  parameters["shared_memory_byte_size"].set_int64_param(-1);
+  EXPECT_FALSE(shared_place(parameters));
+  parameters["shared_memory_byte_size"].set_int64_param(8);
+  place = shared_place(parameters);
+  ASSERT_TRUE(place);
+  EXPECT_EQ(**place, (SharedPlace{"in", 0, 8}));
+  parameters["shared_memory_offset"].set_uint64_param(4);
+  place = shared_place(parameters);
+  ASSERT_TRUE(place);
+  EXPECT_EQ(**place, (SharedPlace{"in", 4, 8}));
+  parameters["shared_memory_offset"].set_string_param("4");
+  EXPECT_FALSE(shared_place(parameters));
+  parameters["shared_memory_region"].set_int64_param(1);
+  EXPECT_FALSE(shared_place(parameters));
+}
+
+TEST(KserveTensors, OutputsInSharedMemoryKeepAnEmptyPlace) {
+  runtime::Tensor shared;
+  shared.name = "a";
+  shared.type = runtime::DataType::kInt8;
+  shared.shape = {1};
+  runtime::Tensor sent = shared;
+  sent.name = "b";
+  sent.data = "x";
+  ::inference::ModelInferResponse response;
+  fill_outputs({shared, sent}, false, &response, {{"a", SharedPlace{"out", 16, 1}}});
+  ASSERT_EQ(response.raw_output_contents_size(), 2);
+  EXPECT_EQ(response.raw_output_contents(0), "");
+  EXPECT_EQ(response.raw_output_contents(1), "x");
+  const auto& parameters = response.outputs(0).parameters();
+  EXPECT_EQ(parameters.at("shared_memory_region").string_param(), "out");
+  EXPECT_EQ(parameters.at("shared_memory_offset").int64_param(), 16);
+  EXPECT_EQ(parameters.at("shared_memory_byte_size").int64_param(), 1);
+  EXPECT_TRUE(response.outputs(1).parameters().empty());
+}
+
 }  // namespace
 }  // namespace skerry::agent

@@ -134,6 +134,8 @@ class Inference {
                                     std::string action);
 
   [[nodiscard]] std::size_t running() const { return running_.size(); }
+  // What it counts.
+  [[nodiscard]] const Metrics& metrics() const { return metrics_; }
 
  private:
   struct Ticket;
