@@ -126,6 +126,42 @@ test('grpc-js: KServe refuses a wrong shape by name', async () => {
   });
 });
 
+const bytes = (name, value) => ({ name, datatype: 'BYTES', shape: [1], contents: { bytes_contents: [Buffer.from(value)] } });
+const stream = (requests) => {
+  const call = kserve.ModelStreamInfer(deadline());
+  requests.forEach((request) => call.write(request));
+  call.end();
+  return collect(call);
+};
+const isFinal = (response) => response.infer_response.parameters.triton_final_response.bool_param;
+
+test('grpc-js: KServe ModelStreamInfer streams text and goes on after a bad request', async () => {
+  const parameters = JSON.stringify({ temperature: 0, max_tokens: 200 });
+  const [bad, ...pieces] = await stream([
+    { model_name: 'vibration', id: 'bad', inputs: [{ name: 'window', datatype: 'FP32', shape: [1, 1, 3], contents: { fp32_contents: [1, 2] } }] },
+    { model_name: 'default', id: 'good', inputs: [bytes('text_input', prompt), bytes('sampling_parameters', parameters)] },
+  ]);
+  assert.match(bad.error_message, /window/);
+  assert.equal(bad.infer_response.id, 'bad');
+  assert.ok(pieces.length > 1);
+  assert.equal(pieces.map((piece) => piece.infer_response.outputs[0].contents.bytes_contents[0].toString()).join(''), expect);
+  assert.deepEqual(pieces.map(isFinal), pieces.map((_, index) => index === pieces.length - 1));
+});
+
+test('grpc-js: KServe tells the configuration of models and indexes them', async () => {
+  const { config } = await unary(kserve, 'ModelConfig', { name: 'vibration' });
+  assert.equal(config.name, 'acme/vibration');
+  assert.equal(config.backend, 'onnx');
+  assert.equal(config.input[0].name, 'window');
+  assert.equal(config.input[0].data_type, 'TYPE_FP32');
+  assert.ok(!config.model_transaction_policy?.decoupled);
+  const text = await unary(kserve, 'ModelConfig', { name: 'acme/log-triage' });
+  assert.equal(text.config.model_transaction_policy.decoupled, true);
+  const { models: index } = await unary(kserve, 'RepositoryIndex', {});
+  assert.deepEqual(index.map((model) => model.name).sort(), ['acme/log-triage', 'acme/vibration']);
+  assert.ok(index.every((model) => model.state === 'READY'));
+});
+
 test('openai: models.list shows what the token may see', async () => {
   const ids = [];
   for await (const model of openai.models.list()) ids.push(model.id);
