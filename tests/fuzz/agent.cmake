@@ -8,3 +8,7 @@ skerry_fuzz(oip_request LINK skerry::agent_core)
 skerry_fuzz(json_schema LINK skerry::agent_core skerry::runtime_engine protobuf::libprotobuf-lite)
 skerry_fuzz(chat_answer LINK skerry::agent_core)
 skerry_fuzz(upstream_answer LINK skerry::agent_upstream protobuf::libprotobuf-lite)
+# The source alone: the rest of the protocol needs gRPC, which the fuzz build does without.
+skerry_fuzz(kserve_sampling LINK skerry::runtime_engine protobuf::libprotobuf-lite)
+target_sources(kserve_sampling_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/agent/src/grpc/kserve_sampling.cpp)
+target_include_directories(kserve_sampling_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/agent/src)
