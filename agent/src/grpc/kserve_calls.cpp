@@ -12,7 +12,7 @@
 namespace skerry::agent {
 namespace {
 
-using Request = ::inference::ModelInferRequest;
+using OipRequest = ::inference::ModelInferRequest;
 using RegionPtr = SharedRegions::RegionPtr;
 
 // A tensor's part of a region, found before the request runs: it stays usable whatever the client
@@ -41,7 +41,7 @@ Result<std::optional<Lent>> lent_of(const SharedRegions& regions,
 
 Result<std::map<int, Lent>> lent_inputs(const SharedRegions& regions,
                                         const security::Principal& principal,
-                                        const Request& request,
+                                        const OipRequest& request,
                                         std::uint64_t most_bytes) {
   std::map<int, Lent> lent;
   std::uint64_t bytes = 0;
@@ -68,7 +68,7 @@ Result<std::map<int, Lent>> lent_inputs(const SharedRegions& regions,
 
 Result<std::map<std::string, Lent>> lent_outputs(const SharedRegions& regions,
                                                  const security::Principal& principal,
-                                                 const Request& request) {
+                                                 const OipRequest& request) {
   std::map<std::string, Lent> lent;
   for (const auto& output : request.outputs()) {
     Result<std::optional<Lent>> one = lent_of(regions, principal, output.parameters());
@@ -130,7 +130,7 @@ std::string oip_reference(const std::string& name, const std::string& version) {
 }
 
 Task<Result<std::vector<runtime::Tensor>>> KserveCalls::inputs_of(security::Principal principal,
-                                                                  const Request* request) {
+                                                                  const OipRequest* request) {
   Result<std::map<int, Lent>> lent =
       lent_inputs(regions_, principal, *request, core_.settings->listen().max_message.bytes);
   if (!lent) {
@@ -150,7 +150,7 @@ Task<Result<std::vector<runtime::Tensor>>> KserveCalls::inputs_of(security::Prin
 
 Task<Result<void>> KserveCalls::infer(Caller caller,
                                       CallOptions call,
-                                      const Request* request,
+                                      const OipRequest* request,
                                       ::inference::ModelInferResponse* response) {
   call.reference = oip_reference(request->model_name(), request->model_version());
   Result<std::map<std::string, Lent>> lent = lent_outputs(regions_, caller.principal, *request);
@@ -195,7 +195,7 @@ Task<Result<void>> KserveCalls::infer(Caller caller,
   co_return Result<void>();
 }
 
-bool KserveCalls::asks_for_text(const Request& request) const {
+bool KserveCalls::asks_for_text(const OipRequest& request) const {
   if (!has_text_input(request)) {
     return false;
   }

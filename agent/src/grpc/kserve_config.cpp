@@ -6,7 +6,7 @@ namespace {
 constexpr double kNanoseconds = 1e9;
 
 // The values are the same, apart from the name of BYTES.
-::inference::DataType data_type(runtime::DataType type) {
+::inference::DataType triton_type(runtime::DataType type) {
   using Ours = runtime::DataType;
   switch (type) {
     case Ours::kBool:
@@ -42,9 +42,9 @@ constexpr double kNanoseconds = 1e9;
 }
 
 template <class Tensor>
-Tensor& add(const char* name,
-            ::inference::DataType type,
-            google::protobuf::RepeatedPtrField<Tensor>& to) {
+Tensor& add_tensor(const char* name,
+                   ::inference::DataType type,
+                   google::protobuf::RepeatedPtrField<Tensor>& to) {
   Tensor& tensor = *to.Add();
   tensor.set_name(name);
   tensor.set_data_type(type);
@@ -53,17 +53,17 @@ Tensor& add(const char* name,
 }
 
 template <class Tensor>
-void add_all(const std::vector<runtime::TensorInfo>& from,
-             google::protobuf::RepeatedPtrField<Tensor>& to) {
+void add_tensors(const std::vector<runtime::TensorInfo>& from,
+                 google::protobuf::RepeatedPtrField<Tensor>& to) {
   for (const runtime::TensorInfo& info : from) {
     Tensor& tensor = *to.Add();
     tensor.set_name(info.name);
-    tensor.set_data_type(data_type(info.type));
+    tensor.set_data_type(triton_type(info.type));
     tensor.mutable_dims()->Add(info.shape.begin(), info.shape.end());
   }
 }
 
-void fill(const Histogram& times, ::inference::StatisticDuration* duration) {
+void fill_duration(const Histogram& times, ::inference::StatisticDuration* duration) {
   duration->set_count(times.count());
   duration->set_ns(static_cast<std::uint64_t>(times.sum() * kNanoseconds));
 }
@@ -74,28 +74,29 @@ void fill_config(const runtime::ModelInfo& info, ::inference::ModelConfig* confi
   config->set_platform(info.plugin + "_" + info.architecture);
   config->set_backend(info.plugin);
   config->set_max_batch_size(0);
-  add_all(info.inputs, *config->mutable_input());
-  add_all(info.outputs, *config->mutable_output());
+  add_tensors(info.inputs, *config->mutable_input());
+  add_tensors(info.outputs, *config->mutable_output());
   const bool text = info.can_generate && info.inputs.empty() && info.outputs.empty();
   config->mutable_model_transaction_policy()->set_decoupled(text);
   if (!text) {
     return;
   }
-  add(kTextInput, ::inference::TYPE_STRING, *config->mutable_input());
-  add("stream", ::inference::TYPE_BOOL, *config->mutable_input()).set_optional(true);
-  add("sampling_parameters", ::inference::TYPE_STRING, *config->mutable_input()).set_optional(true);
-  add("exclude_input_in_output", ::inference::TYPE_BOOL, *config->mutable_input())
+  add_tensor(kTextInput, ::inference::TYPE_STRING, *config->mutable_input());
+  add_tensor("stream", ::inference::TYPE_BOOL, *config->mutable_input()).set_optional(true);
+  add_tensor("sampling_parameters", ::inference::TYPE_STRING, *config->mutable_input())
       .set_optional(true);
-  add(kTextOutput, ::inference::TYPE_STRING, *config->mutable_output());
+  add_tensor("exclude_input_in_output", ::inference::TYPE_BOOL, *config->mutable_input())
+      .set_optional(true);
+  add_tensor(kTextOutput, ::inference::TYPE_STRING, *config->mutable_output());
 }
 
 void fill_statistics(const ModelMetrics& figures, ::inference::ModelStatistics* statistics) {
   statistics->set_inference_count(figures.succeeded());
   ::inference::InferStatistics& stats = *statistics->mutable_inference_stats();
-  fill(figures.latency, stats.mutable_success());
+  fill_duration(figures.latency, stats.mutable_success());
   stats.mutable_fail()->set_count(figures.failed());
-  fill(figures.queue, stats.mutable_queue());
-  fill(figures.inference, stats.mutable_compute_infer());
+  fill_duration(figures.queue, stats.mutable_queue());
+  fill_duration(figures.inference, stats.mutable_compute_infer());
 }
 
 }  // namespace skerry::agent

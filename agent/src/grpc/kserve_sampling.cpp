@@ -12,15 +12,15 @@ namespace skerry::agent {
 namespace {
 
 constexpr std::size_t kMaxParameters = 64U << 10U;
-constexpr double kMostTokens = 1U << 24U;
+constexpr double kMostSampled = 1U << 24U;
 constexpr double kLargestWhole = 9007199254740992.0;  // 2^53
 
-Error bad(const std::string& what, std::string_view problem) {
+Error bad_sampling(const std::string& what, std::string_view problem) {
   return Error{Error::Code::kInvalidArgument, what + ": " + std::string{problem}};
 }
 
 // vLLM's backend takes numbers as strings too, and its own client sends them so.
-Result<double> number(const std::string& key, const Json& value) {
+Result<double> sampling_number(const std::string& key, const Json& value) {
   if (const Result<double> plain = value.as_number(); plain && std::isfinite(*plain)) {
     return *plain;
   }
@@ -31,19 +31,19 @@ Result<double> number(const std::string& key, const Json& value) {
       return parsed;
     }
   }
-  return bad("sampling_parameters." + key, "must be a number");
+  return bad_sampling("sampling_parameters." + key, "must be a number");
 }
 
-Result<std::int64_t> whole(const std::string& key,
-                           const Json& value,
-                           double least,
-                           double most = kLargestWhole) {
-  const Result<double> parsed = number(key, value);
+Result<std::int64_t> sampling_integer(const std::string& key,
+                                      const Json& value,
+                                      double least,
+                                      double most = kLargestWhole) {
+  const Result<double> parsed = sampling_number(key, value);
   if (!parsed) {
     return parsed.error();
   }
   if (std::floor(*parsed) != *parsed || *parsed < least || *parsed > most) {
-    return bad("sampling_parameters." + key, "must be a whole number in range");
+    return bad_sampling("sampling_parameters." + key, "must be a whole number in range");
   }
   return static_cast<std::int64_t>(*parsed);
 }
@@ -55,11 +55,11 @@ Result<void> take_stop(const Json& value, KserveSampling& out) {
   }
   const Json::Array* const several = value.array();
   if (several == nullptr) {
-    return bad("sampling_parameters.stop", "must be a string or an array of strings");
+    return bad_sampling("sampling_parameters.stop", "must be a string or an array of strings");
   }
   for (const Json& item : *several) {
     if (!item.is_string()) {
-      return bad("sampling_parameters.stop", "must be a string or an array of strings");
+      return bad_sampling("sampling_parameters.stop", "must be a string or an array of strings");
     }
     out.stop.push_back(*item.string());
   }
@@ -67,7 +67,7 @@ Result<void> take_stop(const Json& value, KserveSampling& out) {
 }
 
 // The one that `key` names, or null.
-float* fraction(runtime::SamplingParams& sampling, std::string_view key) {
+float* sampling_fraction(runtime::SamplingParams& sampling, std::string_view key) {
   const std::pair<std::string_view, float*> known[] = {
       {"temperature", &sampling.temperature},
       {"top_p", &sampling.top_p},
@@ -84,8 +84,8 @@ float* fraction(runtime::SamplingParams& sampling, std::string_view key) {
 }
 
 Result<void> take_parameter(const std::string& key, const Json& value, KserveSampling& out) {
-  if (float* const place = fraction(out.sampling, key); place != nullptr) {
-    const Result<double> parsed = number(key, value);
+  if (float* const place = sampling_fraction(out.sampling, key); place != nullptr) {
+    const Result<double> parsed = sampling_number(key, value);
     if (!parsed) {
       return parsed.error();
     }
@@ -96,7 +96,7 @@ Result<void> take_parameter(const std::string& key, const Json& value, KserveSam
     return take_stop(value, out);
   }
   if (key == "max_tokens") {
-    const Result<std::int64_t> tokens = whole(key, value, 1, kMostTokens);
+    const Result<std::int64_t> tokens = sampling_integer(key, value, 1, kMostSampled);
     if (!tokens) {
       return tokens.error();
     }
@@ -105,7 +105,7 @@ Result<void> take_parameter(const std::string& key, const Json& value, KserveSam
   }
   if (key == "top_k") {
     // -1 and 0: off.
-    const Result<std::int64_t> tokens = whole(key, value, -1, kMostTokens);
+    const Result<std::int64_t> tokens = sampling_integer(key, value, -1, kMostSampled);
     if (!tokens) {
       return tokens.error();
     }
@@ -113,14 +113,14 @@ Result<void> take_parameter(const std::string& key, const Json& value, KserveSam
     return {};
   }
   if (key == "seed") {
-    const Result<std::int64_t> seed = whole(key, value, 0);
+    const Result<std::int64_t> seed = sampling_integer(key, value, 0);
     if (!seed) {
       return seed.error();
     }
     out.sampling.seed = static_cast<std::uint64_t>(*seed);
     return {};
   }
-  return bad("sampling_parameters." + key, "is not offered by this server");
+  return bad_sampling("sampling_parameters." + key, "is not offered by this server");
 }
 
 }  // namespace
@@ -130,11 +130,11 @@ Result<KserveSampling> parse_sampling_parameters(const std::string& text) {
   limits.bytes = kMaxParameters;
   const Result<Json> parsed = Json::parse(text, limits);
   if (!parsed) {
-    return bad("sampling_parameters", parsed.error().message());
+    return bad_sampling("sampling_parameters", parsed.error().message());
   }
   const Json::Object* const object = parsed->object();
   if (object == nullptr) {
-    return bad("sampling_parameters", "must be a JSON object");
+    return bad_sampling("sampling_parameters", "must be a JSON object");
   }
   KserveSampling out;
   for (const auto& [key, value] : *object) {

@@ -10,7 +10,7 @@
 namespace skerry::agent {
 namespace {
 
-Error stopping() {
+Error daemon_stops() {
   return Error{Error::Code::kCancelled, "the daemon is stopping"};
 }
 
@@ -36,7 +36,7 @@ class KserveStream::Ending {
       : stream_(std::move(stream)), exchange_(std::move(exchange)) {}
   ~Ending() {
     if (!exchange_->answer.ended()) {
-      stream_->fail(exchange_, stopping());
+      stream_->fail(exchange_, daemon_stops());
     }
   }
   Ending(const Ending&) = delete;

@@ -158,9 +158,10 @@ bool fill_typed(const runtime::Tensor& tensor, Contents& out) {
   return false;
 }
 
-constexpr int kMaxTensors = 256;
+constexpr int kMaxInputs = 256;
 
-Result<std::uint64_t> whole_number(const std::string& key, const ::inference::InferParameter& in) {
+Result<std::uint64_t> whole_parameter(const std::string& key,
+                                      const ::inference::InferParameter& in) {
   if (in.has_uint64_param()) {
     return in.uint64_param();
   }
@@ -209,13 +210,13 @@ Result<std::optional<SharedPlace>> shared_place(const OipParameters& parameters)
     return Error{Error::Code::kInvalidArgument,
                  "parameter shared_memory_byte_size: is needed beside shared_memory_region"};
   }
-  const Result<std::uint64_t> size = whole_number("shared_memory_byte_size", bytes->second);
+  const Result<std::uint64_t> size = whole_parameter("shared_memory_byte_size", bytes->second);
   if (!size) {
     return size.error();
   }
   place.bytes = *size;
   if (const auto offset = parameters.find("shared_memory_offset"); offset != parameters.end()) {
-    const Result<std::uint64_t> from = whole_number("shared_memory_offset", offset->second);
+    const Result<std::uint64_t> from = whole_parameter("shared_memory_offset", offset->second);
     if (!from) {
       return from.error();
     }
@@ -226,7 +227,7 @@ Result<std::optional<SharedPlace>> shared_place(const OipParameters& parameters)
 
 Result<std::vector<runtime::Tensor>> tensors_of(const ::inference::ModelInferRequest& request,
                                                 SharedInputs shared) {
-  if (request.inputs_size() > kMaxTensors) {
+  if (request.inputs_size() > kMaxInputs) {
     return Error{Error::Code::kInvalidArgument, "inputs: at most 256 are taken"};
   }
   const bool raw = request.raw_input_contents_size() > 0;

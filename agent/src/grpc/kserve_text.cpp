@@ -10,7 +10,7 @@
 namespace skerry::agent {
 namespace {
 
-Error bad(const std::string& what, std::string_view problem) {
+Error bad_text_input(const std::string& what, std::string_view problem) {
   return Error{Error::Code::kInvalidArgument, what + ": " + std::string{problem}};
 }
 
@@ -22,7 +22,7 @@ bool has_one_element(const runtime::Tensor& tensor) {
 Result<std::string> text_value(const runtime::Tensor& tensor) {
   if (tensor.type != runtime::DataType::kBytes || !has_one_element(tensor) ||
       tensor.data.size() < sizeof(std::uint32_t)) {
-    return bad("input \"" + tensor.name + "\"", "must be BYTES of one element");
+    return bad_text_input("input \"" + tensor.name + "\"", "must be BYTES of one element");
   }
   return tensor.data.substr(sizeof(std::uint32_t));
 }
@@ -30,7 +30,7 @@ Result<std::string> text_value(const runtime::Tensor& tensor) {
 Result<bool> flag_value(const runtime::Tensor& tensor) {
   if (tensor.type != runtime::DataType::kBool || !has_one_element(tensor) ||
       tensor.data.size() != 1) {
-    return bad("input \"" + tensor.name + "\"", "must be BOOL of one element");
+    return bad_text_input("input \"" + tensor.name + "\"", "must be BOOL of one element");
   }
   return tensor.data.front() != '\0';
 }
@@ -70,13 +70,14 @@ Result<void> take_input(const runtime::Tensor& tensor, TextAsk& ask) {
     if (tensor.name == "stream") {
       ask.pieces = *flag;
     } else if (!*flag) {
-      return bad("exclude_input_in_output", "the prompt is never repeated; leave it out");
+      return bad_text_input("exclude_input_in_output",
+                            "the prompt is never repeated; leave it out");
     }
     return {};
   }
-  return bad("input \"" + tensor.name + "\"",
-             "is not offered for text; text_input, stream, sampling_parameters and "
-             "exclude_input_in_output are");
+  return bad_text_input("input \"" + tensor.name + "\"",
+                        "is not offered for text; text_input, stream, sampling_parameters and "
+                        "exclude_input_in_output are");
 }
 
 }  // namespace
@@ -92,12 +93,14 @@ Result<TextAsk> text_ask(const ::inference::ModelInferRequest& request) {
   take_sampling(KserveSampling{}, ask.job);
   for (const auto& input : request.inputs()) {
     if (input.parameters().contains("shared_memory_region")) {
-      return bad("input \"" + input.name() + "\"", "text is not taken from shared memory");
+      return bad_text_input("input \"" + input.name() + "\"",
+                            "text is not taken from shared memory");
     }
   }
   for (const auto& output : request.outputs()) {
     if (output.name() != kTextOutput || output.parameters().contains("shared_memory_region")) {
-      return bad("output \"" + output.name() + "\"", "only text_output is offered, in the answer");
+      return bad_text_input("output \"" + output.name() + "\"",
+                            "only text_output is offered, in the answer");
     }
   }
   const Result<std::vector<runtime::Tensor>> inputs = tensors_of(request);

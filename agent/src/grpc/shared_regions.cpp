@@ -10,7 +10,7 @@
 namespace skerry::agent {
 namespace {
 
-constexpr std::size_t kMaxName = 255;
+constexpr std::size_t kMaxRegionName = 255;
 
 Error bad_region(const std::string& name, std::string_view problem) {
   return Error{Error::Code::kInvalidArgument,
@@ -24,23 +24,23 @@ Error cut_short(const SharedRegions::Facts& facts) {
 }
 
 // "/frames" and "frames" are the same object, as for shm_open.
-std::string_view file_name(std::string_view key) {
+std::string_view object_name(std::string_view key) {
   if (key.starts_with('/')) {
     key.remove_prefix(1);
   }
   return key;
 }
 
-bool is_plain(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && name != "." && name != ".." &&
+bool is_object_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxRegionName && name != "." && name != ".." &&
          name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
 Result<void> check_facts(const SharedRegions::Facts& facts, std::uint64_t most) {
-  if (facts.name.empty() || facts.name.size() > kMaxName) {
-    return bad_region(facts.name.substr(0, kMaxName), "a name has 1 to 255 bytes");
+  if (facts.name.empty() || facts.name.size() > kMaxRegionName) {
+    return bad_region(facts.name.substr(0, kMaxRegionName), "a name has 1 to 255 bytes");
   }
-  if (!is_plain(file_name(facts.key))) {
+  if (!is_object_name(object_name(facts.key))) {
     return bad_region(facts.name, "the key must be the name of an object, such as \"/frames\"");
   }
   if (facts.bytes == 0 || facts.bytes > most) {
@@ -55,7 +55,7 @@ Result<void> check_facts(const SharedRegions::Facts& facts, std::uint64_t most) 
 
 // False: nothing more is there.
 template <class Step>
-Result<bool> repeat(std::size_t bytes, const char* what, Step step) {
+Result<bool> repeat_io(std::size_t bytes, const char* what, Step step) {
   for (std::size_t done = 0; done < bytes;) {
     const ssize_t n = step(done);
     if (n > 0) {
@@ -94,7 +94,7 @@ Result<std::string> SharedRegions::Region::read(std::uint64_t offset, std::uint6
   }
   std::string data(static_cast<std::size_t>(bytes), '\0');
   const std::uint64_t from = facts_.offset + offset;
-  const Result<bool> all = repeat(data.size(), "read of shared memory", [&](std::size_t done) {
+  const Result<bool> all = repeat_io(data.size(), "read of shared memory", [&](std::size_t done) {
     return ::pread(
         file_.get(), data.data() + done, data.size() - done, static_cast<off_t>(from + done));
   });
@@ -112,7 +112,7 @@ Result<void> SharedRegions::Region::write(std::uint64_t offset, std::string_view
     return checked.error();
   }
   const std::uint64_t from = facts_.offset + offset;
-  const Result<bool> all = repeat(data.size(), "write of shared memory", [&](std::size_t done) {
+  const Result<bool> all = repeat_io(data.size(), "write of shared memory", [&](std::size_t done) {
     return ::pwrite(
         file_.get(), data.data() + done, data.size() - done, static_cast<off_t>(from + done));
   });
@@ -127,7 +127,7 @@ Result<void> SharedRegions::Region::write(std::uint64_t offset, std::string_view
 
 Result<UniqueFd> SharedRegions::open(const security::Principal& principal,
                                      const Facts& facts) const {
-  const std::filesystem::path path = folder_ / file_name(facts.key);
+  const std::filesystem::path path = folder_ / object_name(facts.key);
   // Links are not followed, a pipe is not waited for.
   UniqueFd file{::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
   if (!file) {

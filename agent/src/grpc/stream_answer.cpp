@@ -8,10 +8,10 @@
 namespace skerry::agent {
 namespace {
 
-constexpr const char* kFinal = "triton_final_response";
+constexpr const char* kFinalResponse = "triton_final_response";
 
-void mark(StreamAnswer::Response& response, bool last) {
-  (*response.mutable_infer_response()->mutable_parameters())[kFinal].set_bool_param(last);
+void mark_final(StreamAnswer::Response& response, bool last) {
+  (*response.mutable_infer_response()->mutable_parameters())[kFinalResponse].set_bool_param(last);
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ void StreamAnswer::end_text() {
 void StreamAnswer::end(::inference::ModelInferResponse tensors) {
   Response response;
   *response.mutable_infer_response() = std::move(tensors);
-  mark(response, true);
+  mark_final(response, true);
   last_ = std::move(response);
   ended_ = true;
 }
@@ -69,7 +69,7 @@ std::optional<StreamAnswer::Response> StreamAnswer::next() {
     return piece(true);
   }
   Response response = blank();
-  mark(response, true);
+  mark_final(response, true);
   return response;
 }
 
@@ -77,7 +77,7 @@ StreamAnswer::Response StreamAnswer::failure(const Error& error) const {
   Response response;
   response.set_error_message(error.to_string());
   response.mutable_infer_response()->set_id(id_);
-  mark(response, true);
+  mark_final(response, true);
   return response;
 }
 
@@ -100,7 +100,7 @@ StreamAnswer::Response StreamAnswer::piece(bool last) {
   tensor.data.assign(reinterpret_cast<const char*>(&length), sizeof length);
   tensor.data += std::exchange(text_, {});
   fill_outputs({tensor}, raw_, response.mutable_infer_response());
-  mark(response, last);
+  mark_final(response, last);
   return response;
 }
 
