@@ -145,7 +145,8 @@ Task<Result<std::vector<runtime::Tensor>>> KserveCalls::inputs_of(security::Prin
     }
     bytes = *std::move(got);
   }
-  co_return tensors_of(*request, std::move(bytes));
+  Result<std::vector<runtime::Tensor>> tensors = tensors_of(*request, std::move(bytes));
+  co_return tensors;
 }
 
 Task<Result<void>> KserveCalls::infer(Caller caller,
