@@ -36,6 +36,7 @@ function(skerry_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PCH;TIMEOUT" "SOURCES;LINK;LABELS")
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE skerry_flags ${arg_LINK} GTest::gmock_main)
+  skerry_test_options(${name})
   skerry_pch(${name} "${arg_PCH}" TEST)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   if(NOT arg_LABELS)
@@ -48,6 +49,13 @@ function(skerry_test name)
     math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 4") # what sanitizers cost the tests that try every crash point
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# Half of a build is tests, and what they test is optimised anyway.
+function(skerry_test_options target)
+  if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+    target_compile_options(${target} PRIVATE -O1 -g0 $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>) # g++ 12 misreads variants at -O1
+  endif()
 endfunction()
 
 # skerry_path(<source> <macro> <path>): a file that one source alone is told of. As a definition of its whole target it would
@@ -121,6 +129,7 @@ function(skerry_pch target kind)
     endif()
     if(arg_TEST)
       target_link_libraries(${donor} PRIVATE GTest::gmock)
+      skerry_test_options(${donor})
     endif()
     target_precompile_headers(${donor} PRIVATE ${headers})
   endif()
