@@ -48,7 +48,7 @@ def clean(entry):
             skip = True
         elif word == entry["file"]:
             kept.append(word)
-        elif word not in ("-Winvalid-pch", "-fpch-preprocess", "-Werror", "-fstack-clash-protection"):
+        elif not word.startswith("--param=") and word not in ("-Winvalid-pch", "-fpch-preprocess", "-Werror", "-fstack-clash-protection"):
             kept.append(word.replace(str(TIDY), str(ROOT / "build/release")))
     return {"directory": entry["directory"], "file": entry["file"], "arguments": kept}
 
