@@ -84,6 +84,8 @@ class PluginModelImpl final : public PluginModel {
     return status == SKERRY_OK ? Result<void>{} : Result<void>{error.to_error(status)};
   }
 
+  [[nodiscard]] bool can_trim() const override { return trims_; }
+
   void trim_sequence(std::uint32_t sequence, std::size_t length) override {
     table_.step->seq_remove(model_, sequence, static_cast<std::int32_t>(length));
   }
@@ -236,6 +238,7 @@ class PluginModelImpl final : public PluginModel {
   ChatSource chat_;
   bool whole_sequence_ = false;
   bool copies_ = false;
+  bool trims_ = false;
   std::string state_format_;
   std::uint32_t sequences_ = 1;
   std::uint32_t max_rows_ = 1;
@@ -297,6 +300,7 @@ Result<void> PluginModelImpl::read_info(const PluginLoad& load,
   whole_sequence_ = has(SKERRY_FEATURE_WHOLE_SEQUENCE);
   copies_ =
       has(SKERRY_FEATURE_SEQ_COPY) && table_.step != nullptr && table_.step->seq_copy != nullptr;
+  trims_ = has(SKERRY_FEATURE_SEQ_TRIM) && table_.step != nullptr;
   constexpr std::size_t kStateEnd = offsetof(skerry_step, seq_restore) + sizeof(void*);
   if (has(SKERRY_FEATURE_SEQ_STATE) && copies_ && table_.step->size >= kStateEnd &&
       table_.step->seq_state_size != nullptr && table_.step->seq_save != nullptr &&

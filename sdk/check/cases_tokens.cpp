@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -107,6 +108,52 @@ TEST_P(PluginContract, SequencesDoNotSeeEachOther) {
   ASSERT_EQ(alone.size(), beside.size());
   for (std::size_t i = 0; i < alone.size(); ++i) {
     ASSERT_NEAR(alone[i], beside[i], 0.05F) << "token " << i;
+  }
+}
+
+// Tokens that were guessed and taken back leave nothing behind, and each row of a guess gives what
+// it would give alone.
+TEST_P(PluginContract, TokensThatWereTakenBackLeaveNothingBehind) {
+  load();
+  if (!makes_tokens() || !model_->can_trim()) {
+    GTEST_SKIP() << "cannot take tokens back";
+  }
+  const auto near = [](std::span<const float> a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < b.size(); ++i) {
+      ASSERT_NEAR(a[i], b[i], 0.05F) << "token " << i;
+    }
+  };
+  const auto tokens = some_tokens(24);
+  const std::vector<std::int32_t> head(tokens.begin(), tokens.begin() + 20);
+  last_logits(prompt_rows(0, head));
+  last_logits(prompt_rows(1, head));
+  std::vector<std::vector<float>> alone;
+  for (std::size_t length = 21; length <= tokens.size(); ++length) {
+    const std::vector<std::int32_t> longer(tokens.begin(),
+                                           tokens.begin() + static_cast<std::ptrdiff_t>(length));
+    alone.push_back(last_logits(prompt_rows(0, longer, Want::kLogits, length - 1)));
+  }
+  const auto guess = [&](const std::vector<std::int32_t>& all) {
+    auto rows = prompt_rows(1, all, Want::kLogits, head.size());
+    for (Row& row : rows) {
+      row.want = Want::kLogits;
+    }
+    const DecodeOutcome outcome = model_->decode(rows);
+    ASSERT_EQ(outcome.status, DecodeStatus::kOk) << outcome.message;
+  };
+  // Wrong from the second on: the first row's result counts all the same.
+  std::vector<std::int32_t> wrong = tokens;
+  std::reverse(wrong.begin() + 21, wrong.end());
+  wrong[21] = tokens[0];
+  guess(wrong);
+  near(model_->logits(0), alone[0]);
+  model_->trim_sequence(1, head.size() + 1);
+  // And nothing at all was right.
+  model_->trim_sequence(1, head.size());
+  guess(tokens);
+  for (std::size_t i = 0; i < alone.size(); ++i) {
+    near(model_->logits(i), alone[i]);
   }
 }
 

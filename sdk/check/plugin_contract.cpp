@@ -50,6 +50,7 @@ PluginLoad PluginContract::load_job() const {
   job.context_length = 128;
   job.max_sequences = 3;
   job.max_rows = 64;
+  job.options = GetParam().options;
   if (fd_) {
     job.files.push_back({"model", "model", fd_.get(), 0, length_, Digest::of("file")});
   }

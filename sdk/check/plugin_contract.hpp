@@ -42,6 +42,8 @@ struct PluginUnderTest {
   // One that the plugin names when it refuses another. Empty: the first that it offers.
   std::string quantize_type;
   std::int64_t open_size = 1;
+  // Given to each load.
+  PluginOptions options;
   // What the plugin logs; empty: nobody listens.
   std::function<void(LogLevel, std::string_view)> log;
 };

@@ -140,7 +140,8 @@ std::uint32_t capabilities(skerry_runtime* runtime, skerry_capabilities* out, sk
   out->quantize_types = quantize_types().data();
   out->quantize_type_count = quantize_types().size();
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
-                  SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE;
+                  SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE |
+                  SKERRY_FEATURE_SEQ_TRIM;
   return SKERRY_OK;
 }
 
@@ -151,7 +152,7 @@ void unload(skerry_model* model) {
 std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->features = SKERRY_FEATURE_EMBED;
   if (model->shares) {
-    out->features |= SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE;
+    out->features |= SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE | SKERRY_FEATURE_SEQ_TRIM;
   }
   if (model->causal) {
     out->features |= SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_SCORE;

@@ -48,6 +48,10 @@ bool set_option(skerry_model& model,
     model.commands = value == "1";
     return true;
   }
+  if (key == "drafts") {
+    model.drafts = value == "1";
+    return true;
+  }
   if (!to_number(value, number)) {
     return false;
   }
@@ -86,7 +90,7 @@ std::uint32_t capabilities(skerry_runtime*, skerry_capabilities* out, skerry_err
   out->quantize_type_count = std::size(kQuantizeTypes);
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
                   SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY |
-                  SKERRY_FEATURE_SEQ_STATE;
+                  SKERRY_FEATURE_SEQ_STATE | SKERRY_FEATURE_SEQ_TRIM;
   return SKERRY_OK;
 }
 
@@ -141,6 +145,9 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
                   SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY |
                   SKERRY_FEATURE_SEQ_STATE;
+  if (model->drafts) {
+    out->features |= SKERRY_FEATURE_SEQ_TRIM;
+  }
   out->max_concurrency = 2;
   out->architecture = str("null");
   out->accelerator = str("cpu");

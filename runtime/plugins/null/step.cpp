@@ -112,6 +112,8 @@ std::uint32_t decode(skerry_model* model,
       sequence.tokens.push_back(rows[i].token);
       if (rows[i].want == SKERRY_WANT_EMBEDDING) {
         model->embeddings[i] = embed(rows[i].token);
+      } else if (rows[i].want == SKERRY_WANT_NOTHING) {
+        sequence.prompt = 0;  // more of a prompt
       } else if (rows[i].want == SKERRY_WANT_LOGITS) {
         if (sequence.prompt == 0) {
           sequence.prompt = sequence.tokens.size();
@@ -151,9 +153,13 @@ void seq_remove(skerry_model* model, std::uint32_t sequence, std::int32_t from) 
     return;
   }
   Sequence& one = model->sequences[sequence];
-  one.tokens.resize(std::min(one.tokens.size(), static_cast<std::size_t>(std::max(from, 0))));
-  // What stays is the beginning of whatever prompt comes next.
-  one.prompt = 0;
+  const std::size_t kept = std::min(one.tokens.size(), static_cast<std::size_t>(std::max(from, 0)));
+  // Tokens of the answer that were guessed are taken back, and it goes on; otherwise what stays is
+  // the beginning of whatever prompt comes next.
+  const bool goes_on =
+      model->drafts && one.prompt != 0 && kept >= one.prompt && kept < one.tokens.size();
+  one.tokens.resize(kept);
+  one.prompt = goes_on ? one.prompt : 0;
 }
 
 std::uint32_t seq_copy(skerry_model* model,

@@ -13,7 +13,8 @@ INSTANTIATE_TEST_SUITE_P(
         .library = SKERRY_TEST_PLUGIN_DIR "/skerry-null.so",
         .model = "",
         .inputs = {Tensor{.name = "x", .type = DataType::kUint8, .shape = {4}, .data = "abcd"}},
-        .quantize_type = "copy"}));
+        .quantize_type = "copy",
+        .options = {{"drafts", "1"}}}));
 
 INSTANTIATE_TEST_SUITE_P(LlamaCpp,
                          PluginContract,

@@ -191,7 +191,11 @@ enum {
   SKERRY_FEATURE_CHAT = 1u << 4,           /* has a chat template the engine can apply */
   SKERRY_FEATURE_SEQ_COPY = 1u << 5,       /* step.seq_copy works: prefixes can be shared */
   SKERRY_FEATURE_WHOLE_SEQUENCE = 1u << 6, /* non-causal: a prompt must be decoded in one batch */
-  SKERRY_FEATURE_SEQ_STATE = 1u << 7 /* seq_save and seq_restore work; state_format names what */
+  SKERRY_FEATURE_SEQ_STATE = 1u << 7, /* seq_save and seq_restore work; state_format names what */
+  /* A sequence goes on from any earlier position after seq_remove, and any row of a batch may want
+   * logits, several of one sequence too: the host may guess tokens and take them back. Not for
+   * engines that keep one state for the whole sequence, or forget what lies far back. */
+  SKERRY_FEATURE_SEQ_TRIM = 1u << 8
 };
 
 /* Filled by `info`; pointers are owned by the model and valid until `unload`. */
@@ -260,7 +264,8 @@ typedef struct skerry_step {
   const float* (*embedding)(skerry_model*, size_t index);
   /* Makes a decode that is running return SKERRY_E_CANCELLED soon. Any thread. May be null. */
   void (*interrupt)(skerry_model*);
-  /* Forgets positions >= `from` of a sequence. Never fails. */
+  /* Forgets positions >= `from` of a sequence. Never fails. With FEATURE_SEQ_TRIM or FEATURE_SEQ_COPY
+   * what comes next is computed as if they had never been there; without, `from` is 0. */
   void (*seq_remove)(skerry_model*, uint32_t sequence, int32_t from);
   /* Makes `to`, which is empty, share the first `length` positions of `from`; what is computed or
    * removed in one of them later does not show in the other. Null without FEATURE_SEQ_COPY. */

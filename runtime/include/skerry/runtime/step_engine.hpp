@@ -53,7 +53,11 @@ class StepEngine {
   [[nodiscard]] virtual bool can_copy() const { return false; }
   // Makes `to`, which is empty, hold the first `length` positions of `from` as well.
   virtual Result<void> copy_sequence(std::uint32_t from, std::uint32_t to, std::size_t length);
-  // Forgets what a sequence holds beyond `length` positions.
+  // Whether a sequence can forget its last positions and go on as if they had never been there;
+  // without, drafting is off. Engines with a state for the whole sequence cannot.
+  [[nodiscard]] virtual bool can_trim() const { return false; }
+  // Forgets what a sequence holds beyond `length` positions. Called only if `can_copy` or
+  // `can_trim`.
   virtual void trim_sequence(std::uint32_t sequence, std::size_t length);
   // What a saved state depends on beside the model; a state goes back only where it is equal.
   // Empty: states cannot be saved, and none of the next three is called.
