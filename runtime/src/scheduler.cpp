@@ -46,6 +46,7 @@ Scheduler::Impl::Impl(StepEngine& the_engine,
       emit(std::move(the_emit)),
       pool(engine, std::max(options.max_sequences, options.slots)),
       caching(options.prefix_cache && engine.can_copy() && !options.whole_sequence),
+      drafting(options.drafting && engine.can_trim() && !options.whole_sequence),
       state_format(caching && options.tier != nullptr ? engine.state_format() : std::string{}) {}
 
 void Scheduler::Impl::submit(RequestKey key, Request request) {
@@ -186,6 +187,16 @@ void Scheduler::Impl::take(const Share& share) {
   }
 }
 
+namespace {
+
+bool guesses(const Batch& batch) {
+  return std::any_of(batch.shares.begin(), batch.shares.end(), [](const Share& share) {
+    return share.sequence->decoding() && share.count > 1;
+  });
+}
+
+}  // namespace
+
 void Scheduler::Impl::compute(const Batch& batch) {
   const BootTime began = clock.boot_now();
   const DecodeOutcome outcome = engine.decode(batch.rows);
@@ -195,16 +206,25 @@ void Scheduler::Impl::compute(const Batch& batch) {
       for (const Share& share : batch.shares) {
         take(share);
       }
+      settle(batch);
       break;
     case DecodeStatus::kCancelled:
       break;
     case DecodeStatus::kNoSpace:
+      if (guesses(batch)) {
+        drafts.rest();
+        break;
+      }
       if (!pool.kept().empty()) {
         pool.forget_all();  // and the same rows again in the next step
         break;
       }
       [[fallthrough]];
     case DecodeStatus::kFailed:
+      if (guesses(batch)) {
+        drafts.rest();  // nobody fails for a guess
+        break;
+      }
       if (batch.shares.size() > 1) {
         compute_apart(batch);
         break;
@@ -227,9 +247,9 @@ void Scheduler::Impl::count(const Batch& batch, std::chrono::nanoseconds time) {
   last = batch.facts(time);
   bool typical = true;
   for (const Share& share : batch.shares) {
+    // Guesses are charged once they are true.
     const bool generates = share.sequence->decoding();
-    shares.charge(
-        share.sequence->meta.principal, generates ? share.count : 0, generates ? 0 : share.count);
+    shares.charge(share.sequence->meta.principal, generates ? 1 : 0, generates ? 0 : share.count);
     typical = typical && std::holds_alternative<Generation>(share.sequence->work);
   }
   if (typical) {
@@ -328,6 +348,7 @@ bool Scheduler::step() {
   }
   const bool started = impl_->start_what_fits();
   impl_->share_prefixes();
+  impl_->guess();
   // Embeddings and logits never share a batch: they take turns.
   Batch batch = impl_->plan(impl_->embeddings_next);
   if (batch.rows.empty()) {

@@ -1,8 +1,9 @@
 #pragma once
 
 // The scheduler's state. scheduler.cpp takes requests in and computes batches, scheduler_start.cpp
-// decides who runs, scheduler_plan.cpp what a batch holds, scheduler_prefix.cpp what it need not,
-// scheduler_tier.cpp what is saved elsewhere and found there.
+// decides who runs, scheduler_plan.cpp what a batch holds, scheduler_draft.cpp what is guessed,
+// scheduler_prefix.cpp what need not be computed, scheduler_tier.cpp what is saved elsewhere and
+// found there.
 
 #include <cstdint>
 #include <deque>
@@ -15,6 +16,7 @@
 
 #include "skerry/runtime/scheduler.hpp"
 
+#include "draft_account.hpp"
 #include "fair_share.hpp"
 #include "intake.hpp"
 #include "sequence.hpp"
@@ -41,9 +43,12 @@ struct Batch {
   }
   // Before the results are taken, which turns prompts into generations.
   [[nodiscard]] BatchFacts facts(std::chrono::nanoseconds time) const {
-    BatchFacts out{.rows = rows.size(), .generating = 0, .time = time};
+    BatchFacts out{.rows = rows.size(), .generating = 0, .drafted = 0, .time = time};
     for (const Share& share : shares) {
-      out.generating += share.sequence->decoding() ? 1U : 0U;
+      if (share.sequence->decoding()) {
+        out.generating += share.count;
+        out.drafted += share.count - 1;
+      }
     }
     return out;
   }
@@ -91,6 +96,11 @@ struct Scheduler::Impl {
   [[nodiscard]] std::size_t batch_rows(std::size_t generating) const;
   [[nodiscard]] std::vector<Sequence*> prompts(bool embeddings) const;
 
+  // scheduler_draft.cpp
+  void guess();
+  std::size_t guess_for(Sequence& sequence, std::size_t rows);
+  void settle(const Batch& batch);
+
   // scheduler_prefix.cpp
   struct Source {
     std::uint32_t slot = kNoSlot;
@@ -131,9 +141,12 @@ struct Scheduler::Impl {
   // Places of principals who have just had an answer and may ask again at once, kept a moment.
   std::multimap<std::string, BootTime> holds;
   StepCost cost;
+  DraftAccount drafts;
+  DraftAccount::Plain plain;  // the present batch without guesses
   IntakeState intake;
   std::uint32_t reserved = 0;  // context that running sequences may fill
   bool caching = false;        // prefixes are shared and kept
+  bool drafting = false;       // guesses can be taken back
   std::string state_format;    // empty: there is no second tier
   // Names of blocks whose states the tier should have.
   std::set<Digest> on_tier;

@@ -228,6 +228,38 @@ Verdict take_sample(Sequence& sequence,
   return {};
 }
 
+// Of a sequence that generates: the row of its last token, and those of guesses that follow it.
+// Each is sampled from as if it had been computed alone, while the guess before it is what was
+// drawn: nothing depends on whether there were guesses.
+Verdict take_samples(Sequence& sequence,
+                     Generation& work,
+                     StepEngine& engine,
+                     std::size_t row,
+                     const Scheduler::Emit& emit) {
+  Draft& draft = work.draft;
+  sequence.computed -= draft.guess.size();
+  Verdict verdict = take_sample(sequence, work, engine, row, emit);
+  for (const std::int32_t guess : draft.guess) {
+    if (verdict.finished || verdict.failed) {
+      break;
+    }
+    if (guess != work.next_token) {
+      draft.missed = true;
+      break;
+    }
+    ++draft.hits;
+    ++sequence.computed;
+    verdict = take_sample(sequence, work, engine, row + draft.hits, emit);
+  }
+  if (draft.hits < draft.guess.size()) {
+    engine.trim_sequence(sequence.slot, sequence.computed);
+  }
+  draft.batches += draft.guess.empty() ? 0 : 1;
+  draft.guessed += static_cast<std::uint32_t>(draft.guess.size());
+  draft.accepted += static_cast<std::uint32_t>(draft.hits);
+  return verdict;
+}
+
 Verdict take_embeddings(
     Sequence& sequence, Embedding& work, StepEngine& engine, std::size_t first, std::size_t count) {
   for (std::size_t row = first; row < first + count; ++row) {
@@ -314,11 +346,13 @@ std::uint32_t Sequence::prompt_tokens() const {
 
 std::size_t append_rows(const Sequence& sequence, std::size_t budget, std::vector<Row>& rows) {
   if (sequence.decoding()) {
-    rows.push_back({sequence.slot,
-                    static_cast<std::int32_t>(sequence.computed),
-                    std::get<Generation>(sequence.work).next_token,
-                    Want::kLogits});
-    return 1;
+    const auto& work = std::get<Generation>(sequence.work);
+    auto position = static_cast<std::int32_t>(sequence.computed);
+    rows.push_back({sequence.slot, position, work.next_token, Want::kLogits});
+    for (const std::int32_t guess : work.draft.guess) {
+      rows.push_back({sequence.slot, ++position, guess, Want::kLogits});
+    }
+    return 1 + work.draft.guess.size();
   }
   const std::vector<std::int32_t>& prompt = sequence.prompt();
   const std::size_t count = std::min(budget, prompt.size() - sequence.computed);
@@ -354,8 +388,9 @@ Verdict take_results(Sequence& sequence,
   if (sequence.answered == BootTime{0}) {
     sequence.answered = now;
   }
-  return take_sample(
-      sequence, std::get<Generation>(sequence.work), engine, first + count - 1, emit);
+  auto& work = std::get<Generation>(sequence.work);
+  const std::size_t row = first + count - 1 - work.draft.guess.size();
+  return take_samples(sequence, work, engine, row, emit);
 }
 
 void send_back(Sequence& sequence) {
@@ -381,6 +416,9 @@ void finish_sequence(Sequence& sequence,
   if (auto* work = std::get_if<Generation>(&sequence.work)) {
     emit_text(sequence, *work, work->filter.finish(), emit);
     done.usage.completion_tokens = work->generated;
+    done.usage.drafts = work->draft.batches;
+    done.usage.draft_tokens = work->draft.guessed;
+    done.usage.accepted_tokens = work->draft.accepted;
     done.stop_match = work->filter.match();
   } else if (reason == FinishReason::kStop) {
     if (auto* embedding = std::get_if<Embedding>(&sequence.work)) {

@@ -18,6 +18,7 @@
 
 #include "chat_prompts.hpp"
 #include "constraint.hpp"
+#include "draft_account.hpp"
 #include "grammar_trigger.hpp"
 #include "prefix_chain.hpp"
 
@@ -40,6 +41,7 @@ struct Generation {
   const ChatPrompts::Marks* shown = nullptr;
   std::optional<std::uint32_t> log_probs;  // as in the request
   std::vector<TokenLogProb> unreported_log_probs;
+  Draft draft;
 };
 
 // State of an EmbedRequest: the texts are computed one after another.
@@ -97,11 +99,13 @@ struct Verdict {
   std::optional<Error> failed;
 };
 
-// Appends the rows that the sequence wants next, at most `budget`; returns how many.
+// Appends the rows that the sequence wants next; returns how many. Of a prompt at most `budget`,
+// else the sampled token and what is guessed to follow.
 std::size_t append_rows(const Sequence& sequence, std::size_t budget, std::vector<Row>& rows);
 
 // Takes in the engine's results for the sequence's rows [first, first + count) of the batch and
-// emits what follows.
+// emits what follows. Guesses are taken as far as they are what is drawn; the engine forgets the
+// others.
 Verdict take_results(Sequence& sequence,
                      StepEngine& engine,
                      std::size_t first,

@@ -44,7 +44,8 @@ class CellEngine final : public StepEngine {
       ++computed;
       if (row.want == Want::kLogits) {
         logits_[i].assign(kVocabulary, 0.0F);
-        logits_[i][static_cast<std::size_t>(next_token(held))] = 10.0F;
+        const std::int32_t next = says ? says(tokens_of(held)) : next_token(held);
+        logits_[i][static_cast<std::size_t>(next)] = 10.0F;
       }
     }
     return {};
@@ -62,6 +63,7 @@ class CellEngine final : public StepEngine {
                          sequences[from].begin() + static_cast<std::ptrdiff_t>(length));
     return {};
   }
+  [[nodiscard]] bool can_trim() const override { return trims; }
   void trim_sequence(std::uint32_t sequence, std::size_t length) override {
     Held& held = sequences[sequence];
     held.resize(std::min(held.size(), length));
@@ -132,14 +134,24 @@ class CellEngine final : public StepEngine {
   std::size_t no_space = 0;
   int failing = 0;  // the n-th decode from now fails
   bool copies = true;
+  bool trims = false;
   bool refuse_copies = false;
   bool saves = true;
   int saved = 0;
   int restored = 0;
   // Called with the rows of each batch: tests let time pass.
   std::function<void(std::size_t)> on_decode;
+  // The likeliest token after these; empty: one that nobody foresees.
+  std::function<std::int32_t(const std::vector<std::int32_t>&)> says;
 
  private:
+  static std::vector<std::int32_t> tokens_of(const Held& held) {
+    std::vector<std::int32_t> tokens;
+    for (const auto& cell : held) {
+      tokens.push_back(*cell);
+    }
+    return tokens;
+  }
   static std::int32_t next_token(const Held& held) {
     std::uint32_t mixed = 17;
     for (const auto& cell : held) {

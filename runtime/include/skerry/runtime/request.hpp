@@ -211,6 +211,10 @@ struct Usage {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;
   std::uint32_t completion_tokens = 0;
+  // Guesses at the next tokens, the tokens in them, and those of them that came true (ADR 0110).
+  std::uint32_t drafts = 0;
+  std::uint32_t draft_tokens = 0;
+  std::uint32_t accepted_tokens = 0;
 };
 
 struct Timing {

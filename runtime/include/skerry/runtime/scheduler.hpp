@@ -10,7 +10,9 @@
 // fairly, waiting raises a request's class, and one that must not wait may send another back.
 // Cancellations and deadlines take effect between steps. A failure of one sequence fails that
 // request alone. What the engine still holds of a prompt is not computed again (the prefix cache),
-// nor what a second tier has of earlier lives. ADRs 0012, 0098, 0102 and 0103.
+// nor what a second tier has of earlier lives. Where an answer says again what was said before, the
+// tokens that followed are guessed and checked together, as long as that pays. ADRs 0012, 0098,
+// 0102, 0103 and 0110.
 
 #include <chrono>
 #include <cstddef>
@@ -34,6 +36,8 @@ struct SchedulerOptions {
   std::uint32_t slots = 0;
   // Share prefixes between requests of the same principal, if the engine can.
   bool prefix_cache = false;
+  // Guess what follows from what followed before, if the engine can take rows back and it pays.
+  bool drafting = false;
   // Most tokens that idle prefixes keep; 0: what requests leave of `context_total`.
   std::uint32_t kept_tokens = 0;
   std::uint32_t context_length = 0;  // of one sequence
@@ -71,7 +75,8 @@ struct SchedulerOptions {
 // One batch that the engine has computed.
 struct BatchFacts {
   std::size_t rows = 0;
-  std::size_t generating = 0;  // of them: one for each sequence that generates
+  std::size_t generating = 0;  // of them: of sequences that generate, with what they guessed
+  std::size_t drafted = 0;     // of these: guesses
   std::chrono::nanoseconds time{0};
 };
 
