@@ -96,6 +96,7 @@ Result<void> ModelHost::send_load(WorkerLink& link) {
   load.set_no_prefix_cache(!spec_.prefix_cache);
   load.set_prefix_cache_tokens(spec_.prefix_cache_tokens);
   load.set_prefix_state_limit(state_limit());
+  load.set_no_drafting(!spec_.drafting);
   load.set_memory_limit(spec_.memory_limit);
   load.set_max_queued(spec_.max_queued);
   for (const auto& [key, value] : spec_.options) {

@@ -72,6 +72,9 @@ void put(Done event, pb::Event& out) {
   done.set_prompt_tokens(event.usage.prompt_tokens);
   done.set_cached_tokens(event.usage.cached_tokens);
   done.set_completion_tokens(event.usage.completion_tokens);
+  done.set_drafts(event.usage.drafts);
+  done.set_draft_tokens(event.usage.draft_tokens);
+  done.set_accepted_tokens(event.usage.accepted_tokens);
   done.set_queue_ns(event.timing.queue.count());
   done.set_prefill_ns(event.timing.prefill.count());
   done.set_decode_ns(event.timing.decode.count());
@@ -134,7 +137,10 @@ Result<Event> parse_done(pb::Done& in) {
   done.reason = static_cast<FinishReason>(in.reason());
   done.usage = {.prompt_tokens = in.prompt_tokens(),
                 .cached_tokens = in.cached_tokens(),
-                .completion_tokens = in.completion_tokens()};
+                .completion_tokens = in.completion_tokens(),
+                .drafts = in.drafts(),
+                .draft_tokens = in.draft_tokens(),
+                .accepted_tokens = in.accepted_tokens()};
   done.timing = {.queue = duration(in.queue_ns()),
                  .prefill = duration(in.prefill_ns()),
                  .decode = duration(in.decode_ns()),

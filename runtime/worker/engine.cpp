@@ -164,6 +164,7 @@ void Engine::load_now(const Plan& plan) {
     options.slots = model_->sequences();
     options.prefix_cache = plan.prefix_cache;
     options.kept_tokens = plan.kept_tokens;
+    options.drafting = plan.drafting;
     if (const std::string format = model_->state_format();
         plan.state_limit > 0 && !format.empty()) {
       tier_ = std::make_unique<RemoteTier>(channel_, format, plan.state_limit);

@@ -45,6 +45,7 @@ class Engine {
     std::uint32_t kept_tokens = 0;  // of idle prefixes; 0: as many as fit
     // Of the largest state of a prefix that the supervisor keeps; 0: it keeps none.
     std::uint64_t state_limit = 0;
+    bool drafting = false;
   };
   // Loads on the engine thread and answers Loaded or Failed. `files` stay open for good.
   void load(Plan plan, std::vector<UniqueFd> files);

@@ -154,6 +154,7 @@ Result<void> Session::load(const worker::v1::Load& load, std::vector<UniqueFd> f
   plan.prefix_cache = !load.no_prefix_cache();
   plan.kept_tokens = load.prefix_cache_tokens();
   plan.state_limit = load.prefix_state_limit();
+  plan.drafting = !load.no_drafting();
   engine_->load(std::move(plan), std::move(files));
   return {};
 }

@@ -114,6 +114,7 @@ void read_runtime(TomlTable table, RuntimeConfig& runtime) {
   table.read("prefix_cache", runtime.prefix_cache);
   table.read_int("prefix_cache_tokens", runtime.prefix_cache_tokens, 0, 1 << 24);
   table.read("prefix_cache_disk", runtime.prefix_cache_disk);
+  read_choice(table, "drafting", runtime.drafting, {"auto", "off"});
   table.read_int("context_length", runtime.context_length, 0, 1 << 24);
   table.read_int("max_queued", runtime.max_queued, 1, 65536);
   table.read_int("niceness", runtime.niceness, 0, 19);

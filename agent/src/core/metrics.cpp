@@ -140,6 +140,9 @@ void InFlight::end() {
 void ModelMetrics::count_text(const TextFigures& figures) {
   sought_tokens += figures.prompt_tokens;
   cached_tokens += figures.cached_tokens;
+  drafts += figures.drafts;
+  draft_tokens += figures.draft_tokens;
+  accepted_tokens += figures.accepted_tokens;
   queue.observe(figures.queue);
   prefill.observe(figures.prefill);
   decode.observe(figures.decode);
@@ -240,6 +243,15 @@ void Metrics::render_models(Page& page) const {
         "counter",
         "Prompt tokens found there and not computed.",
         &ModelMetrics::cached_tokens);
+  value(metric::kDrafts,
+        "counter",
+        "Batches in which an answer's next tokens were guessed.",
+        &ModelMetrics::drafts);
+  value(metric::kDraftTokens, "counter", "Tokens guessed.", &ModelMetrics::draft_tokens);
+  value(metric::kAcceptedTokens,
+        "counter",
+        "Guessed tokens that came true.",
+        &ModelMetrics::accepted_tokens);
   spread(metric::kTimeToFirstToken, "From request to first text.", &ModelMetrics::first_token);
   spread(metric::kInterToken, "From token to token.", &ModelMetrics::inter_token);
   spread(metric::kTimePerToken,

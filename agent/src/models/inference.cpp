@@ -117,6 +117,9 @@ class Inference::TextStream {
       metrics().count_text({.prompt_tokens = done->usage.prompt_tokens,
                             .cached_tokens = done->usage.cached_tokens,
                             .completion_tokens = done->usage.completion_tokens,
+                            .drafts = done->usage.drafts,
+                            .draft_tokens = done->usage.draft_tokens,
+                            .accepted_tokens = done->usage.accepted_tokens,
                             .queue = done->timing.queue,
                             .prefill = done->timing.prefill,
                             .decode = done->timing.decode});

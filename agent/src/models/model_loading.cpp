@@ -177,6 +177,7 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
   spec.inter_token_target = config.inter_token_target;
   spec.prefix_cache = config.prefix_cache;
   spec.prefix_cache_tokens = static_cast<std::uint32_t>(config.prefix_cache_tokens);
+  spec.drafting = config.drafting == "auto";
   spec.max_queued = static_cast<std::uint32_t>(config.max_queued);
   // What the signed manifest asks of the engine: "skerry.option.<key>" annotations.
   for (const auto& [key, value] : model->manifest->manifest.annotations) {

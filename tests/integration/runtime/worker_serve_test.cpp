@@ -111,6 +111,51 @@ TEST_F(WorkerServeTest, AnswersOfALlamaModelDoNotDependOnThePrefixCache) {
   EXPECT_GE(answers[5].done.usage.cached_tokens, answers[4].done.usage.cached_tokens);
 }
 
+// Greedy: which tokens are guessed depends on time, and batches of other sizes round differently.
+TEST_F(WorkerServeTest, AnswersOfALlamaModelDoNotDependOnGuesses) {
+  std::string text;
+  for (int i = 0; i < 6; ++i) {
+    text += "eth0: link down, renegotiating at 100 Mbit\n";
+  }
+  std::vector<Completion> answers;
+  for (const bool drafting : {false, true}) {
+    LoadSpec spec = log_triage_spec();
+    spec.drafting = drafting;
+    const auto model = load(std::move(spec));
+    ASSERT_NE(model, nullptr);
+    for (const char* tail : {"eth0: link down,", "usb 1-2: reset\n"}) {
+      GenerateRequest request = prompt(*model, text + tail);
+      request.max_tokens = 96;
+      const auto answer = ask(*model, std::move(request));
+      ASSERT_TRUE(answer) << answer.error().to_string();
+      answers.push_back(*answer);
+    }
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(answers[i].tokens, answers[i + 2].tokens) << i;
+    EXPECT_EQ(answers[i].done.usage.drafts, 0U);
+    EXPECT_LE(answers[i + 2].done.usage.accepted_tokens, answers[i + 2].done.usage.draft_tokens);
+  }
+}
+
+TEST_F(WorkerServeTest, WhatIsSaidAgainIsGuessedWhereBatchesCostTheSame) {
+  LoadSpec spec = null_spec({{"step_ms", "5"}, {"drafts", "1"}});
+  spec.drafting = true;
+  const auto model = load(std::move(spec));
+  ASSERT_NE(model, nullptr);
+  std::string text;
+  for (int i = 0; i < 20; ++i) {
+    text += "disk sda is full\n";
+  }
+  const auto answer = ask(*model, prompt(*model, text));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->text, text);
+  const Usage& usage = answer->done.usage;
+  EXPECT_EQ(usage.completion_tokens, text.size());
+  EXPECT_GT(usage.accepted_tokens, text.size() / 4);
+  EXPECT_GT(usage.drafts, 0U);
+}
+
 TEST_F(WorkerServeTest, StopStringEndsTheText) {
   const auto model = load(null_spec());
   GenerateRequest request = prompt(*model, "one END two");

@@ -200,9 +200,15 @@ TEST(Metrics, CountsWhatTheWorkerSaysOfARequest) {
   model.count_text({.prompt_tokens = 100,
                     .cached_tokens = 64,
                     .completion_tokens = 13,
+                    .drafts = 3,
+                    .draft_tokens = 9,
+                    .accepted_tokens = 6,
                     .queue = std::chrono::milliseconds{1},
                     .prefill = std::chrono::milliseconds{40},
                     .decode = std::chrono::milliseconds{360}});
+  EXPECT_EQ(model.drafts, 3U);
+  EXPECT_EQ(model.draft_tokens, 9U);
+  EXPECT_EQ(model.accepted_tokens, 6U);
   EXPECT_EQ(model.sought_tokens, 100U);
   EXPECT_EQ(model.cached_tokens, 64U);
   EXPECT_DOUBLE_EQ(model.inference.sum(), 0.4);

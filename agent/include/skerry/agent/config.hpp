@@ -73,6 +73,8 @@ struct RuntimeConfig {
   std::int64_t prefix_cache_tokens = 4096;
   // Bytes that idle prefixes of all models take on disk; 0: none are kept there.
   ByteSize prefix_cache_disk{256ULL << 20U};
+  // "auto" or "off": guess tokens from what was said before, while it pays.
+  std::string drafting = "auto";
   std::int64_t context_length = 0;
   std::int64_t max_queued = 256;
   std::int64_t niceness = 10;

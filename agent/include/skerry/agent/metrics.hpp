@@ -24,6 +24,9 @@ inline constexpr std::string_view kPromptTokens = "vllm:prompt_tokens_total";
 inline constexpr std::string_view kGenerationTokens = "vllm:generation_tokens_total";
 inline constexpr std::string_view kPrefixQueries = "vllm:prefix_cache_queries_total";
 inline constexpr std::string_view kPrefixHits = "vllm:prefix_cache_hits_total";
+inline constexpr std::string_view kDrafts = "vllm:spec_decode_num_drafts_total";
+inline constexpr std::string_view kDraftTokens = "vllm:spec_decode_num_draft_tokens_total";
+inline constexpr std::string_view kAcceptedTokens = "vllm:spec_decode_num_accepted_tokens_total";
 inline constexpr std::string_view kPrefixDiskHits = "skerry_prefix_disk_hits_total";
 inline constexpr std::string_view kPrefixDiskMisses = "skerry_prefix_disk_misses_total";
 inline constexpr std::string_view kPrefixDiskSaved = "skerry_prefix_disk_saved_total";
@@ -138,6 +141,10 @@ struct TextFigures {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;
   std::uint32_t completion_tokens = 0;
+  // Guesses at next tokens, the tokens in them, those that came true.
+  std::uint32_t drafts = 0;
+  std::uint32_t draft_tokens = 0;
+  std::uint32_t accepted_tokens = 0;
   std::chrono::nanoseconds queue{0};
   std::chrono::nanoseconds prefill{0};
   std::chrono::nanoseconds decode{0};
@@ -153,6 +160,9 @@ struct ModelMetrics {
   std::uint64_t sought_tokens = 0;
   std::uint64_t cached_tokens = 0;
   std::uint64_t generation_tokens = 0;
+  std::uint64_t drafts = 0;
+  std::uint64_t draft_tokens = 0;
+  std::uint64_t accepted_tokens = 0;
   // By the daemon's clock, loading included.
   Histogram latency{kRequestSeconds};
   Histogram first_token{kFirstTokenSeconds};

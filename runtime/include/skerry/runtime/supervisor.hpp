@@ -60,6 +60,9 @@ struct LoadSpec {
   // model's cache; 0: as many as the requests leave room for (ADR 0102).
   bool prefix_cache = true;
   std::uint32_t prefix_cache_tokens = 0;
+  // Tokens are guessed from what was said before, where the engine can take them back and it pays
+  // (ADR 0110). Not where a model's own speed is measured.
+  bool drafting = false;
   // Private memory the worker may use (RLIMIT_DATA, and memory.max where delegated); 0: unlimited.
   std::uint64_t memory_limit = 0;
   security::SandboxRequirement sandbox = security::SandboxRequirement::kStandard;
