@@ -112,6 +112,7 @@ BenchWorker::BenchWorker(const std::string& model, const WorkerPlan& plan)
   spec.threads = plan.threads;
   spec.adapt_threads = plan.adapt;
   spec.context_length = 4096;
+  spec.drafting = plan.drafting;
   if (!plan.poll.empty()) {
     spec.options.emplace_back("poll", plan.poll);
   }
@@ -164,12 +165,16 @@ std::shared_ptr<BenchWorker::Running> BenchWorker::begin(const std::string& prin
                                                          std::vector<std::int32_t> prompt,
                                                          std::uint32_t tokens) {
   runtime::GenerateRequest request;
-  request.meta.id = RequestId{"r" + std::to_string(++parts_->asked)};
   request.meta.principal = principal;
-  request.meta.model = parts_->model->info().digest;
   request.prompt = runtime::PromptTokens{std::move(prompt)};
   request.sampling.temperature = 0;
   request.max_tokens = tokens;
+  return submit(std::move(request));
+}
+
+std::shared_ptr<BenchWorker::Running> BenchWorker::submit(runtime::GenerateRequest request) {
+  request.meta.id = RequestId{"r" + std::to_string(++parts_->asked)};
+  request.meta.model = parts_->model->info().digest;
   auto running = std::make_shared<Running>();
   running->answer.asked = seconds_now();
   running->handle = parts_->model->submit(std::move(request), [running](runtime::Event event) {
@@ -218,6 +223,20 @@ Answer BenchWorker::generate(const std::string& principal,
                              std::vector<std::int32_t> prompt,
                              std::uint32_t tokens) {
   return finish(*begin(principal, std::move(prompt), tokens));
+}
+
+Answer BenchWorker::write(const std::string& grammar,
+                          float temperature,
+                          std::uint64_t seed,
+                          std::uint32_t tokens) {
+  runtime::GenerateRequest request;
+  request.meta.principal = "writer";
+  request.prompt = runtime::PromptTokens{{1, 300, 301, 302}};
+  request.sampling.temperature = temperature;
+  request.sampling.seed = seed;
+  request.grammar = grammar;
+  request.max_tokens = tokens;
+  return finish(*submit(std::move(request)));
 }
 
 void BenchWorker::generate_for(std::chrono::milliseconds time, const std::string& principal) {

@@ -15,6 +15,7 @@
 
 namespace skerry::runtime {
 class PrefixShelf;
+struct GenerateRequest;
 }  // namespace skerry::runtime
 
 namespace skerry::bench {
@@ -52,6 +53,8 @@ struct WorkerPlan {
   std::string poll;  // empty: the host's
   // Where prefixes outlive the worker; null: nowhere. Outlives the worker.
   runtime::PrefixShelf* shelf = nullptr;
+  // Off: greedy answers of models with random weights go round in circles, which guesses make fast.
+  bool drafting = false;
 };
 
 // Not thread-safe. Ends the program if the worker fails.
@@ -80,6 +83,11 @@ class BenchWorker {
   Answer generate(const std::string& principal,
                   std::vector<std::int32_t> prompt,
                   std::uint32_t tokens);
+  // An answer that follows a grammar, drawn at this temperature with the seed.
+  Answer write(const std::string& grammar,
+               float temperature,
+               std::uint64_t seed,
+               std::uint32_t tokens);
   // Requests one after another until the time is up.
   void generate_for(std::chrono::milliseconds time, const std::string& principal);
   // `flood` requests of one principal and `modest` of another, each followed by the next, for so
@@ -91,6 +99,8 @@ class BenchWorker {
                                               std::uint32_t tokens);
 
  private:
+  std::shared_ptr<Running> submit(runtime::GenerateRequest request);
+
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

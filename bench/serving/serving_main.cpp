@@ -7,7 +7,9 @@
 // Rows: neighbour (one stream, with and without a process that computes beside it), lone (the same
 // without), arrival (time between tokens while a long prompt arrives), fairness (two principals,
 // one of whom floods), prefix (first token of a prompt that begins like one whose owner still
-// runs), restart (first token of a prompt whose beginning an earlier worker has read, from disk).
+// runs), restart (first token of a prompt whose beginning an earlier worker has read, from disk),
+// draft (one stream that says the same again, and one whose next token nobody foresees, with and
+// without guesses).
 // `--spin` is the neighbour itself.
 
 #include <algorithm>
@@ -34,7 +36,7 @@ using bench::BenchWorker;
 
 struct Options {
   std::string model;
-  std::string rows = "neighbour,arrival,fairness,prefix,restart";
+  std::string rows = "neighbour,arrival,fairness,prefix,restart,draft";
   int rounds = 5;
   std::uint32_t tokens = 64;
   std::uint32_t threads = 0;
@@ -309,6 +311,48 @@ void fairness_row(const Options& options) {
   print("fairness (Jain), 24 requests against 2", indices, "");
 }
 
+// Two workers of which one rests, one guessing. The grammars make a model with random weights say
+// what the row needs: one line again and again, or characters drawn anew, of which three have been
+// seen before all the time.
+void draft_row(const Options& options) {
+  struct Text {
+    const char* name;
+    const char* grammar;
+    float temperature;
+  };
+  constexpr Text kTexts[] = {
+      {"a text that repeats", "root ::= (\"eth0: link down, renegotiating\\n\")+", 0.0F},
+      {"one that does not", "root ::= [0-9a-f]+", 1.0F},
+  };
+  BenchWorker off{options.model, {.threads = options.threads, .adapt = true}};
+  BenchWorker on{
+      options.model,
+      {.threads = options.threads, .adapt = true, .poll = {}, .shelf = nullptr, .drafting = true}};
+  const std::uint32_t tokens = std::max(options.tokens, 256U);
+  for (const Text& text : kTexts) {
+    const auto speed = [&](BenchWorker& worker, int round) {
+      const auto seed = static_cast<std::uint64_t>(round);
+      return worker.write(text.grammar, text.temperature, seed, tokens).tokens_per_second();
+    };
+    speed(off, 0);
+    speed(on, 0);
+    std::vector<double> plain;
+    std::vector<double> guessed;
+    std::vector<double> ratios;
+    for (int round = 0; round < options.rounds; ++round) {
+      // Either first in every second round.
+      for (const bool first : {round % 2 == 0, round % 2 != 0}) {
+        (first ? plain : guessed).push_back(speed(first ? off : on, round));
+      }
+      ratios.push_back(guessed.back() / std::max(plain.back(), 1e-9));
+    }
+    const std::string name{text.name};
+    print(name + ", no guesses", plain, "tokens/s");
+    print(name + ", guesses", guessed, "tokens/s");
+    print(name + ": guesses over none", ratios, "");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -332,6 +376,9 @@ int main(int argc, char** argv) {
   }
   if (wanted("restart")) {
     restart_row(options);
+  }
+  if (wanted("draft")) {
+    draft_row(options);
   }
   std::printf("load %s\n", load_average().c_str());
   return 0;
