@@ -1,7 +1,7 @@
 // Writes a GGUF file with the tensors of a well-known model and random weights: as large and as
 // slow as the real one, with nothing to download. Its answers are noise; its speed is not.
 //
-//   skerry-bench-random-model --shape qwen2.5-0.5b|llama-3.2-1b|tiny [--type q4_0|q8_0|f16]
+//   skerry-bench-random-model --shape qwen2.5-0.5b|llama-3.2-1b|tiny|ranker [--type q4_0|q8_0|f16]
 //                             [--seed N] OUT.gguf
 
 #include <array>
@@ -29,13 +29,15 @@ struct Shape {
   std::uint32_t context;
   float rope_base;
   bool biases;  // of queries, keys and values
+  bool ranks;   // a reranker as Qwen3's: norms of queries and keys, a head of two classes
 };
 
 // From the models' config.json; both tie the output to the embedding.
 constexpr std::array kShapes{
-    Shape{"qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 151936, 32768, 1e6F, true},
-    Shape{"llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 128256, 32768, 5e5F, false},
-    Shape{"tiny", "llama", 4, 256, 768, 4, 2, 1024, 4096, 1e4F, false},
+    Shape{"qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 151936, 32768, 1e6F, true, false},
+    Shape{"llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 128256, 32768, 5e5F, false, false},
+    Shape{"tiny", "llama", 4, 256, 768, 4, 2, 1024, 4096, 1e4F, false, false},
+    Shape{"ranker", "qwen3", 2, 256, 512, 4, 2, 1024, 4096, 1e4F, false, true},
 };
 
 // ggml's numbers.
@@ -184,6 +186,9 @@ std::vector<Tensor> tensors_of(const Shape& shape, Type type) {
   };
   weights("token_embd.weight", width, shape.vocabulary);
   vector("output_norm.weight", width, 1);
+  if (shape.ranks) {
+    weights("cls.output.weight", width, 2);
+  }
   for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     vector(block + "attn_norm.weight", width, 1);
@@ -194,6 +199,10 @@ std::vector<Tensor> tensors_of(const Shape& shape, Type type) {
       vector(block + "attn_q.bias", width, 0);
       vector(block + "attn_k.bias", kv, 0);
       vector(block + "attn_v.bias", kv, 0);
+    }
+    if (shape.ranks) {
+      vector(block + "attn_q_norm.weight", width / shape.heads, 1);
+      vector(block + "attn_k_norm.weight", width / shape.heads, 1);
     }
     weights(block + "attn_output.weight", width, width);
     vector(block + "ffn_norm.weight", width, 1);
@@ -240,12 +249,23 @@ void write_vocabulary(Writer& out, const Shape& shape) {
 }
 
 constexpr std::uint64_t kKeys = 18;
+constexpr std::uint64_t kRankKeys = 3;
+
+void write_ranking(Writer& out, const std::string& prefix) {
+  constexpr std::uint32_t kPoolRanks = 4;
+  out.number(prefix + "pooling_type", kPoolRanks);
+  out.array(prefix + "classifier.output_labels", 8, 2);
+  out.text("yes");
+  out.text("no");
+  out.string("tokenizer.chat_template.rerank", "<s>{query}\n{document}</s>");
+}
 
 void write_header(Writer& out, const Shape& shape, const std::vector<Tensor>& tensors) {
   out.bytes("GGUF", 4);
   out.put(std::uint32_t{3});
   out.put(static_cast<std::uint64_t>(tensors.size()));
-  out.put(kKeys);
+  const std::uint64_t keys = kKeys + (shape.ranks ? kRankKeys : 0);
+  out.put(keys);
   const std::string prefix = std::string{shape.architecture} + ".";
   out.string("general.architecture", shape.architecture);
   out.string("general.name", std::string{shape.name} + " with random weights");
@@ -259,7 +279,10 @@ void write_header(Writer& out, const Shape& shape, const std::vector<Tensor>& te
   out.real(prefix + "attention.layer_norm_rms_epsilon", 1e-6F);
   out.real(prefix + "rope.freq_base", shape.rope_base);
   write_vocabulary(out, shape);
-  if (out.keys() != kKeys) {
+  if (shape.ranks) {
+    write_ranking(out, prefix);
+  }
+  if (out.keys() != keys) {
     give_up("wrote " + std::to_string(out.keys()) + " keys");
   }
   for (const Tensor& tensor : tensors) {
@@ -331,7 +354,7 @@ int main(int argc, char** argv) {
     }
   }
   if (shape == nullptr || path == nullptr) {
-    give_up("--shape qwen2.5-0.5b|llama-3.2-1b|tiny and a file to write are needed");
+    give_up("--shape qwen2.5-0.5b|llama-3.2-1b|tiny|ranker and a file to write are needed");
   }
   const std::vector<Tensor> tensors = tensors_of(*shape, type);
   Writer out{path};

@@ -220,7 +220,10 @@ Result<Sequence> make_generation(StepEngine& engine,
 Result<Sequence> make_embedding(StepEngine& engine,
                                 const SchedulerOptions& options,
                                 EmbedRequest& request) {
-  if (!options.can_embed) {
+  if (request.query && !options.can_rank) {
+    return cannot("rank documents");
+  }
+  if (!request.query && !options.can_embed) {
     return cannot("embed");
   }
   if (request.texts.empty() || request.texts.size() > kMaxEmbedTexts) {
@@ -228,16 +231,21 @@ Result<Sequence> make_embedding(StepEngine& engine,
                           std::to_string(request.texts.size()) + " are given");
   }
   Sequence sequence{.key = 0, .meta = std::move(request.meta), .work = Embedding{}, .prompts = {}};
+  std::get<Embedding>(sequence.work).ranks = request.query.has_value();
   const std::uint32_t limit = options.whole_sequence
                                   ? std::min(options.context_length, options.max_rows)
                                   : options.context_length;
   for (std::size_t i = 0; i < request.texts.size(); ++i) {
-    auto tokens = engine.tokenize(request.texts[i], true, false);
+    const std::string& text = request.texts[i];
+    auto tokens =
+        request.query ? engine.pair(*request.query, text) : engine.tokenize(text, true, false);
     if (!tokens) {
       return tokens.error();
     }
     if (auto checked = check_length(*tokens, limit, limit); !checked) {
-      return checked.error().with_context("text " + std::to_string(i));
+      std::string which{request.query ? "document " : "text "};
+      which.append(std::to_string(i));
+      return checked.error().with_context(which);
     }
     sequence.reserved = std::max(sequence.reserved, static_cast<std::uint32_t>(tokens->size()));
     sequence.prompts.push_back(std::move(*tokens));

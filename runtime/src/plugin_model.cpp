@@ -67,8 +67,8 @@ class PluginModelImpl final : public PluginModel {
 
   std::span<const float> embedding(std::size_t index) override {
     const float* values = table_.step->embedding(model_, index);
-    return values == nullptr ? std::span<const float>{}
-                             : std::span<const float>{values, info_.embedding_length};
+    const std::size_t length = info_.can_rank ? 1 : info_.embedding_length;
+    return values == nullptr ? std::span<const float>{} : std::span<const float>{values, length};
   }
 
   void remove_sequence(std::uint32_t sequence) override {
@@ -135,6 +135,19 @@ class PluginModelImpl final : public PluginModel {
                                        capacity,
                                        count,
                                        error);
+        });
+  }
+
+  Result<std::vector<std::int32_t>> pair(std::string_view query,
+                                         std::string_view document) override {
+    if (!info_.can_rank) {
+      return StepEngine::pair(query, document);
+    }
+    return fill<std::vector<std::int32_t>>(
+        query.size() + document.size() + 16,
+        [&](std::int32_t* out, std::size_t capacity, std::size_t* count, skerry_error* error) {
+          return table_.step->pair(
+              model_, to_abi(query), to_abi(document), out, capacity, count, error);
         });
   }
 
@@ -274,7 +287,10 @@ Result<void> PluginModelImpl::read_info(const PluginLoad& load,
   info_.architecture = to_valid_utf8(from_abi(out.architecture));
   info_.accelerator = from_abi(out.accelerator);
   info_.can_generate = has(SKERRY_FEATURE_GENERATE);
-  info_.can_embed = has(SKERRY_FEATURE_EMBED);
+  constexpr std::size_t kPairEnd = offsetof(skerry_step, pair) + sizeof(void*);
+  info_.can_rank = has(SKERRY_FEATURE_RANK) && table_.step != nullptr &&
+                   table_.step->size >= kPairEnd && table_.step->pair != nullptr;
+  info_.can_embed = has(SKERRY_FEATURE_EMBED) && !info_.can_rank;
   info_.can_score = has(SKERRY_FEATURE_SCORE);
   info_.can_chat = has(SKERRY_FEATURE_CHAT);
   info_.can_infer = has(SKERRY_FEATURE_TENSORS);

@@ -1,8 +1,9 @@
 #include "sequence.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <new>
+
+#include "sequence_embed.hpp"
 
 namespace skerry::runtime {
 namespace {
@@ -260,43 +261,6 @@ Verdict take_samples(Sequence& sequence,
   return verdict;
 }
 
-Verdict take_embeddings(
-    Sequence& sequence, Embedding& work, StepEngine& engine, std::size_t first, std::size_t count) {
-  for (std::size_t row = first; row < first + count; ++row) {
-    const std::span<const float> values = engine.embedding(row);
-    work.sum.resize(values.size(), 0.0);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      work.sum[i] += static_cast<double>(values[i]);
-    }
-  }
-  if (sequence.computed < sequence.prompt().size()) {
-    return {};
-  }
-  // The mean over the tokens, scaled to length 1: the number of tokens cancels out.
-  double square = 0;
-  for (const double value : work.sum) {
-    square += value * value;
-  }
-  if (!(square > 0) || !std::isfinite(square)) {
-    return {.finished = {},
-            .failed = Error{Error::Code::kInternal, "the model gave no finite embedding"}};
-  }
-  std::vector<float> vector;
-  vector.reserve(work.sum.size());
-  for (const double value : work.sum) {
-    vector.push_back(static_cast<float>(value / std::sqrt(square)));
-  }
-  work.result.vectors.push_back(std::move(vector));
-  work.sum.clear();
-  ++work.text;
-  sequence.computed = 0;
-  engine.remove_sequence(sequence.slot);
-  if (work.text == sequence.prompts.size()) {
-    return {.finished = FinishReason::kStop, .failed = {}};
-  }
-  return {};
-}
-
 Verdict take_scores(
     Sequence& sequence, Scoring& work, StepEngine& engine, std::size_t first, std::size_t count) {
   const std::vector<std::int32_t>& prompt = sequence.prompt();
@@ -358,9 +322,10 @@ std::size_t append_rows(const Sequence& sequence, std::size_t budget, std::vecto
   const std::size_t count = std::min(budget, prompt.size() - sequence.computed);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t position = sequence.computed + i;
-    Want want = position + 1 == prompt.size() ? Want::kLogits : Want::kNothing;
-    if (sequence.embeds()) {
-      want = Want::kEmbedding;
+    const bool last = position + 1 == prompt.size();
+    Want want = last ? Want::kLogits : Want::kNothing;
+    if (const auto* embedding = std::get_if<Embedding>(&sequence.work)) {
+      want = last || !embedding->ranks ? Want::kEmbedding : Want::kNothing;
     } else if (sequence.scores()) {
       want = Want::kLogits;
     }

@@ -46,6 +46,7 @@ struct Generation {
 
 // State of an EmbedRequest: the texts are computed one after another.
 struct Embedding {
+  bool ranks = false;  // the texts are documents beside a query
   std::size_t text = 0;
   std::vector<double> sum;
   Embeddings result;

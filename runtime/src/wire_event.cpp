@@ -231,6 +231,7 @@ void put_model(const ModelInfo& info, pb::Loaded& out) {
   out.set_can_generate(info.can_generate);
   out.set_can_embed(info.can_embed);
   out.set_can_score(info.can_score);
+  out.set_can_rank(info.can_rank);
   out.set_can_chat(info.can_chat);
   out.set_tool_syntax(static_cast<std::uint32_t>(info.chat_style.tools));
   out.set_thinks(info.chat_style.thinks);
@@ -262,6 +263,7 @@ Result<void> parse_model(const pb::Loaded& in, ModelInfo& info) {
   info.can_generate = in.can_generate();
   info.can_embed = in.can_embed();
   info.can_score = in.can_score();
+  info.can_rank = in.can_rank();
   info.can_chat = in.can_chat();
   if (in.tool_syntax() > kLastToolSyntax) {
     return malformed("tool syntax");

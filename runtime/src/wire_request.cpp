@@ -143,6 +143,9 @@ void put(EmbedRequest request, pb::Submit& out) {
   for (std::string& text : request.texts) {
     out.mutable_embed()->add_texts(std::move(text));
   }
+  if (request.query) {
+    out.mutable_embed()->set_query(*std::move(request.query));
+  }
 }
 
 void put(ScoreRequest request, pb::Submit& out) {
@@ -198,9 +201,13 @@ Result<Request> parse(RequestMeta meta, pb::Generate& in) {
 }
 
 Result<Request> parse(RequestMeta meta, pb::Embed& in) {
-  return Request{EmbedRequest{.meta = std::move(meta),
-                              .texts = {std::make_move_iterator(in.mutable_texts()->begin()),
-                                        std::make_move_iterator(in.mutable_texts()->end())}}};
+  EmbedRequest request{.meta = std::move(meta),
+                       .texts = {std::make_move_iterator(in.mutable_texts()->begin()),
+                                 std::make_move_iterator(in.mutable_texts()->end())}};
+  if (in.has_query()) {
+    request.query = std::move(*in.mutable_query());
+  }
+  return Request{std::move(request)};
 }
 
 Result<Request> parse(RequestMeta meta, pb::Score& in) {

@@ -182,6 +182,7 @@ void Engine::load_now(const Plan& plan) {
     options.can_generate = info.can_generate;
     options.can_embed = info.can_embed;
     options.can_score = info.can_score;
+    options.can_rank = info.can_rank;
     scheduler_ = std::make_unique<Scheduler>(*model_, options, clock_, forward);
     const ThreadKeeper::Plan threads{plan.load.threads, plan.adapt_threads};
     keeper_ = std::make_unique<ThreadKeeper>(

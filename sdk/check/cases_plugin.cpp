@@ -19,7 +19,7 @@ TEST_P(PluginContract, DescribesTheLoadedModel) {
   const ModelInfo& info = model_->info();
   EXPECT_EQ(info.accelerator, "cpu");
   EXPECT_FALSE(info.architecture.empty());
-  EXPECT_TRUE(info.can_generate || info.can_embed || info.can_infer);
+  EXPECT_TRUE(info.can_generate || info.can_embed || info.can_rank || info.can_infer);
   EXPECT_GE(model_->max_concurrency(), 1U);
   if (model_->steps()) {
     EXPECT_GT(info.vocabulary, 0U);

@@ -281,7 +281,10 @@ Result<void> check_against(const Spec& spec, const runtime::Request& request) {
     }
     return {};
   }
-  if (std::holds_alternative<runtime::EmbedRequest>(request)) {
+  if (const auto* embed = std::get_if<runtime::EmbedRequest>(&request)) {
+    if (embed->query) {
+      return unable("an upstream does not rank documents");
+    }
     return spec.embed ? Result<void>{} : Result<void>{unable("this model makes no embeddings")};
   }
   return unable("an upstream neither scores, tokenizes nor computes tensors");

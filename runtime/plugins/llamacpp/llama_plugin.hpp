@@ -66,6 +66,11 @@ struct skerry_model {
   std::string state_format;
   bool causal = true;
   bool shares = true;  // sequences can share a prefix: every cell stays, none holds a whole state
+  // A reranker: results are of whole sequences, and nothing else is offered.
+  bool ranks = false;
+  bool rank_is_share = false;        // its first output is a probability, not a logit
+  std::string rank_template;         // with {query} and {document}; empty: the tokenizer's own way
+  std::vector<float> relevances;     // of the last decode, by row
   std::uint32_t context_length = 0;  // of one sequence
   std::uint32_t max_sequences = 0;
   std::uint32_t spare_sequences = 0;
@@ -122,6 +127,22 @@ std::uint32_t quantize(skerry_runtime* runtime,
 // The names that `quantize` takes, in the order of falling size.
 const std::vector<skerry_str>& quantize_types();
 const skerry_step* step_table();
+
+// rank.cpp. Whether the model is a reranker, and how it is asked; after its weights were loaded.
+std::uint32_t learn_ranking(skerry_model& made, bool pools_ranks, skerry_error* error);
+// plugin.h's function of this name.
+std::uint32_t pair(skerry_model* model,
+                   skerry_str query,
+                   skerry_str document,
+                   std::int32_t* tokens,
+                   std::size_t capacity,
+                   std::size_t* count,
+                   skerry_error* error);
+// Of a row that wants no relevance.
+inline constexpr float kNotWanted = -1.0F;
+// Of the sequence that row `index` of the last decode belongs to; null if it was not wanted or the
+// engine gave nothing.
+const float* relevance(skerry_model& model, std::size_t index);
 
 // state.cpp: plugin.h's functions of these names.
 std::uint32_t seq_state_size(skerry_model* model,

@@ -155,8 +155,14 @@ std::uint32_t load_weights(skerry_model& made,
   made.shares = made.causal && !llama_model_is_recurrent(made.model.get()) &&
                 !llama_model_is_hybrid(made.model.get()) &&
                 llama_model_n_swa(made.model.get()) == 0;
+  if (const std::uint32_t status = learn_ranking(
+          made, meta_value(made.model.get(), made.architecture + ".pooling_type") == "4", error);
+      status != SKERRY_OK) {
+    return status;
+  }
   made.vocabulary = static_cast<std::size_t>(llama_vocab_n_tokens(made.vocab));
-  made.embedding_length = static_cast<std::size_t>(llama_model_n_embd(made.model.get()));
+  made.embedding_length =
+      made.ranks ? 1 : static_cast<std::size_t>(llama_model_n_embd(made.model.get()));
   if (llama_model_has_encoder(made.model.get()) && llama_model_has_decoder(made.model.get())) {
     return fail(error, SKERRY_E_UNSUPPORTED, "encoder-decoder models are not supported");
   }
@@ -210,16 +216,20 @@ std::uint32_t make_context(skerry_model& made,
   params.n_ctx = static_cast<std::uint32_t>(cells);
   params.n_batch = std::max(made.max_rows, made.max_outputs);
   params.n_ubatch = std::min(params.n_batch, 512U);
-  if (!made.causal) {
+  // What is pooled must be computed at once.
+  if (!made.causal || made.ranks) {
     params.n_ubatch = params.n_batch;
   }
   params.n_seq_max = made.max_sequences + made.spare_sequences;
   // An output row costs a vocabulary of floats: reserve for generation, not for whole prompts.
-  params.n_outputs_max = std::min(made.max_outputs, params.n_batch);
+  // Every row of a pooled sequence is one.
+  params.n_outputs_max = made.ranks ? params.n_batch : std::min(made.max_outputs, params.n_batch);
   made.max_outputs = params.n_outputs_max;
   params.n_threads = static_cast<std::int32_t>(options.threads);
   params.n_threads_batch = params.n_threads;
-  params.pooling_type = LLAMA_POOLING_TYPE_NONE;
+  params.pooling_type = made.ranks ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_NONE;
+  params.embeddings = made.ranks;
+  made.embeds = made.ranks;
   // One pool of cells: sequences can share prefixes, and gaps in their numbers cost nothing.
   params.kv_unified = true;
   params.no_perf = true;

@@ -141,7 +141,7 @@ std::uint32_t capabilities(skerry_runtime* runtime, skerry_capabilities* out, sk
   out->quantize_type_count = quantize_types().size();
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
                   SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY | SKERRY_FEATURE_SEQ_STATE |
-                  SKERRY_FEATURE_SEQ_TRIM;
+                  SKERRY_FEATURE_SEQ_TRIM | SKERRY_FEATURE_RANK;
   return SKERRY_OK;
 }
 
@@ -161,6 +161,9 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   }
   if (!model->chat_template.empty()) {
     out->features |= SKERRY_FEATURE_CHAT;
+  }
+  if (model->ranks) {
+    out->features = SKERRY_FEATURE_RANK | SKERRY_FEATURE_WHOLE_SEQUENCE;
   }
   out->max_concurrency = 1;
   out->architecture = str(model->architecture);

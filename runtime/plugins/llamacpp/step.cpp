@@ -63,7 +63,8 @@ std::uint32_t run(skerry_model& model,
     batch.pos[i] = rows[i].position;
     batch.n_seq_id[i] = 1;
     batch.seq_id[i][0] = static_cast<llama_seq_id>(rows[i].sequence);
-    batch.logits[i] = wants(rows[i]) ? 1 : 0;
+    // What is pooled takes in every row.
+    batch.logits[i] = wants(rows[i]) || model.ranks ? 1 : 0;
   }
   clear_log_errors();
   model.threads_tried = true;
@@ -87,6 +88,9 @@ std::uint32_t run(skerry_model& model,
 }
 
 const float* result(skerry_model& model, std::size_t index) {
+  if (model.ranks) {
+    return relevance(model, index);
+  }
   const auto i = static_cast<std::int32_t>(index);
   return model.embeds ? llama_get_embeddings_ith(model.context.get(), i)
                       : llama_get_logits_ith(model.context.get(), i);
@@ -132,10 +136,15 @@ std::uint32_t decode(skerry_model* model,
   }
   model->interrupted = false;
   model->rows = count;
+  model->relevances.assign(model->ranks ? count : 0, kNotWanted);
+  for (std::size_t i = 0; i < model->relevances.size(); ++i) {
+    model->relevances[i] = wants(rows[i]) ? 0.0F : kNotWanted;
+  }
   model->copied = false;
   const bool embeds = std::any_of(
       rows, rows + count, [](const skerry_row& row) { return row.want == SKERRY_WANT_EMBEDDING; });
-  if (embeds != model->embeds) {
+  // A reranker has nothing else to give.
+  if (embeds != model->embeds && (embeds || !model->ranks)) {
     llama_set_embeddings(model->context.get(), embeds);
     model->embeds = embeds;
   }
@@ -335,7 +344,8 @@ const skerry_step* step_table() {
                                       .set_threads = set_threads,
                                       .seq_state_size = seq_state_size,
                                       .seq_save = seq_save,
-                                      .seq_restore = seq_restore};
+                                      .seq_restore = seq_restore,
+                                      .pair = pair};
   return &kTable;
 }
 

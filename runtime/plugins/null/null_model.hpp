@@ -5,6 +5,7 @@
 // everything above the plugin ABI, and for measuring what Skerry itself costs.
 //
 // Load options: `answer` (text instead of the prompt), `step_ms` (time of one decode), `load_ms`,
+// `ranks` ("1": the model tells which share of a query's words is in a document, and nothing else),
 // `drafts` ("1": the host may guess tokens, which changes what a fault at a token does),
 // `load_fault`, `fault` with `fault_at` (which generated token, from 0), `commands` ("1": a prompt
 // "!<fault>" does the same for one request). Faults: see faults.cpp.
@@ -52,6 +53,7 @@ struct skerry_model {
   std::size_t fault_at = 0;
   bool commands = false;
   bool drafts = false;
+  bool ranks = false;
 
   std::vector<skerry_null::Sequence> sequences;
   std::vector<std::vector<float>> logits;      // by row; empty: not wanted

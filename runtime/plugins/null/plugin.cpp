@@ -48,6 +48,10 @@ bool set_option(skerry_model& model,
     model.commands = value == "1";
     return true;
   }
+  if (key == "ranks") {
+    model.ranks = value == "1";
+    return true;
+  }
   if (key == "drafts") {
     model.drafts = value == "1";
     return true;
@@ -90,7 +94,7 @@ std::uint32_t capabilities(skerry_runtime*, skerry_capabilities* out, skerry_err
   out->quantize_type_count = std::size(kQuantizeTypes);
   out->features = SKERRY_FEATURE_GENERATE | SKERRY_FEATURE_EMBED | SKERRY_FEATURE_SCORE |
                   SKERRY_FEATURE_TENSORS | SKERRY_FEATURE_CHAT | SKERRY_FEATURE_SEQ_COPY |
-                  SKERRY_FEATURE_SEQ_STATE | SKERRY_FEATURE_SEQ_TRIM;
+                  SKERRY_FEATURE_SEQ_STATE | SKERRY_FEATURE_SEQ_TRIM | SKERRY_FEATURE_RANK;
   return SKERRY_OK;
 }
 
@@ -148,13 +152,16 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   if (model->drafts) {
     out->features |= SKERRY_FEATURE_SEQ_TRIM;
   }
+  if (model->ranks) {
+    out->features = SKERRY_FEATURE_RANK;
+  }
   out->max_concurrency = 2;
   out->architecture = str("null");
   out->accelerator = str("cpu");
   out->context_length = model->context_length;
   out->context_total = model->context_length * model->max_sequences;
   out->vocabulary = kVocabulary;
-  out->embedding_length = kEmbedding;
+  out->embedding_length = model->ranks ? 1 : kEmbedding;
   out->max_sequences = model->max_sequences;
   out->max_rows = model->max_rows;
   if (out->size >= offsetof(skerry_model_info, spare_sequences) + sizeof(std::uint32_t)) {

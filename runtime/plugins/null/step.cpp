@@ -68,6 +68,32 @@ std::vector<float> embed(std::int32_t token) {
   return values;
 }
 
+// A pair is the query, kBegin and the document. The share of the query's words that the document
+// has.
+float relevance(const Sequence& sequence) {
+  std::set<std::string> sides[2];
+  std::string word;
+  std::size_t side = 0;
+  const auto end_word = [&] {
+    if (!word.empty()) {
+      sides[side].insert(std::exchange(word, {}));
+    }
+  };
+  for (const std::int32_t token : sequence.tokens) {
+    if (token == kBegin || token == ' ') {
+      end_word();
+      side = token == kBegin ? 1 : side;
+    } else {
+      word.push_back(static_cast<char>(token));
+    }
+  }
+  end_word();
+  const auto found = std::count_if(sides[0].begin(), sides[0].end(), [&](const std::string& one) {
+    return sides[1].contains(one);
+  });
+  return sides[0].empty() ? 0.0F : static_cast<float>(found) / static_cast<float>(sides[0].size());
+}
+
 std::uint32_t check_rows(const skerry_model& model,
                          const skerry_row* rows,
                          std::size_t count,
@@ -111,7 +137,8 @@ std::uint32_t decode(skerry_model* model,
       Sequence& sequence = model->sequences[rows[i].sequence];
       sequence.tokens.push_back(rows[i].token);
       if (rows[i].want == SKERRY_WANT_EMBEDDING) {
-        model->embeddings[i] = embed(rows[i].token);
+        model->embeddings[i] =
+            model->ranks ? std::vector<float>{relevance(sequence)} : embed(rows[i].token);
       } else if (rows[i].want == SKERRY_WANT_NOTHING) {
         sequence.prompt = 0;  // more of a prompt
       } else if (rows[i].want == SKERRY_WANT_LOGITS) {
@@ -285,6 +312,27 @@ std::uint32_t tokenize(skerry_model*,
   return give(found, tokens, capacity, count);
 }
 
+std::uint32_t pair(skerry_model* model,
+                   skerry_str query,
+                   skerry_str document,
+                   std::int32_t* tokens,
+                   std::size_t capacity,
+                   std::size_t* count,
+                   skerry_error* error) {
+  if (!model->ranks) {
+    return fail(error, SKERRY_E_UNSUPPORTED, "this model does not rank documents");
+  }
+  std::vector<std::int32_t> found;
+  for (const char byte : view(query)) {
+    found.push_back(static_cast<unsigned char>(byte));
+  }
+  found.push_back(kBegin);
+  for (const char byte : view(document)) {
+    found.push_back(static_cast<unsigned char>(byte));
+  }
+  return give(found, tokens, capacity, count);
+}
+
 std::uint32_t piece(skerry_model*,
                     std::int32_t token,
                     int,
@@ -334,7 +382,8 @@ const skerry_step* step_table() {
                                       .set_threads = nullptr,
                                       .seq_state_size = seq_state_size,
                                       .seq_save = seq_save,
-                                      .seq_restore = seq_restore};
+                                      .seq_restore = seq_restore,
+                                      .pair = pair};
   return &kTable;
 }
 

@@ -25,6 +25,27 @@ INSTANTIATE_TEST_SUITE_P(LlamaCpp,
                              .inputs = {},
                              .quantize_type = "q4_k_m"}));
 
+INSTANTIATE_TEST_SUITE_P(NullRanker,
+                         PluginContract,
+                         ::testing::Values(PluginUnderTest{
+                             .name = "null",
+                             .library = SKERRY_TEST_PLUGIN_DIR "/skerry-null.so",
+                             .model = "",
+                             .inputs = {},
+                             .quantize_type = "copy",
+                             .options = {{"ranks", "1"}}}));
+
+#ifdef SKERRY_TEST_RANKER
+INSTANTIATE_TEST_SUITE_P(LlamaRanker,
+                         PluginContract,
+                         ::testing::Values(PluginUnderTest{
+                             .name = "llamacpp",
+                             .library = SKERRY_TEST_PLUGIN_DIR "/skerry-llamacpp.so",
+                             .model = SKERRY_TEST_RANKER,
+                             .inputs = {},
+                             .quantize_type = "q8_0"}));
+#endif
+
 INSTANTIATE_TEST_SUITE_P(Onnx,
                          PluginContract,
                          ::testing::Values(PluginUnderTest{

@@ -4,6 +4,7 @@
 // every batch.
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -40,6 +41,9 @@ class FakeStepEngine : public StepEngine {
         logits_[i][static_cast<std::size_t>((row.token + 1) % kVocabulary)] = 10.0F;
       } else if (row.want == Want::kEmbedding) {
         embeddings_[i] = {static_cast<float>(row.token), 1.0F};
+        if (relevance) {
+          embeddings_[i] = {*relevance};
+        }
       }
     }
     return {};
@@ -49,6 +53,13 @@ class FakeStepEngine : public StepEngine {
   void remove_sequence(std::uint32_t sequence) override { sequences.erase(sequence); }
   Result<std::vector<std::int32_t>> tokenize(std::string_view text, bool, bool) override {
     return std::vector<std::int32_t>{text.begin(), text.end()};
+  }
+  Result<std::vector<std::int32_t>> pair(std::string_view query,
+                                         std::string_view document) override {
+    std::vector<std::int32_t> tokens{query.begin(), query.end()};
+    tokens.push_back('|');
+    tokens.insert(tokens.end(), document.begin(), document.end());
+    return tokens;
   }
   Result<std::string> piece(std::int32_t token) override {
     return std::string(1, static_cast<char>(token));
@@ -62,6 +73,7 @@ class FakeStepEngine : public StepEngine {
   std::map<std::uint32_t, std::vector<std::int32_t>> sequences;
   std::set<std::int32_t> poisoned;
   DecodeOutcome next_outcome;
+  std::optional<float> relevance;  // what rows that want an embedding get instead
   std::int32_t end_token = 0;
 
  private:

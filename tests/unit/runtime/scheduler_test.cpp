@@ -1,5 +1,7 @@
 #include "skerry/runtime/scheduler.hpp"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "fake_step_engine.hpp"
@@ -344,6 +346,47 @@ TEST_F(SchedulerTest, EmbeddingsAndLogitsNeverShareABatch) {
   // Mean of (97, 98, 99) and 1, then of length 1.
   EXPECT_NEAR(embeddings.vectors[0][0] / embeddings.vectors[0][1], 98.0, 1e-3);
   EXPECT_NEAR(embeddings.vectors[1][0] / embeddings.vectors[1][1], 100.0, 1e-3);
+}
+
+TEST_F(SchedulerTest, RanksEachDocumentByItsLastRow) {
+  options_.can_rank = true;
+  engine_.relevance = 0.25F;
+  EmbedRequest request;
+  request.meta = meta();
+  request.query = "q";
+  request.texts = {"abc", "", std::string(20, 'd')};
+  scheduler().submit(1, request);
+  run();
+  ASSERT_NE(done(1), nullptr);
+  EXPECT_EQ(done(1)->usage.prompt_tokens, 5U + 2U + 22U);
+  const auto& found = std::get<Embeddings>(events_[1].at(1));
+  EXPECT_EQ(found.vectors, (std::vector<std::vector<float>>{{0.25F}, {0.25F}, {0.25F}}));
+  std::size_t wanted = 0;
+  for (const auto& batch : engine_.batches) {
+    for (const Row& row : batch) {
+      wanted += row.want == Want::kEmbedding ? 1 : 0;
+      EXPECT_NE(row.want, Want::kLogits);
+    }
+  }
+  EXPECT_EQ(wanted, 3U);
+  // Beyond what it is by definition, and nothing at all.
+  engine_.relevance = 1.5F;
+  scheduler().submit(2, request);
+  run();
+  EXPECT_EQ(std::get<Embeddings>(events_[2].at(1)).vectors[0], std::vector<float>{1.0F});
+  engine_.relevance = std::numeric_limits<float>::quiet_NaN();
+  scheduler().submit(3, request);
+  run();
+  EXPECT_EQ(failure(3), Error::Code::kInternal);
+}
+
+TEST_F(SchedulerTest, OnlyAModelThatRanksRanks) {
+  EmbedRequest request;
+  request.meta = meta();
+  request.query = "q";
+  request.texts = {"abc"};
+  scheduler().submit(1, request);
+  EXPECT_EQ(failure(1), Error::Code::kUnimplemented);
 }
 
 TEST_F(SchedulerTest, ScoresEveryTokenAcrossChunks) {

@@ -50,6 +50,16 @@ TEST(Wire, GenerateRequestSurvives) {
   EXPECT_EQ(back.log_probs, 0U) << "asked for, without alternatives";
 }
 
+TEST(Wire, EmbedRequestsSurviveWithAndWithoutAQuery) {
+  EmbedRequest request;
+  request.meta = meta();
+  request.texts = {"a", ""};
+  EXPECT_EQ(through(request).texts, request.texts);
+  EXPECT_EQ(through(request).query, std::nullopt);
+  request.query = "";
+  EXPECT_EQ(through(request).query, "");
+}
+
 TEST(Wire, ChatsSurviveWhole) {
   GenerateRequest request;
   request.meta = meta();

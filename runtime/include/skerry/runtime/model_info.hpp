@@ -41,6 +41,7 @@ struct ModelInfo {
   bool can_generate = false;
   bool can_embed = false;
   bool can_score = false;
+  bool can_rank = false;
   bool can_chat = false;
   bool can_infer = false;
   ChatStyle chat_style;

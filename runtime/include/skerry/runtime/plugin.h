@@ -195,7 +195,11 @@ enum {
   /* A sequence goes on from any earlier position after seq_remove, and any row of a batch may want
    * logits, several of one sequence too: the host may guess tokens and take them back. Not for
    * engines that keep one state for the whole sequence, or forget what lies far back. */
-  SKERRY_FEATURE_SEQ_TRIM = 1u << 8
+  SKERRY_FEATURE_SEQ_TRIM = 1u << 8,
+  /* Reads a query and a document together and tells how relevant the one is to the other. Instead
+   * of GENERATE, EMBED and SCORE: `step.pair` works, of a sequence only the last row wants
+   * SKERRY_WANT_EMBEDDING, and that embedding is one float from 0 (not) to 1. */
+  SKERRY_FEATURE_RANK = 1u << 9
 };
 
 /* Filled by `info`; pointers are owned by the model and valid until `unload`. */
@@ -264,8 +268,9 @@ typedef struct skerry_step {
   const float* (*embedding)(skerry_model*, size_t index);
   /* Makes a decode that is running return SKERRY_E_CANCELLED soon. Any thread. May be null. */
   void (*interrupt)(skerry_model*);
-  /* Forgets positions >= `from` of a sequence. Never fails. With FEATURE_SEQ_TRIM or FEATURE_SEQ_COPY
-   * what comes next is computed as if they had never been there; without, `from` is 0. */
+  /* Forgets positions >= `from` of a sequence. Never fails. With FEATURE_SEQ_TRIM or
+   * FEATURE_SEQ_COPY what comes next is computed as if they had never been there; without, `from`
+   * is 0. */
   void (*seq_remove)(skerry_model*, uint32_t sequence, int32_t from);
   /* Makes `to`, which is empty, share the first `length` positions of `from`; what is computed or
    * removed in one of them later does not show in the other. Null without FEATURE_SEQ_COPY. */
@@ -333,6 +338,16 @@ typedef struct skerry_step {
                           size_t size,
                           int32_t length,
                           skerry_error* error);
+  /* Appended after 1.0; null without FEATURE_RANK. The tokens of a query and a document as the
+   * model reads the two together, begin and end tokens included; same buffer rule as tokenize. Text
+   * of either is never read as a control token. */
+  uint32_t (*pair)(skerry_model*,
+                   skerry_str query,
+                   skerry_str document,
+                   int32_t* tokens,
+                   size_t capacity,
+                   size_t* count,
+                   skerry_error* error);
 } skerry_step;
 
 /* ---- Style 2: infer. Request in, events out -----------------------------------------------------

@@ -139,6 +139,9 @@ struct GenerateRequest {
 struct EmbedRequest {
   RequestMeta meta;
   std::vector<std::string> texts;
+  // Of a model that ranks: the texts are documents, and each vector is one number from 0 to 1, how
+  // relevant the document is to this.
+  std::optional<std::string> query{};
 };
 
 // Log-probabilities of each given token after those before it.

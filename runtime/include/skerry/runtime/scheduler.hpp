@@ -70,6 +70,7 @@ struct SchedulerOptions {
   bool can_generate = true;
   bool can_embed = true;
   bool can_score = true;
+  bool can_rank = false;
 };
 
 // One batch that the engine has computed.

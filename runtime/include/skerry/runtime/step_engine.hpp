@@ -46,6 +46,7 @@ class StepEngine {
   virtual ~StepEngine() = default;
   virtual DecodeOutcome decode(std::span<const Row> rows) = 0;
   // Of row `index` of the last decode; empty if the row wanted none. Valid until the next decode.
+  // The embedding of a model that ranks is one number, 0 to 1, of a sequence's last row.
   virtual std::span<const float> logits(std::size_t index) = 0;
   virtual std::span<const float> embedding(std::size_t index) = 0;
   virtual void remove_sequence(std::uint32_t sequence) = 0;
@@ -72,6 +73,8 @@ class StepEngine {
   virtual Result<std::vector<std::int32_t>> tokenize(std::string_view text,
                                                      bool add_special,
                                                      bool parse_special) = 0;
+  // A query and a document as a model that ranks reads them together.
+  virtual Result<std::vector<std::int32_t>> pair(std::string_view query, std::string_view document);
   // Empty for control tokens.
   virtual Result<std::string> piece(std::int32_t token) = 0;
   // The text of a control token; empty for others.
@@ -85,6 +88,10 @@ class StepEngine {
 
 inline Result<void> StepEngine::copy_sequence(std::uint32_t, std::uint32_t, std::size_t) {
   return Error{Error::Code::kUnimplemented, "this engine cannot copy sequences"};
+}
+
+inline Result<std::vector<std::int32_t>> StepEngine::pair(std::string_view, std::string_view) {
+  return Error{Error::Code::kUnimplemented, "this engine does not rank documents"};
 }
 
 inline Result<std::string> StepEngine::control_piece(std::int32_t) {
