@@ -12,7 +12,8 @@ ApiStyle api_style_of(std::string_view path, bool anthropic_version) noexcept {
   if (path == "/api" || path.starts_with("/api/")) {
     return ApiStyle::kOllama;
   }
-  if (path == "/v2" || path.starts_with("/v2/")) {
+  // Cohere's call beside KServe's.
+  if (path != "/v2/rerank" && (path == "/v2" || path.starts_with("/v2/"))) {
     return ApiStyle::kKserve;
   }
   if (path == "/v1/messages" || path.starts_with("/v1/messages/")) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "skerry/agent/json_schema.hpp"
+#include "skerry/agent/rerank.hpp"
 #include "skerry/common/json.hpp"
 
 #include "call.hpp"
@@ -215,6 +216,42 @@ grpc::ServerUnaryReactor* InferenceGrpc::Embed(grpc::CallbackServerContext* cont
         for (const std::vector<float>& vector : answer->embeddings.vectors) {
           response->add_embeddings()->mutable_values()->Add(vector.begin(), vector.end());
         }
+        response->set_model_digest(answer->model->weights.to_string());
+        co_return grpc::Status::OK;
+      },
+      call.watch);
+}
+
+grpc::ServerUnaryReactor* InferenceGrpc::Rerank(grpc::CallbackServerContext* context,
+                                                const inference_pb::RerankRequest* request,
+                                                inference_pb::RerankResponse* response) {
+  CallOptions call = options_of(*context, *request);
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "rerank",
+      [this, request, response, call](Caller caller) -> Task<grpc::Status> {
+        if (request->query().empty() || request->documents().empty() ||
+            request->documents_size() > kMaxTexts) {
+          const Error bad(Error::Code::kInvalidArgument,
+                          "a query and 1 to 1024 documents are taken");
+          co_return to_status(bad);
+        }
+        std::vector<std::string> documents(request->documents().begin(),
+                                           request->documents().end());
+        Result<Inference::RerankAnswer> answer = co_await inference_.rerank(
+            std::move(caller), call, request->query(), std::move(documents));
+        if (!answer) {
+          co_return to_status(answer.error());
+        }
+        const std::size_t most = request->top_n() > 0 ? request->top_n() : kMaxTexts;
+        for (const std::size_t index : rerank::best_first(answer->relevances, most)) {
+          inference_pb::RankedDocument& result = *response->add_results();
+          result.set_index(static_cast<std::uint32_t>(index));
+          result.set_relevance(answer->relevances[index]);
+        }
+        response->mutable_usage()->set_prompt_tokens(answer->usage.prompt_tokens);
         response->set_model_digest(answer->model->weights.to_string());
         co_return grpc::Status::OK;
       },

@@ -23,6 +23,9 @@ class InferenceGrpc final : public skerry::inference::v1::InferenceService::Call
   grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
                                   const skerry::inference::v1::EmbedRequest* request,
                                   skerry::inference::v1::EmbedResponse* response) override;
+  grpc::ServerUnaryReactor* Rerank(grpc::CallbackServerContext* context,
+                                   const skerry::inference::v1::RerankRequest* request,
+                                   skerry::inference::v1::RerankResponse* response) override;
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const skerry::inference::v1::ScoreRequest* request,
                                   skerry::inference::v1::ScoreResponse* response) override;

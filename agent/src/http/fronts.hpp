@@ -15,6 +15,8 @@ Task<bool> openai_model(HttpExchange& exchange, Caller caller);
 Task<bool> openai_chat(HttpExchange& exchange, Caller caller);
 Task<bool> openai_completions(HttpExchange& exchange, Caller caller);
 Task<bool> openai_embeddings(HttpExchange& exchange, Caller caller);
+// Jina's and Cohere's call, as vLLM answers it.
+Task<bool> rerank_documents(HttpExchange& exchange, Caller caller);
 Task<bool> openai_responses(HttpExchange& exchange, Caller caller);
 
 // Anthropic.

@@ -441,11 +441,13 @@ Task<void> Inference::begin_text(Caller caller, TextJob job, std::shared_ptr<Tex
   sink->submitted(std::move(handle));
 }
 
-Task<Result<Inference::EmbedAnswer>> Inference::embed(Caller caller,
-                                                      CallOptions call,
-                                                      std::vector<EmbedInput> inputs) {
+Task<Result<Inference::EmbedAnswer>> Inference::embed_as(std::string action,
+                                                         Caller caller,
+                                                         CallOptions call,
+                                                         std::vector<EmbedInput> inputs,
+                                                         std::optional<std::string> query) {
   Result<std::shared_ptr<Ticket>> admitted =
-      co_await admit(std::move(caller), std::move(call), security::Verb::kEmbed, "inference.embed");
+      co_await admit(std::move(caller), std::move(call), security::Verb::kEmbed, std::move(action));
   if (!admitted) {
     co_return admitted.error();
   }
@@ -459,6 +461,7 @@ Task<Result<Inference::EmbedAnswer>> Inference::embed(Caller caller,
   runtime::EmbedRequest request;
   request.meta = ticket->meta;
   request.texts = *std::move(texts);
+  request.query = std::move(query);
   Result<CountedEmbeddings> result = co_await embed_counted(
       core_.control, ticket->lease.model(), std::move(request), follow(ticket), ticket->served_by);
   if (!result) {

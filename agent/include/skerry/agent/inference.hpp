@@ -103,6 +103,17 @@ class Inference {
   // those tokens again; kInvalidArgument names the input otherwise.
   using EmbedInput = std::variant<std::string, std::vector<std::int32_t>>;
   Task<Result<EmbedAnswer>> embed(Caller caller, CallOptions call, std::vector<EmbedInput> inputs);
+  struct RerankAnswer {
+    std::vector<float> relevances;  // of each document, 0 to 1
+    runtime::Usage usage;
+    ServedModelPtr model;
+  };
+  // How relevant each document is to the query, by a model that ranks; kUnimplemented for others.
+  // The verb is `embed`.
+  Task<Result<RerankAnswer>> rerank(Caller caller,
+                                    CallOptions call,
+                                    std::string query,
+                                    std::vector<std::string> documents);
   struct ScoreAnswer {
     std::vector<runtime::TokenScore> tokens;
     ServedModelPtr model;
@@ -140,6 +151,12 @@ class Inference {
  private:
   struct Ticket;
   class TextStream;
+  // `action` is what the audit log says. With a query each vector is one number.
+  Task<Result<EmbedAnswer>> embed_as(std::string action,
+                                     Caller caller,
+                                     CallOptions call,
+                                     std::vector<EmbedInput> inputs,
+                                     std::optional<std::string> query);
   Task<Result<std::shared_ptr<Ticket>>> admit(Caller caller,
                                               CallOptions call,
                                               security::Verb verb,
