@@ -1,6 +1,7 @@
 #include "sequence.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 
 #include "sequence_embed.hpp"
@@ -229,17 +230,30 @@ Verdict take_sample(Sequence& sequence,
   return {};
 }
 
+void join(TextDelta& all, TextDelta next) {
+  all.text += next.text;
+  all.tokens.insert(all.tokens.end(), next.tokens.begin(), next.tokens.end());
+  std::move(next.log_probs.begin(), next.log_probs.end(), std::back_inserter(all.log_probs));
+}
+
 // Of a sequence that generates: the row of its last token, and those of guesses that follow it.
 // Each is sampled from as if it had been computed alone, while the guess before it is what was
-// drawn: nothing depends on whether there were guesses.
+// drawn: nothing depends on whether there were guesses. What comes of one batch is told at once.
 Verdict take_samples(Sequence& sequence,
                      Generation& work,
                      StepEngine& engine,
                      std::size_t row,
                      const Scheduler::Emit& emit) {
   Draft& draft = work.draft;
+  if (draft.guess.empty()) {
+    return take_sample(sequence, work, engine, row, emit);
+  }
+  TextDelta together;
+  const Scheduler::Emit gather = [&together](RequestKey, Event event) {
+    join(together, std::get<TextDelta>(std::move(event)));
+  };
   sequence.computed -= draft.guess.size();
-  Verdict verdict = take_sample(sequence, work, engine, row, emit);
+  Verdict verdict = take_sample(sequence, work, engine, row, gather);
   for (const std::int32_t guess : draft.guess) {
     if (verdict.finished || verdict.failed) {
       break;
@@ -250,12 +264,15 @@ Verdict take_samples(Sequence& sequence,
     }
     ++draft.hits;
     ++sequence.computed;
-    verdict = take_sample(sequence, work, engine, row + draft.hits, emit);
+    verdict = take_sample(sequence, work, engine, row + draft.hits, gather);
   }
   if (draft.hits < draft.guess.size()) {
     engine.trim_sequence(sequence.slot, sequence.computed);
   }
-  draft.batches += draft.guess.empty() ? 0 : 1;
+  if (!together.tokens.empty()) {
+    emit(sequence.key, std::move(together));
+  }
+  ++draft.batches;
   draft.guessed += static_cast<std::uint32_t>(draft.guess.size());
   draft.accepted += static_cast<std::uint32_t>(draft.hits);
   return verdict;
