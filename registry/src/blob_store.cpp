@@ -75,7 +75,7 @@ Result<bool> BlobStore::settle(const Digest& digest) {
   }
   const auto blob = open_verified(digest);
   if (blob) {
-    return true;
+    return impl_->is_present(digest);  // collected, perhaps, while it was hashed
   }
   const auto code = blob.error().code();
   if (code == Error::Code::kNotFound || code == Error::Code::kDigestMismatch) {
@@ -200,6 +200,10 @@ Result<void> BlobStore::remove(const Digest& digest) {
     }
   }
   return impl_->finish_removal(digest);
+}
+
+Result<bool> BlobStore::remove_claimed(const Digest& digest) {
+  return impl_->finish_claimed(digest);
 }
 
 Result<std::vector<Digest>> BlobStore::in_flight() {

@@ -82,10 +82,30 @@ Result<bool> BlobStore::Impl::is_present(const Digest& digest) {
   if ((*record)->state == BlobState::kPresent) {
     return true;
   }
+  if (auto finished = finish_claimed(digest); !finished) {
+    return finished;
+  }
+  // Another thread may have finished it first, and stored the blob anew.
+  const auto again = records.find_blob(digest);
+  if (!again) {
+    return again.error();
+  }
+  return again->has_value() && (*again)->state == BlobState::kPresent;
+}
+
+Result<bool> BlobStore::Impl::finish_claimed(const Digest& digest) {
+  const std::lock_guard place{placing};
+  const auto record = records.find_blob(digest);
+  if (!record) {
+    return record.error();
+  }
+  if (!record->has_value() || (*record)->state != BlobState::kDeleting) {
+    return false;
+  }
   if (auto ok = finish_removal(digest); !ok) {
     return ok.error();
   }
-  return false;
+  return true;
 }
 
 Result<void> BlobStore::Impl::check_space(std::uint64_t size) {
@@ -255,7 +275,18 @@ Result<bool> BlobStore::Impl::settle(const Digest& digest,
   if (!found && !is_wrong_content(found.error())) {
     return found.error();
   }
-  if (!found || *found != digest) {
+  const bool right = found && *found == digest;
+  const std::lock_guard place{placing};
+  const auto still = is_still_placed(digest, placed.path, *status);
+  if (!still) {
+    return still.error();
+  }
+  if (!*still) {
+    // Removed while it was hashed, and perhaps stored anew: what is recorded now is not of this
+    // file. Its descriptor still gives the bytes that were hashed.
+    return right;
+  }
+  if (!right) {
     if (auto ok = records.erase_blob(digest); !ok) {
       return ok.error();
     }
@@ -270,6 +301,23 @@ Result<bool> BlobStore::Impl::settle(const Digest& digest,
     return ok.error();
   }
   return true;
+}
+
+Result<bool> BlobStore::Impl::is_still_placed(const Digest& digest,
+                                              const std::filesystem::path& path,
+                                              const FileStatus& status) {
+  const auto row = records.find_blob(digest);
+  if (!row) {
+    return row.error();
+  }
+  if (!row->has_value() || (*row)->state != BlobState::kPresent) {
+    return false;
+  }
+  const auto now = fs.status(path);
+  if (!now) {
+    return now.error().code() == Error::Code::kNotFound ? Result<bool>{false} : now.error();
+  }
+  return now->device == status.device && now->inode == status.inode;
 }
 
 bool BlobStore::Impl::is_unchanged(const BlobRecord& row,

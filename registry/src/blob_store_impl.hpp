@@ -119,9 +119,18 @@ struct BlobStore::Impl {
                         bool force_hash,
                         const BeforeRead& before_read = {});
   // Hashes the whole file: true and recorded if it is what its name says; else false, its record
-  // gone and the file in quarantine.
+  // gone and the file in quarantine. Nothing is recorded or moved if the blob was removed
+  // meanwhile.
   Result<bool> settle(const Digest& digest, const Placed& placed, const BeforeRead& before_read);
+  // True if `path` is still the file of that status and the blob is not being deleted. With
+  // `placing` held.
+  Result<bool> is_still_placed(const Digest& digest,
+                               const std::filesystem::path& path,
+                               const FileStatus& status);
+  // With `placing` held, but for recovery.
   Result<void> finish_removal(const Digest& digest);
+  // Takes `placing`. False if the blob is not being deleted (any more).
+  Result<bool> finish_claimed(const Digest& digest);
   Result<void> remove_if_there(const std::filesystem::path& path);
 
   // blob_forms.cpp

@@ -167,8 +167,12 @@ Result<GcReport> run_gc(Catalogue& catalogue,
     if (!*claimed) {
       continue;  // referred to since the plan was made
     }
-    if (auto ok = store.remove(digest); !ok) {
-      return ok.error().with_context("garbage collection");
+    const auto removed = store.remove_claimed(digest);
+    if (!removed) {
+      return removed.error().with_context("garbage collection");
+    }
+    if (!*removed) {
+      continue;  // wanted since it was claimed: fetched anew by now, or about to be
     }
     ++report.removed;
     report.bytes += sizes[digest];

@@ -211,6 +211,11 @@ class BlobStore {
   // Two-phase: record becomes deleting, file is unlinked, record goes. kNotFound if unknown.
   Result<void> remove(const Digest& digest);
 
+  // The second phase alone, for who made the first (`Catalogue::claim_for_deletion`). False, and
+  // nothing is removed, if the blob is not being deleted any more: whoever wanted it meanwhile has
+  // finished the removal, and may have stored it anew.
+  Result<bool> remove_claimed(const Digest& digest);
+
   // Digests with an open or interrupted ingest.
   Result<std::vector<Digest>> in_flight();
 
