@@ -286,6 +286,7 @@ Result<Preflight> Installer::choose(std::shared_ptr<const registry::VerifiedMani
 
 Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifest& manifest,
                                                  const std::string& variant,
+                                                 const std::set<Digest>& leased,
                                                  ModelSource& source,
                                                  const registry::CancelFlag& cancel,
                                                  const registry::Fetcher::OnProgress& on_progress) {
@@ -307,8 +308,8 @@ Result<registry::FetchProgress> Installer::fetch(const registry::VerifiedManifes
       return missing.error();
     }
     room.incoming = *missing;
-    // A worker keeps its open descriptor whatever is removed here.
-    if (Result<registry::GcReport> made = registry::make_room(catalogue_, store_, {}, room);
+    // What a worker has open would go on taking its place on the disk: removing it makes no room.
+    if (Result<registry::GcReport> made = registry::make_room(catalogue_, store_, leased, room);
         !made) {
       return made.error();
     }

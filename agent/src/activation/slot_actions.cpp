@@ -143,8 +143,9 @@ Task<Event> SlotManager::Driver::fetch(std::shared_ptr<registry::CancelFlag> can
                source = source(),
                manifest = manifest_,
                variant = machine.record().variant,
+               leased = owner.host_.leased_blobs(),
                on_progress] {
-    return owner.installer_.fetch(*manifest, variant, *source, *cancel, on_progress);
+    return owner.installer_.fetch(*manifest, variant, leased, *source, *cancel, on_progress);
   };
   Result<registry::FetchProgress> fetched =
       co_await async::offload(owner.core_.transfer(), std::move(work));

@@ -44,7 +44,9 @@ Task<Result<ModelImports::Plan>> ImportAdministration::plan(Caller caller, std::
   if (!allowed) {
     co_return allowed.error();
   }
-  auto work = [this, manifest = std::move(manifest)] { return imports_.plan(manifest); };
+  auto work = [this, manifest = std::move(manifest), leased = slots_.leased_blobs()] {
+    return imports_.plan(manifest, leased);
+  };
   Result<ModelImports::Plan> plan = co_await async::offload(core_.disk, std::move(work));
   co_return plan;
 }

@@ -69,7 +69,8 @@ Result<registry::VerifiedManifest> parse_import(std::string_view bytes) {
 
 }  // namespace
 
-Result<ModelImports::Plan> ModelImports::plan(std::string_view manifest) {
+Result<ModelImports::Plan> ModelImports::plan(std::string_view manifest,
+                                              const std::set<Digest>& leased) {
   auto parsed = parse_import(manifest);
   if (!parsed) {
     return parsed.error();
@@ -92,7 +93,7 @@ Result<ModelImports::Plan> ModelImports::plan(std::string_view manifest) {
   room.low = core_.settings->storage().low_water.bytes;
   room.incoming = bytes;
   if (room.high != 0 && bytes != 0) {
-    if (auto made = registry::make_room(catalogue_, store_, {}, room); !made) {
+    if (auto made = registry::make_room(catalogue_, store_, leased, room); !made) {
       return made.error();
     }
   }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -99,9 +100,11 @@ class Installer {
 
   // Gets what is missing: derived from what is held where the manifest says how, by deltas where
   // they are worth it, from `source` and every other one that is configured. What was verified
-  // stays for the next attempt.
+  // stays for the next attempt. Where a water mark asks for room, blobs that nothing needs go
+  // first; those that workers lease stay. kQuotaExceeded if that is not enough.
   Result<registry::FetchProgress> fetch(const registry::VerifiedManifest& manifest,
                                         const std::string& variant,
+                                        const std::set<Digest>& leased,
                                         ModelSource& source,
                                         const registry::CancelFlag& cancel,
                                         const registry::Fetcher::OnProgress& on_progress);

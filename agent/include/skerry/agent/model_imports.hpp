@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,8 +47,9 @@ class ModelImports {
     bool known = false;
   };
   // Checks the manifest's form and that it is one that may be imported: team "local", GGUF or ONNX,
-  // nothing in a variant but weights. kManifestInvalid, kQuotaExceeded, kNoSpace.
-  Result<Plan> plan(std::string_view manifest);
+  // nothing in a variant but weights. Makes room for it below the high water mark, but for what
+  // workers lease. kManifestInvalid, kQuotaExceeded, kNoSpace.
+  Result<Plan> plan(std::string_view manifest, const std::set<Digest>& leased);
 
   // Null if the store holds it already. The index must be that of `size` and `chunk_size`.
   Result<std::unique_ptr<registry::BlobIngest>> begin_blob(const registry::WantedBlob& blob,

@@ -80,6 +80,8 @@ class SlotManager {
   [[nodiscard]] std::vector<SlotView> views() const;
   // Highest generation seen, by slot: for the device's hello.
   [[nodiscard]] std::map<std::string, std::uint64_t> generations() const;
+  // Blobs of the models that workers hold: nothing that makes room takes them.
+  [[nodiscard]] std::set<Digest> leased_blobs() const { return host_.leased_blobs(); }
 
  private:
   struct Driver;
