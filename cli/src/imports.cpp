@@ -45,6 +45,16 @@ Result<imports::CatalogueModel> call_imports(Invocation& invocation,
   return call_socket(invocation.admin_socket, &ImportStub::Remove, request);
 }
 
+Result<imports::CatalogueModel> call_imports(Invocation& invocation,
+                                             const imports::PinModelRequest& request) {
+  return call_socket(invocation.admin_socket, &ImportStub::Pin, request);
+}
+
+Result<imports::CatalogueModel> call_imports(Invocation& invocation,
+                                             const imports::UnpinModelRequest& request) {
+  return call_socket(invocation.admin_socket, &ImportStub::Unpin, request);
+}
+
 std::string registry_reference(const std::string& text) {
   const bool whole = text.find('/') != std::string::npos || text.starts_with("sha256:");
   return whole ? text : std::string{registry::kLocalTeam} + "/" + text;

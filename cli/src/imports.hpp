@@ -22,6 +22,8 @@ Result<imports::ListCatalogueResponse> call_imports(Invocation&,
 Result<imports::GetManifestResponse> call_imports(Invocation&, const imports::GetManifestRequest&);
 Result<imports::SlotStatus> call_imports(Invocation&, const imports::ActivateImportRequest&);
 Result<imports::CatalogueModel> call_imports(Invocation&, const imports::RemoveImportRequest&);
+Result<imports::CatalogueModel> call_imports(Invocation&, const imports::PinModelRequest&);
+Result<imports::CatalogueModel> call_imports(Invocation&, const imports::UnpinModelRequest&);
 Result<imports::CatalogueModel> vouch_model(Invocation&, const imports::VouchRequest&);
 Result<imports::CatalogueModel> revoke_vouch(Invocation&, const imports::VouchRequest&);
 

@@ -23,6 +23,8 @@ void add_model_import(Command& model, Invocation& invocation);
 void add_model_export(Command& model, Invocation& invocation);
 // list, inspect, activate, remove.
 void add_model_catalogue(Command& model, Invocation& invocation);
+// pin, unpin.
+void add_model_pins(Command& model, Invocation& invocation);
 // vouch, revoke.
 void add_model_vouch(Command& model, Invocation& invocation);
 

@@ -32,6 +32,11 @@ void fill_entry(const CatalogueEntry& entry, imports_pb::CatalogueModel* out) {
   for (const std::string& slot : entry.slots) {
     out->add_slots(slot);
   }
+  for (const registry::Pin& pin : entry.pins) {
+    imports_pb::ModelPin& row = *out->add_pins();
+    row.set_variant(pin.variant);
+    row.set_reason(pin.reason);
+  }
   if (!entry.import) {
     return;
   }
@@ -293,6 +298,35 @@ grpc::ServerUnaryReactor* ImportsGrpc::Remove(grpc::CallbackServerContext* conte
                    [this, request, response](Caller caller) -> Task<grpc::Status> {
                      Result<CatalogueEntry> entry =
                          co_await administration_.remove(std::move(caller), request->model());
+                     co_return answer(entry, response);
+                   });
+}
+
+grpc::ServerUnaryReactor* ImportsGrpc::Pin(grpc::CallbackServerContext* context,
+                                           const imports_pb::PinModelRequest* request,
+                                           imports_pb::CatalogueModel* response) {
+  return run_unary(
+      core_,
+      peers_,
+      context,
+      "registry.pin",
+      [this, request, response](Caller caller) -> Task<grpc::Status> {
+        Result<CatalogueEntry> entry = co_await administration_.pin(
+            std::move(caller), request->model(), request->variant(), request->reason());
+        co_return answer(entry, response);
+      });
+}
+
+grpc::ServerUnaryReactor* ImportsGrpc::Unpin(grpc::CallbackServerContext* context,
+                                             const imports_pb::UnpinModelRequest* request,
+                                             imports_pb::CatalogueModel* response) {
+  return run_unary(core_,
+                   peers_,
+                   context,
+                   "registry.unpin",
+                   [this, request, response](Caller caller) -> Task<grpc::Status> {
+                     Result<CatalogueEntry> entry = co_await administration_.unpin(
+                         std::move(caller), request->model(), request->variant());
                      co_return answer(entry, response);
                    });
 }

@@ -45,6 +45,12 @@ class ImportsGrpc final : public skerry::admin::v1::ImportService::CallbackServi
   grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context,
                                    const skerry::admin::v1::RemoveImportRequest* request,
                                    skerry::admin::v1::CatalogueModel* response) override;
+  grpc::ServerUnaryReactor* Pin(grpc::CallbackServerContext* context,
+                                const skerry::admin::v1::PinModelRequest* request,
+                                skerry::admin::v1::CatalogueModel* response) override;
+  grpc::ServerUnaryReactor* Unpin(grpc::CallbackServerContext* context,
+                                  const skerry::admin::v1::UnpinModelRequest* request,
+                                  skerry::admin::v1::CatalogueModel* response) override;
 
  private:
   Core& core_;

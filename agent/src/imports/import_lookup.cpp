@@ -76,6 +76,9 @@ Result<CatalogueEntry> ModelImports::find(std::string_view reference) {
   if (auto added = add_slots(entries); !added) {
     return added.error();
   }
+  if (auto added = add_pins(entries); !added) {
+    return added.error();
+  }
   return std::move(entries.front());
 }
 
@@ -103,6 +106,9 @@ Result<std::vector<CatalogueEntry>> ModelImports::list() {
   if (auto added = add_slots(entries); !added) {
     return added.error();
   }
+  if (auto added = add_pins(entries); !added) {
+    return added.error();
+  }
   return entries;
 }
 
@@ -115,6 +121,22 @@ Result<void> ModelImports::add_slots(std::vector<CatalogueEntry>& entries) {
     for (CatalogueEntry& entry : entries) {
       if (slot.active && slot.active->manifest == entry.manifest.digest) {
         entry.slots.push_back(slot.name.str());
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> ModelImports::add_pins(std::vector<CatalogueEntry>& entries) {
+  const auto pins = catalogue_.list_pins();
+  if (!pins) {
+    return pins.error();
+  }
+  for (const registry::Pin& pin : *pins) {
+    for (CatalogueEntry& entry : entries) {
+      // An import has a pin of its own, which goes with it.
+      if (pin.manifest == entry.manifest.digest && !entry.import) {
+        entry.pins.push_back(pin);
       }
     }
   }

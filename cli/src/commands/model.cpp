@@ -1,6 +1,6 @@
 // skerry model check|quantize|evaluate|pack|sign|verify: making a model ready for the fleet, and
-// who made it. skerry model import|export|list|inspect|vouch|revoke|activate|remove: models of
-// other tools in this gateway's registry.
+// who made it. skerry model import|export|list|inspect|vouch|revoke|activate|remove|pin|unpin: the
+// models of this gateway's registry.
 
 #include "commands.hpp"
 #include "invocation.hpp"
@@ -22,6 +22,7 @@ void add_model_command(Command& app, Invocation& invocation) {
   add_model_import(*model, invocation);
   add_model_export(*model, invocation);
   add_model_catalogue(*model, invocation);
+  add_model_pins(*model, invocation);
   add_model_vouch(*model, invocation);
 }
 

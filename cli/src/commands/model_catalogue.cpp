@@ -107,6 +107,10 @@ Result<int> run_model_inspect(Invocation& invocation, const InspectModelOptions&
                                                   model.format())));
   }
   invocation.console.line("  slots: " + joined_names(model.slots()));
+  for (const auto& pin : model.pins()) {
+    invocation.console.line(printable(fmt::format(
+        "  pinned{}: {}", pin.variant().empty() ? "" : " " + pin.variant(), pin.reason())));
+  }
   print_vouches(invocation, model);
   Table table{{"part", "role", "file", "size", "digest"}};
   for (const registry::Variant& variant : manifest->variants) {

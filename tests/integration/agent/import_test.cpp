@@ -138,6 +138,42 @@ TEST_F(ImportDaemon, AnImportRunsOnlyWhileSomebodyVouches) {
   EXPECT_EQ(skerry("audit verify").code, 0);
 }
 
+// A signed version that nothing runs any more stays while somebody pins it, and no longer.
+TEST_F(ImportDaemon, APinKeepsASignedVersionFromCollection) {
+  for (std::uint64_t generation = 1; generation <= 3; ++generation) {
+    const std::array versions{"1.0.0", "1.1.0", "1.2.0"};
+    daemon_.activate_echo(versions.at(generation - 1), generation);
+  }
+  const auto old = test::make_file(registry::FileRole::kWeights, "echo.bin", 1001, 1).digest();
+  const auto path = daemon_.state() / "blobs" / "sha256" / old.hex().substr(0, 2) / old.hex();
+  daemon_.start();
+  const Ran pinned = skerry("model pin acme/echo:1.0.0 --reason 'the audit compares it'");
+  ASSERT_EQ(pinned.code, 0) << pinned.out << daemon_.log();
+  EXPECT_THAT(pinned.out, HasSubstr("acme/echo:1.0.0 is pinned: the audit compares it"));
+  EXPECT_THAT(skerry("model inspect acme/echo:1.0.0").out, HasSubstr("pinned: the audit"));
+  EXPECT_THAT(skerry("registry gc --dry-run").out,
+              HasSubstr("pinned: the audit compares it (acme/echo 1.0.0 raw)"));
+  EXPECT_EQ(skerry("registry gc").code, 0);
+  EXPECT_TRUE(std::filesystem::exists(path));
+  restart();
+  EXPECT_EQ(skerry("registry gc").code, 0);
+  EXPECT_TRUE(std::filesystem::exists(path)) << "a pin is kept over restarts";
+
+  EXPECT_THAT(skerry("model pin acme/echo:1.0.0 --variant q4_0").out,
+              HasSubstr("has no variant \"q4_0\", but raw"));
+  EXPECT_THAT(skerry("model unpin acme/echo:1.0.0 --variant raw").out, HasSubstr("is not pinned"));
+  EXPECT_THAT(skerry("model unpin acme/echo:1.0.0").out, HasSubstr("is not pinned"));
+  EXPECT_EQ(skerry("model unpin acme/echo:1.0.0").code, 1) << "there is none any more";
+  EXPECT_EQ(skerry("registry gc").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(path));
+
+  (void)import(file() + " --name triage:1.0.0");
+  EXPECT_THAT(skerry("model pin local/triage:1.0.0").out, HasSubstr("until `skerry model remove`"));
+  const std::string audit = skerry("--json audit tail --last 100").out;
+  EXPECT_THAT(audit, HasSubstr("model.pin"));
+  EXPECT_THAT(audit, HasSubstr("model.unpin"));
+}
+
 TEST_F(ImportDaemon, VouchingIsAVerbOfItsOwn) {
   daemon_.start();
   (void)import(file() + " --name triage:1.0.0");

@@ -40,6 +40,13 @@ class ImportAdministration {
                                      std::string bundle);
   Task<Result<CatalogueEntry>> revoke(Caller caller, std::string reference, std::string reason);
   Task<Result<CatalogueEntry>> remove(Caller caller, std::string reference);
+  // Keeps a signed model, or one variant of it, from garbage collection (model_pins.cpp).
+  // kFailedPrecondition for an imported one, kNotFound if there is no such variant, or no such pin.
+  Task<Result<CatalogueEntry>> pin(Caller caller,
+                                   std::string reference,
+                                   std::string variant,
+                                   std::string reason);
+  Task<Result<CatalogueEntry>> unpin(Caller caller, std::string reference, std::string variant);
   // The slot once the model is live or on trial there; the error that refused it otherwise.
   Task<Result<SlotView>> activate(Caller caller, std::string reference, std::string slot);
 

@@ -24,6 +24,8 @@ struct CatalogueEntry {
   registry::VerifiedManifest manifest;
   std::optional<registry::ImportedModel> import;
   std::vector<std::string> slots;
+  // That people set.
+  std::vector<registry::Pin> pins;
   // What became of the signature that came with it, for people; set by `commit` alone.
   std::string signature;
 
@@ -80,6 +82,7 @@ class ModelImports {
 
  private:
   Result<void> add_slots(std::vector<CatalogueEntry>& entries);
+  Result<void> add_pins(std::vector<CatalogueEntry>& entries);
   Result<registry::VerifiedManifest> find_manifest(std::string_view reference);
   Result<registry::VerifiedManifest> only_version(const registry::ModelName& model);
   // Of a bundle over that manifest's files; none if nobody on the allow list signed.
