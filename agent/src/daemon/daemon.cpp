@@ -365,6 +365,9 @@ class Daemon {
     co_await upstreams_->stop();
     co_await supervisor_->stop(std::chrono::milliseconds(0));
     co_await core_.tasks.stop();
+    if (Result<void> closed = peering_.link().close(); !closed) {
+      core_.log.error("link.budget_not_written", closed.error());
+    }
     co_await audit_.flush();
     core_.log.info("daemon.stopped");
   }

@@ -92,12 +92,25 @@ Result<void> LinkKeeper::write_ahead(const LinkRules& limits) {
   LinkUse ahead = use;
   ahead.day_bytes += step;
   ahead.month_bytes += step;
+  return write(ahead);
+}
+
+Result<void> LinkKeeper::write(const LinkUse& use) {
   const auto path = core_.settings->state_dir() / kBudgetFile;
-  if (auto ok = write_file_atomic(core_.fs, path, ahead.to_json(), 0600); !ok) {
+  if (auto ok = write_file_atomic(core_.fs, path, use.to_json(), 0600); !ok) {
     return ok.error().with_context("link budget");
   }
-  written_ = ahead;
+  written_ = use;
   return {};
+}
+
+Result<void> LinkKeeper::close() {
+  const LinkTime time = now();
+  const std::lock_guard lock{mutex_};
+  book_.advance(time);
+  const LinkUse& use = book_.use();
+  const bool exact = use.day_bytes == written_.day_bytes && use.month_bytes == written_.month_bytes;
+  return exact ? Result<void>{} : write(use);
 }
 
 LinkState LinkKeeper::state() {

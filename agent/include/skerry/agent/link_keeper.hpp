@@ -35,12 +35,17 @@ class LinkKeeper final : public registry::LinkBudget {
   Result<void> spend(std::uint64_t bytes) override;
   // Thread-safe, as `spend`; reads the settings of the moment.
   [[nodiscard]] LinkState state();
+  // Writes down what was spent, exactly, in place of the step ahead. For a daemon that ends on its
+  // own terms, once nothing is fetched any more: a restart costs no budget then. Blocks for the
+  // disk.
+  Result<void> close();
 
  private:
   [[nodiscard]] LinkRules rules() const;
   [[nodiscard]] bool metered() const;
   [[nodiscard]] LinkTime now() const;
   Result<void> write_ahead(const LinkRules& rules);
+  Result<void> write(const LinkUse& use);
 
   Core& core_;
   const DeviceTime& time_;
