@@ -1,5 +1,6 @@
 #include "skerry/agent/maintenance.hpp"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -10,8 +11,8 @@ namespace skerry::agent {
 namespace {
 
 constexpr std::chrono::seconds kLook{60};
-// While what slots run is missing.
-constexpr std::chrono::seconds kLookForLost{3};
+// The first look, and the first of those while what slots run is missing; each waits twice as long.
+constexpr std::chrono::seconds kFirstLook{3};
 // The most that one look reads: a request that comes meanwhile waits for no more than this.
 constexpr std::chrono::seconds kSliceTime{10};
 constexpr std::chrono::nanoseconds kPauseStep = std::chrono::milliseconds{50};
@@ -51,30 +52,76 @@ registry::GcGoal Maintenance::marks() const {
 }
 
 Task<void> Maintenance::run() {
-  lost_some_ = parts_.store.recovery().unreadable > 0;
   co_await convert();
+  std::chrono::seconds pause = kFirstLook;
+  std::chrono::seconds waited{0};
   while (true) {
-    const auto pause = lost_some_ ? kLookForLost : kLook;
     co_await async::sleep_for(pause);
-    co_await fetch_lost();
+    waited += pause;
+    const bool complete = co_await fetch_lost();
+    pause = complete ? kLook : std::min(kLook, 2 * pause);
+    // The rest can wait for its minute.
+    if (waited < kLook) {
+      continue;
+    }
+    waited = std::chrono::seconds{0};
     co_await collect();
     co_await convert();
     co_await scrub_a_little();
   }
 }
 
-Task<void> Maintenance::fetch_lost() {
-  if (!lost_some_) {
-    co_return;
+// What a lost key, rot that nobody could heal or a hand on the disk took from what slots run: told,
+// and fetched from who serves it as soon as there is somebody. True if nothing is missing.
+Task<bool> Maintenance::fetch_lost() {
+  auto look = [this] { return missing_blobs(); };
+  Result<std::vector<registry::WantedBlob>> missing =
+      co_await async::offload(core_.disk, std::move(look));
+  if (!missing) {
+    core_.log.error("registry.lost_not_looked_for", missing.error());
+    co_return false;
   }
-  auto work = [this, source = parts_.slots.source()] { return fetch_missing(source.get()); };
-  Result<bool> all_here = co_await async::offload(core_.transfer(), std::move(work));
-  if (!all_here) {
-    core_.log.warning("registry.lost_not_fetched", all_here.error());
-  } else if (*all_here) {
-    lost_some_ = false;
-    core_.log.info("registry.lost_fetched", {});
+  if (missing->size() != lost_) {
+    lost_ = missing->size();
+    if (lost_ != 0) {
+      core_.log.warning("registry.lost", {{"blobs", lost_}});
+    }
   }
+  if (missing->empty()) {
+    co_return true;
+  }
+  auto work = [this, source = parts_.slots.source(), wanted = *std::move(missing)] {
+    return fetch_missing(source.get(), wanted);
+  };
+  Result<bool> fetched = co_await async::offload(core_.transfer(), std::move(work));
+  if (!fetched) {
+    core_.log.warning("registry.lost_not_fetched", fetched.error());
+    co_return false;
+  }
+  if (*fetched) {
+    core_.log.info("registry.lost_fetched", {{"blobs", lost_}});
+    lost_ = 0;
+  }
+  co_return *fetched;
+}
+
+Result<std::vector<registry::WantedBlob>> Maintenance::missing_blobs() {
+  Result<std::vector<registry::Slot>> slots = parts_.catalogue.list_slots();
+  if (!slots) {
+    return slots.error();
+  }
+  std::vector<registry::WantedBlob> missing;
+  for (const registry::Slot& slot : *slots) {
+    for (const auto& generation : {slot.active, slot.previous}) {
+      if (!generation) {
+        continue;
+      }
+      if (Result<void> looked = look_for(*generation, missing); !looked) {
+        return looked.error();
+      }
+    }
+  }
+  return missing;
 }
 
 // What a slot's generation needs and the store does not hold is added to `missing`.
@@ -94,33 +141,19 @@ Result<void> Maintenance::look_for(const registry::SlotGeneration& generation,
     if (!here) {
       return here.error();
     }
-    if (!*here) {
+    const bool told = std::any_of(missing.begin(), missing.end(), [&](const auto& one) {
+      return one.digest == wanted.digest;
+    });
+    if (!*here && !told) {
       missing.push_back(wanted);
     }
   }
   return {};
 }
 
-// True if nothing is missing any more; false without a source to ask.
-Result<bool> Maintenance::fetch_missing(ModelSource* source) {
-  Result<std::vector<registry::Slot>> slots = parts_.catalogue.list_slots();
-  if (!slots) {
-    return slots.error();
-  }
-  std::vector<registry::WantedBlob> missing;
-  for (const registry::Slot& slot : *slots) {
-    for (const auto& generation : {slot.active, slot.previous}) {
-      if (!generation) {
-        continue;
-      }
-      if (Result<void> looked = look_for(*generation, missing); !looked) {
-        return looked.error();
-      }
-    }
-  }
-  if (missing.empty()) {
-    return true;
-  }
+// False without a source to ask.
+Result<bool> Maintenance::fetch_missing(ModelSource* source,
+                                        const std::vector<registry::WantedBlob>& missing) {
   const bool costly = parts_.sources.link().state().metered;
   OpenedSources from{&parts_.sources, source != nullptr ? &source->blobs() : nullptr, costly};
   if (from.all.empty()) {

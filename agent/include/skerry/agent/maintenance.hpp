@@ -57,9 +57,10 @@ class Maintenance {
   Task<void> scrub_a_little();
   Task<void> convert();
   Task<void> count_forms();
-  // What slots run and went back to, fetched again after a lost key took it.
-  Task<void> fetch_lost();
-  Result<bool> fetch_missing(ModelSource* source);
+  Task<bool> fetch_lost();
+  // Of what slots run and would go back to.
+  Result<std::vector<registry::WantedBlob>> missing_blobs();
+  Result<bool> fetch_missing(ModelSource* source, const std::vector<registry::WantedBlob>& missing);
   Result<void> look_for(const registry::SlotGeneration& generation,
                         std::vector<registry::WantedBlob>& missing);
 
@@ -68,7 +69,8 @@ class Maintenance {
   registry::CancelFlag cancel_;
   bool scrubbing_ = false;
   std::uint64_t unconverted_ = 0;
-  bool lost_some_ = false;
+  // Blobs of slots that were missing at the last look.
+  std::uint64_t lost_ = 0;
 };
 
 }  // namespace skerry::agent
