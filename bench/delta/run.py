@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Deltas between two versions of a model, beside the tools that people use: bytes, times, memory, in one run.
 
-bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--pairs all|whole] [--derived]
-    [--bsdiff all|whole|never]
+bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--pairs all|whole|none] [--derived [q8_0,…]] [--shape S]
+    [--peers zstd,xdelta3,…] [--bsdiff all|whole|never]
 
-`whole`: the pairs in which every tensor changed.
+`whole`: the pairs in which every tensor changed. `--derived` adds another quantization of a version that is held in F16, which a
+device makes itself by the recipe in the manifest; `--pairs none` leaves the others out.
 
 Builds the pairs itself (skerry-bench-delta-pair), makes and applies each delta with one thread and checks the result
 byte by byte. A peer that is not installed is named as missing. All programs run one after the other.
@@ -68,7 +69,8 @@ class Bench:
         self.bin = pathlib.Path(options.bin)
         self.options = options
         self.folder = folder
-        self.missing = [peer for peer in PEERS if shutil.which(peer.split("-")[0]) is None]
+        self.peers = [peer for peer in PEERS if peer in options.peers.split(",")]
+        self.missing = [peer for peer in self.peers if shutil.which(peer.split("-")[0]) is None]
         self.rows = []
 
     def model(self, name, kind, *options):
@@ -78,7 +80,7 @@ class Bench:
         return path
 
     def pairs(self):
-        kinds = self.options.types.split(",")
+        kinds = [] if self.options.pairs == "none" else self.options.types.split(",")
         for kind in kinds:
             base = self.model(f"{kind}.gguf", kind)
             if self.options.pairs == "all":
@@ -96,11 +98,13 @@ class Bench:
             )
 
         if self.options.derived:
-            base = self.model("bf16.gguf", "bf16")
-            for kind in ("q8_0", "q4_k_m"):
+            # A whole model, which the engine's quantizer takes: those of the pairs above are only tensors.
+            base = self.folder / "f16.gguf"
+            Run(self.bin / "skerry-bench-random-model", "--shape", self.options.shape, "--type", "f16", base)
+            for kind in self.options.derived.split(","):
                 target = self.folder / f"derived-{kind}.gguf"
                 self.quantize(base, kind, target)
-                yield Pair(f"bf16 held, {kind} wanted", base, target, False, kind)
+                yield Pair(f"{self.options.shape}: f16 held, {kind} wanted", base, target, False, kind)
                 target.unlink()
 
     def quantize(self, base, kind, out):
@@ -206,7 +210,7 @@ class Bench:
             print(f"\n{pair.name}: {pair.size} bytes", flush=True)
             print(f"  {'skerry':8} {size:>11} {size / pair.size:7.4f}            {note}", flush=True)
             row = {"skerry": size}
-            for peer in PEERS:
+            for peer in self.peers:
                 if peer in self.missing:
                     print(f"  {peer:8} missing")
                     continue
@@ -221,11 +225,11 @@ class Bench:
         self.table()
 
     def table(self):
-        print("\n| pair | " + " | ".join(["skerry"] + PEERS) + " |")
-        print("|---|" + "---:|" * (len(PEERS) + 1))
+        print("\n| pair | " + " | ".join(["skerry"] + self.peers) + " |")
+        print("|---|" + "---:|" * (len(self.peers) + 1))
         for pair, row in self.rows:
             cells = []
-            for peer in ["skerry"] + PEERS:
+            for peer in ["skerry"] + self.peers:
                 size = row.get(peer)
                 cells.append("–" if size is None else f"{size} B" if size < 20000 else f"{size / pair.size:.4f}")
             print(f"| {pair.name} | " + " | ".join(cells) + " |")
@@ -288,8 +292,10 @@ def main():
     parser.add_argument("--folder", default=None)
     parser.add_argument("--types", default="q8_0,q4_0,q4_k_m")
     parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--pairs", choices=("all", "whole"), default="all")
-    parser.add_argument("--derived", action="store_true", help="also variants that the quantizer makes from held weights")
+    parser.add_argument("--pairs", choices=("all", "whole", "none"), default="all")
+    parser.add_argument("--peers", default=",".join(PEERS), help="those to run beside it; empty: none")
+    parser.add_argument("--derived", nargs="?", const="q8_0,q4_k_m", help="also variants that the quantizer makes from held weights")
+    parser.add_argument("--shape", default="qwen2.5-0.5b", help="the model of --derived, as of skerry-bench-random-model")
     parser.add_argument("--bsdiff", choices=("all", "whole", "never"), default="whole")
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
