@@ -150,6 +150,26 @@ if roll_out 1.0.0; then
 fi
 note "downgrade permit" "3 to 1 refused, permitted once, refused again"
 
+step "revocations that stop nothing"
+running=$(slot one default "['active']['version']")
+"$skerry" repo revoke-model "$work/repo" --id note-1 --reason "a newer one is coming" --effect warn --model acme/vibration \
+  --version "$running" "${security[@]}" >/dev/null 2>&1
+"$skerry" repo revoke-model "$work/repo" --id hold-1 --reason "licence unclear" --effect block-new --model acme/vibration \
+  --version '1.9.*' "${security[@]}" >/dev/null 2>&1
+fleet publish "$work/repo" >/dev/null
+within 20 "the gateway tells of the warning" audit_has 'note-1: a newer one is coming'
+slot_is one default "['active']['version']" "$running" || fail "what is warned of goes on"
+release 1.9.0 9
+if roll_out 1.9.0; then
+  fail "what is held back must not be installed"
+fi
+want "$(cat "$work/out")" 'hold-1: licence unclear' "the refusal says why"
+slot_is one default "['active']['version']" "$running" || fail "$running still runs"
+"$skerry" repo restore-model "$work/repo" --id hold-1 "${security[@]}" >/dev/null 2>&1
+fleet publish "$work/repo" >/dev/null
+within 60 "once the hold is taken back the version comes" roll_out 1.9.0
+note "warn and block-new" "$running went on and was warned of; 1.9.0 was refused, then taken when the hold ended"
+
 step "root's way in"
 if [ "$me" -eq 0 ]; then
   policy 3 4242
