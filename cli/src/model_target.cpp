@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "skerry/cli/key_files.hpp"
+#include "skerry/common/clock.hpp"
 
 namespace skerry::cli {
 
@@ -43,6 +44,30 @@ Result<ModelTarget> load_model_target(FileSystem& fs, const std::string& path) {
   target.manifest = std::move(*manifest);
   target.bytes = std::move(*bytes);
   return target;
+}
+
+Result<void> set_not_after(ModelTarget& target, const std::string& text) {
+  constexpr std::size_t kDate = 10;
+  if (text.empty()) {
+    return {};
+  }
+  std::string whole = text;
+  if (whole.size() == kDate) {
+    whole += "T00:00:00Z";
+  }
+  const auto end = parse_rfc3339(whole);
+  if (!end) {
+    return Error{
+        Error::Code::kInvalidArgument,
+        "--not-after takes a date as 2027-06-30, or 2027-06-30T12:00:00Z; got \"" + text + "\""};
+  }
+  Json::Object custom;
+  if (const auto* known = target.file.custom.object()) {
+    custom = *known;
+  }
+  custom["not_after"] = to_rfc3339(*end);
+  target.file.custom = Json{std::move(custom)};
+  return {};
 }
 
 Result<std::vector<std::string>> sign_staged(FileSystem& fs,

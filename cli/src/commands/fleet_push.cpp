@@ -24,6 +24,7 @@ struct FleetPushOptions {
   std::vector<std::string> keys;
   std::string repository;
   std::string role = "targets";
+  std::string not_after;
 };
 
 struct Blob {
@@ -157,9 +158,15 @@ Result<int> run_fleet_push(Invocation& invocation, const FleetPushOptions& optio
     return Error{Error::Code::kInvalidArgument,
                  "--sign also needs --repo (the working copy) and at least one --signing-key"};
   }
-  const auto target = load_model_target(invocation.fs, options.folder);
+  if (!options.sign && !options.not_after.empty()) {
+    return Error{Error::Code::kInvalidArgument, "--not-after is signed: it needs --sign"};
+  }
+  auto target = load_model_target(invocation.fs, options.folder);
   if (!target) {
     return target.error();
+  }
+  if (auto ends = set_not_after(*target, options.not_after); !ends) {
+    return ends.error();
   }
   const auto connection = FleetConnection::open(invocation, *options.fleet);
   if (!connection) {
@@ -207,6 +214,9 @@ void add_fleet_push(Command& app, Invocation& invocation, const std::shared_ptr<
   command->add_option("--role", options->role, "whose list: a delegated role's, as acme")
       ->show_default();
   command->add_option("--repo", options->repository, "the working copy made by skerry repo init");
+  command->add_option("--not-after",
+                      options->not_after,
+                      "with --sign: no device installs it after this date (UTC)");
 }
 
 }  // namespace skerry::cli

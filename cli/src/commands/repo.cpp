@@ -116,6 +116,7 @@ struct AddOptions {
   std::string folder;
   std::vector<std::string> manifests;
   std::string role = "targets";
+  std::string not_after;
 };
 
 Result<int> run_add(Invocation& invocation, const AddOptions& options) {
@@ -128,9 +129,12 @@ Result<int> run_add(Invocation& invocation, const AddOptions& options) {
     return lifetimes.error();
   }
   for (const std::string& path : options.manifests) {
-    const auto target = load_model_target(invocation.fs, path);
+    auto target = load_model_target(invocation.fs, path);
     if (!target) {
       return target.error();
+    }
+    if (auto ends = set_not_after(*target, options.not_after); !ends) {
+      return ends.error();
     }
     if (auto added = (*repository)
                          ->add_target(target->path,
@@ -329,6 +333,8 @@ void add_making(Command* repo, Invocation& invocation) {
   add->add_option("manifest", add_options->manifests, "manifest.json of a packed model")
       ->required();
   add->add_option("--role", add_options->role, "whose list: a delegated role's")->show_default();
+  add->add_option(
+      "--not-after", add_options->not_after, "no device installs it after this date (UTC)");
   Command* remove = repo->add_subcommand("remove", "stage the list without a target");
   const auto remove_options = add_action<RemoveOptions>(remove, invocation, run_remove);
   remove->add_option("folder", remove_options->folder, "")->required();

@@ -296,7 +296,11 @@ Result<std::string> describe_metadata(std::string_view bytes) {
       text += "  " + path + "  " + std::to_string(target.length) + " bytes  ";
       const auto digest = target.sha256();
       text += digest ? digest->to_string() : std::string{"no sha256"};
-      text += "  release " + std::to_string(target.release_counter()) + "\n";
+      text += "  release " + std::to_string(target.release_counter());
+      if (const auto end = target.not_after()) {
+        text += "  not after " + to_rfc3339(*end);
+      }
+      text += '\n';
     }
     if (targets->content.delegations) {
       for (const DelegatedRole& delegated : targets->content.delegations->roles) {

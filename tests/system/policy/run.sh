@@ -18,11 +18,11 @@ signing=(--sign --repo "$work/repo" --signing-key "$work/keys/targets-1.pem" --s
 security=(--key "$work/keys/security.pem")
 me=$(id -u)
 
-# release VERSION COUNTER: packs, signs and publishes acme/vibration.
+# release VERSION COUNTER OPTION…: packs, signs and publishes acme/vibration.
 release() {
   "$skerry" model pack examples/models/vibration --set-version "$1" --release-counter "$2" --out "$work/packed/$1" \
     --derived "$models/vibration" >/dev/null
-  fleet push "$work/packed/$1" "${signing[@]}" >/dev/null 2>&1
+  fleet push "$work/packed/$1" "${signing[@]}" "${@:3}" >/dev/null 2>&1
 }
 
 roll_out() {
@@ -168,7 +168,13 @@ slot_is one default "['active']['version']" "$running" || fail "$running still r
 "$skerry" repo restore-model "$work/repo" --id hold-1 "${security[@]}" >/dev/null 2>&1
 fleet publish "$work/repo" >/dev/null
 within 60 "once the hold is taken back the version comes" roll_out 1.9.0
-note "warn and block-new" "$running went on and was warned of; 1.9.0 was refused, then taken when the hold ended"
+release 2.0.0 10 --not-after 2020-01-01
+if roll_out 2.0.0; then
+  fail "what has ended must not be installed"
+fi
+want "$(cat "$work/out")" 'may not be installed after 2020-01-01T00:00:00Z' "the refusal says so"
+slot_is one default "['active']['version']" 1.9.0 || fail "1.9.0 still runs"
+note "warn, block-new, not-after" "$running went on and was warned of; 1.9.0 was refused, then taken when the hold ended; 2.0.0 had ended"
 
 step "root's way in"
 if [ "$me" -eq 0 ]; then

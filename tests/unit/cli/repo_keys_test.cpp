@@ -8,6 +8,7 @@
 #include "skerry/security/tuf/repository.hpp"
 
 #include "cli_fixture.hpp"
+#include "registry_fixtures.hpp"
 
 namespace skerry::cli::test {
 namespace {
@@ -336,6 +337,26 @@ TEST_F(RepoKeysTest, SignersSeeWhatTheyGiveAway) {
   ASSERT_EQ(run({"repo", "show", path("repo/staging/targets.json")}), kExitDone) << err();
   EXPECT_THAT(out(), HasSubstr("delegates to acme: 1 of 1 keys, terminating"));
   EXPECT_THAT(out(), HasSubstr("models/acme/*/*"));
+}
+
+TEST_F(RepoKeysTest, AModelsEndIsSignedAndShownToWhoSigns) {
+  const auto weights = ::skerry::test::make_file(registry::FileRole::kWeights, "w.gguf", 100, 1);
+  const auto manifest = ::skerry::test::make_manifest(
+      "1.0.0", 1, {::skerry::test::make_variant("q4_k_m", {weights})});
+  const std::string file = path("manifest.json");
+  ASSERT_TRUE(write_file_atomic(fs_, file, *manifest.serialise()));
+  EXPECT_NE(run({"repo", "add", folder(), file, "--not-after", "next week"}), kExitDone);
+  EXPECT_THAT(err(), HasSubstr("2027-06-30"));
+  ASSERT_EQ(run({"repo", "add", folder(), file, "--not-after", "2031-06-30"}), kExitDone) << err();
+  ASSERT_EQ(run({"repo", "show", path("repo/staging/targets.json")}), kExitDone) << err();
+  EXPECT_THAT(out(), HasSubstr("not after 2031-06-30T00:00:00Z"));
+  sign({"a", "b"});
+  publish();
+  follow();
+  const auto found = device_.lookup(manifest.target_path());
+  ASSERT_TRUE(found) << found.error().to_string();
+  EXPECT_EQ(found->file.not_after(), *parse_rfc3339("2031-06-30T00:00:00Z"));
+  EXPECT_EQ(found->file.release_counter(), 1U);
 }
 
 }  // namespace

@@ -24,6 +24,11 @@ struct ModelTarget {
 // not canonical: its hash would not be the one that devices compute.
 Result<ModelTarget> load_model_target(FileSystem& fs, const std::string& path);
 
+// What `--not-after` says, into the target: no device whose clock somebody vouches for installs it
+// after that moment. A date ("2027-06-30", midnight in UTC) or RFC 3339; empty: without an end.
+// kInvalidArgument.
+Result<void> set_not_after(ModelTarget& target, const std::string& text);
+
 // Signs the staged files of `roles` with every key that may; a role with nothing staged is passed
 // over. kPermissionDenied if a key is none of any staged role's. Gives a line per signature.
 Result<std::vector<std::string>> sign_staged(FileSystem& fs,
