@@ -191,6 +191,19 @@ TEST_F(GcTest, WaterMarksRemoveTheLeastRecentlyUsedAndSayWhatTheyKept) {
   EXPECT_EQ(run_gc(*catalogue_, *store_, {}, goal)->removed, 0U);
 }
 
+// What a worker has open gives nothing back: it does not count as room.
+TEST_F(GcTest, MakesNoRoomOfWhatWorkersLease) {
+  const auto v1 = add_version("1.0.0", 1);
+  activate(1, v1);
+  const GcGoal goal{.high = 13'000, .low = 4'000, .incoming = 8'000};
+  const auto full = make_room(*catalogue_, *store_, {v1.q8.digest()}, goal);
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().code(), Error::Code::kQuotaExceeded);
+  EXPECT_TRUE(*store_->contains(v1.q8.digest()));
+  ASSERT_TRUE(make_room(*catalogue_, *store_, {}, goal)) << "once the worker is gone";
+  EXPECT_FALSE(*store_->contains(v1.q8.digest()));
+}
+
 TEST_F(GcTest, MakesRoomOrSaysThatTheQuotaIsFull) {
   const auto v1 = add_version("1.0.0", 1);
   activate(1, v1);
