@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deltas between two versions of a model, beside the tools that people use: bytes, times, memory, in one run.
 
-bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m] [--layers N] [--pairs all|whole|none] [--derived [q8_0,…]] [--shape S]
+bench/delta/run.py BIN_FOLDER [--folder F] [--types q8_0,q4_0,q4_k_m,q6_k] [--layers N] [--pairs all|whole|none] [--derived [q8_0,…]] [--shape S]
     [--peers zstd,xdelta3,…] [--bsdiff all|whole|never]
 
 `whole`: the pairs in which every tensor changed. `--derived` adds another quantization of a version that is held in F16, which a
@@ -290,7 +290,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin")
     parser.add_argument("--folder", default=None)
-    parser.add_argument("--types", default="q8_0,q4_0,q4_k_m")
+    parser.add_argument("--types", default="q8_0,q4_0,q4_k_m,q6_k")
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--pairs", choices=("all", "whole", "none"), default="all")
     parser.add_argument("--peers", default=",".join(PEERS), help="those to run beside it; empty: none")
