@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "skerry/cli/pinned_prompts.hpp"
 #include "skerry/cli/weights.hpp"
 #include "skerry/registry/chunk_index.hpp"
 #include "skerry/registry/recipe.hpp"
@@ -305,7 +306,15 @@ Result<PackedModel> pack_model(FileSystem& fs,
   if (auto written = write_file_atomic(fs, options.out / "manifest.json", *bytes, 0644); !written) {
     return written.error();
   }
-  packed.digest = Digest::of(*bytes);
+  if (auto pinned = pin_prompts(fs, options.out, options.prompts); !pinned) {
+    return pinned.error();
+  }
+  const auto written =
+      read_file(fs, options.out / "manifest.json", registry::ManifestLimits::kBytes);
+  if (!written) {
+    return written.error();
+  }
+  packed.digest = Digest::of(*written);
   packed.blobs = blobs.blobs();
   packed.bytes = blobs.bytes();
   return packed;

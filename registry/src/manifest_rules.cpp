@@ -6,6 +6,7 @@
 
 #include "skerry/common/bytes.hpp"
 #include "skerry/registry/chunk_index.hpp"
+#include "skerry/registry/pinned_prompts.hpp"
 
 #include "object_reader.hpp"
 
@@ -67,6 +68,7 @@ class Checker {
     }
     check_prefer();
     check_activation();
+    check_pinned_prompts();
     if (failure_.failed()) {
       return failure_.error();
     }
@@ -219,6 +221,19 @@ class Checker {
                 activation.golden_min_tokens_per_second >= 0,
             path + ".golden_min_tokens_per_second",
             "must be 0 or more");
+  }
+
+  // What is in the file is read by who uses it.
+  void check_pinned_prompts() {
+    if (!manifest_.annotations.contains(kPinnedPromptsKey)) {
+      return;
+    }
+    const ManifestFile* file = pinned_prompts_of(manifest_);
+    const std::string path = "annotations." + std::string{kPinnedPromptsKey};
+    require(file != nullptr, path, "must name a shared file of role config");
+    require(file == nullptr || file->size <= PinnedPromptLimits::kBytes,
+            path,
+            "names a file of more than 65536 bytes");
   }
 
   const Manifest& manifest_;

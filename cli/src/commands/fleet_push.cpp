@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "skerry/cli/model_target.hpp"
+#include "skerry/cli/pinned_prompts.hpp"
 #include "skerry/registry/chunk_index.hpp"
 
 #include "fleet.hpp"
@@ -25,6 +26,7 @@ struct FleetPushOptions {
   std::string repository;
   std::string role = "targets";
   std::string not_after;
+  std::vector<std::string> prompts;
 };
 
 struct Blob {
@@ -161,6 +163,9 @@ Result<int> run_fleet_push(Invocation& invocation, const FleetPushOptions& optio
   if (!options.sign && !options.not_after.empty()) {
     return Error{Error::Code::kInvalidArgument, "--not-after is signed: it needs --sign"};
   }
+  if (auto pinned = pin_prompts(invocation.fs, options.folder, options.prompts); !pinned) {
+    return pinned.error();
+  }
   auto target = load_model_target(invocation.fs, options.folder);
   if (!target) {
     return target.error();
@@ -213,6 +218,7 @@ void add_fleet_push(Command& app, Invocation& invocation, const std::shared_ptr<
   command->add_option("--signing-key", options->keys, "offline key, path or URI (repeatable)");
   command->add_option("--role", options->role, "whose list: a delegated role's, as acme")
       ->show_default();
+  command->add_option("--pin-prompt", options->prompts, std::string{kPinPromptHelp});
   command->add_option("--repo", options->repository, "the working copy made by skerry repo init");
   command->add_option("--not-after",
                       options->not_after,

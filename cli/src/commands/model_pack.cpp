@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "skerry/cli/packer.hpp"
+#include "skerry/cli/pinned_prompts.hpp"
 
 #include "commands.hpp"
 #include "invocation.hpp"
@@ -18,6 +19,7 @@ struct ModelPackOptions {
   std::string version;
   std::uint64_t release_counter = 0;
   std::vector<std::string> variants;
+  std::vector<std::string> prompts;
 };
 
 Result<int> run_model_pack(Invocation& invocation, const ModelPackOptions& options) {
@@ -31,6 +33,7 @@ Result<int> run_model_pack(Invocation& invocation, const ModelPackOptions& optio
   pack.version = options.version;
   pack.release_counter = options.release_counter;
   pack.variants = options.variants;
+  pack.prompts = options.prompts;
   const auto packed = pack_model(invocation.fs, *source, pack);
   if (!packed) {
     return packed.error();
@@ -75,6 +78,7 @@ void add_model_pack(Command& model, Invocation& invocation) {
   command->add_option("--set-version", options->version, "instead of model.toml's version");
   command->add_option("--release-counter", options->release_counter, "instead of model.toml's");
   command->add_option("--variant", options->variants, "only these (repeatable)");
+  command->add_option("--pin-prompt", options->prompts, std::string{kPinPromptHelp});
 }
 
 }  // namespace skerry::cli

@@ -6,6 +6,7 @@
 
 #include "skerry/cli/key_files.hpp"
 #include "skerry/cli/model_target.hpp"
+#include "skerry/cli/pinned_prompts.hpp"
 #include "skerry/cli/repo_lifetimes.hpp"
 #include "skerry/security/tuf/repository.hpp"
 
@@ -117,6 +118,7 @@ struct AddOptions {
   std::vector<std::string> manifests;
   std::string role = "targets";
   std::string not_after;
+  std::vector<std::string> prompts;
 };
 
 Result<int> run_add(Invocation& invocation, const AddOptions& options) {
@@ -129,6 +131,9 @@ Result<int> run_add(Invocation& invocation, const AddOptions& options) {
     return lifetimes.error();
   }
   for (const std::string& path : options.manifests) {
+    if (auto pinned = pin_prompts(invocation.fs, path, options.prompts); !pinned) {
+      return pinned.error();
+    }
     auto target = load_model_target(invocation.fs, path);
     if (!target) {
       return target.error();
@@ -335,6 +340,7 @@ void add_making(Command* repo, Invocation& invocation) {
   add->add_option("--role", add_options->role, "whose list: a delegated role's")->show_default();
   add->add_option(
       "--not-after", add_options->not_after, "no device installs it after this date (UTC)");
+  add->add_option("--pin-prompt", add_options->prompts, std::string{kPinPromptHelp});
   Command* remove = repo->add_subcommand("remove", "stage the list without a target");
   const auto remove_options = add_action<RemoveOptions>(remove, invocation, run_remove);
   remove->add_option("folder", remove_options->folder, "")->required();

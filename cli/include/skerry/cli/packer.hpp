@@ -35,6 +35,8 @@ struct PackOptions {
   std::uint64_t release_counter = 0;
   // Empty: all.
   std::vector<std::string> variants;
+  // Files of prompts to pin (pinned_prompts.hpp).
+  std::vector<std::string> prompts{};
 };
 
 struct PackedModel {
