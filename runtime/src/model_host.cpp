@@ -349,6 +349,9 @@ Result<void> ModelHost::take_message(WorkerLink& link, worker::v1::FromWorker& m
   if (message.has_prefix_drop()) {
     return take_drop(message.prefix_drop());
   }
+  if (message.has_prompt_states()) {
+    return take_pins(message.prompt_states());
+  }
   if (message.has_failed()) {
     return Error{Error::Code::kWorkerLost, "the worker gave up: " + message.failed().message()};
   }

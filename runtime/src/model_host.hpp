@@ -104,6 +104,7 @@ class ModelHost : public std::enable_shared_from_this<ModelHost> {
                                     std::vector<Digest> names);
   Result<void> take_event(worker::v1::Event& event);
   void take_pong(const worker::v1::Pong& pong);
+  Result<void> take_pins(const worker::v1::PromptStates& states);
   void take_log(const worker::v1::LogLine& line);
   void send_request(RequestKey key, InFlight& request);
   void become_ready();

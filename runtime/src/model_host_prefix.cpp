@@ -2,6 +2,7 @@
 // keeps its states. What a worker says is checked here, and the model is what this host knows of
 // it.
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <utility>
@@ -62,6 +63,8 @@ Result<void> ModelHost::take_prefix(const worker::v1::PrefixSave& save, UniqueFd
     return garbage("a state of a prefix that was not asked for, too large or not sealed");
   }
   keeping_ = true;
+  // Only of a model that has any.
+  parsed->state.pinned = parsed->state.pinned && !spec_.prompts.empty();
   parsed->state.format = shelf_format(parsed->state.format);
   spawn_counted(context_,
                 keep_prefix(shared_from_this(),
@@ -99,6 +102,9 @@ Result<void> ModelHost::take_question(const worker::v1::PrefixQuery& query) {
     return link_->send(message);
   }
   ++looking_;
+  if (parsed->pinned && !spec_.prompts.empty()) {
+    context_->options.prefix_shelf->hold(spec_.model, parsed->names.front());
+  }
   spawn_counted(context_,
                 look_for_prefix(shared_from_this(),
                                 link_,
@@ -138,6 +144,30 @@ Result<void> ModelHost::take_drop(const worker::v1::PrefixDrop& drop) {
     return garbage("a refusal of a prefix that makes no sense");
   }
   context_->options.prefix_shelf->drop(spec_.model, *name);
+  return {};
+}
+
+// How the pinned prompts are. What is wrong with one is said once in the log.
+Result<void> ModelHost::take_pins(const worker::v1::PromptStates& states) {
+  auto pins = wire::parse_pins(states);
+  if (!pins) {
+    return garbage(pins.error().message());
+  }
+  std::vector<PinStatus> before;
+  {
+    const std::lock_guard lock{status_mutex_};
+    before = std::exchange(status_.prompts, *pins);
+  }
+  for (const PinStatus& pin : *pins) {
+    if (pin.state == PinState::kFailed &&
+        std::find(before.begin(), before.end(), pin) == before.end()) {
+      const std::vector<LogField> fields{{"plugin", spec_.plugin},
+                                         {"model", spec_.model.to_string()},
+                                         {"prompt", pin.name},
+                                         {"problem", pin.problem}};
+      context_->log.warning("worker.prompt_not_kept", fields);
+    }
+  }
   return {};
 }
 

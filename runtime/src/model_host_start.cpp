@@ -104,6 +104,7 @@ Result<void> ModelHost::send_load(WorkerLink& link) {
     option.set_key(key);
     option.set_value(value);
   }
+  wire::put_prompts(spec_.prompts, load);
   deadline_ = std::chrono::steady_clock::now() + context_->options.load_timeout;
   deadline_reason_ = "did not load the model in time";
   watching_.notify();

@@ -215,8 +215,12 @@ void Scheduler::Impl::compute(const Batch& batch) {
         drafts.rest();
         break;
       }
+      // The same rows again in the next step, with what others keep gone; pinned prompts go last.
+      if (pool.forget_ordinary()) {
+        break;
+      }
       if (!pool.kept().empty()) {
-        pool.forget_all();  // and the same rows again in the next step
+        pool.forget_all();
         break;
       }
       [[fallthrough]];
@@ -344,11 +348,14 @@ bool Scheduler::step() {
   }
   const bool ended = impl_->end_what_is_due();
   if (idle()) {
-    return impl_->save_due(impl_->clock.boot_now()) || ended;
+    const BootTime now = impl_->clock.boot_now();
+    return impl_->advance_pins(now) || impl_->save_due(now) || ended;
   }
   const bool started = impl_->start_what_fits();
   impl_->share_prefixes();
   impl_->guess();
+  impl_->quiet_since = impl_->clock.boot_now();
+  impl_->adopt_pins(impl_->quiet_since);
   // Embeddings and logits never share a batch: they take turns.
   Batch batch = impl_->plan(impl_->embeddings_next);
   if (batch.rows.empty()) {
@@ -362,7 +369,22 @@ bool Scheduler::step() {
   impl_->make_cells(batch.rows.size());
   impl_->compute(batch);
   impl_->forget_ended();
+  impl_->notice_lost_pins();
   return true;
+}
+
+void Scheduler::pin(const std::vector<PinnedPrompt>& prompts) {
+  impl_->pin(prompts);
+}
+std::vector<PinStatus> Scheduler::pinned() const {
+  std::vector<PinStatus> list;
+  for (const Pin& pin : impl_->pins) {
+    list.push_back(pin.status);
+  }
+  return list;
+}
+std::size_t Scheduler::pin_changes() const {
+  return impl_->pin_changes;
 }
 
 const BatchFacts& Scheduler::last_batch() const {

@@ -3,7 +3,7 @@
 // The scheduler's state. scheduler.cpp takes requests in and computes batches, scheduler_start.cpp
 // decides who runs, scheduler_plan.cpp what a batch holds, scheduler_draft.cpp what is guessed,
 // scheduler_prefix.cpp what need not be computed, scheduler_tier.cpp what is saved elsewhere and
-// found there.
+// found there, scheduler_pins.cpp computes what the operator pinned.
 
 #include <cstdint>
 #include <deque>
@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,18 @@ struct Batch {
     }
     return out;
   }
+};
+
+// A pinned prompt. What the engine holds of it is a kept slot of the pool with its number.
+struct Pin {
+  PinStatus status;
+  std::vector<std::int32_t> tokens;  // whole blocks; none: it failed
+  PrefixChain chain;
+  // While it waits for the second tier's answer, which is asked once for each time that it has to
+  // be computed.
+  bool asked = false;
+  std::optional<BootTime> tier_until;
+  std::optional<FoundPrefix> found;
 };
 
 struct Scheduler::Impl {
@@ -109,6 +122,9 @@ struct Scheduler::Impl {
   };
   void name_blocks(Sequence& sequence) const;
   [[nodiscard]] Source source_for(const Sequence& sequence) const;
+  [[nodiscard]] Source source_of(const PrefixChain& chain,
+                                 std::size_t most,
+                                 const Sequence* itself) const;
   void place(Sequence& sequence, BootTime now);
   static void note_reuse(Sequence& sequence, std::size_t tokens);
   void adopt(Sequence& sequence, BootTime now);
@@ -124,11 +140,31 @@ struct Scheduler::Impl {
   bool restore(Sequence& sequence, BootTime now);
   [[nodiscard]] bool has_cells(std::size_t tokens, BootTime now);
   bool save_due(BootTime now);
-  void save(std::uint32_t slot, const PrefixChain& chain);
-  [[nodiscard]] std::optional<double> pays(const PrefixChain& chain, std::uint64_t bytes) const;
+  void save(const SlotPool::Kept& kept);
+  [[nodiscard]] std::optional<double> pays(const SlotPool::Kept& kept, std::uint64_t bytes) const;
+  [[nodiscard]] static std::vector<Digest> sought_names(std::span<const Digest> blocks);
   [[nodiscard]] std::size_t shelved(const PrefixChain& chain) const;
   void note_shelved(const PrefixChain& chain, std::size_t tokens);
   [[nodiscard]] std::optional<BootTime> rests_until(BootTime now) const;
+
+  // scheduler_pins.cpp
+  void pin(const std::vector<PinnedPrompt>& prompts);
+  Result<std::vector<std::int32_t>> pin_tokens(const PinnedPrompt& prompt, std::size_t room);
+  void set_state(Pin& pin, PinState state, std::string problem = {});
+  void notice_lost_pins();
+  void adopt_pins(BootTime now);
+  bool adopt_pin(std::uint32_t number, std::size_t least, BootTime now);
+  bool advance_pins(BootTime now);
+  bool advance_pin(std::uint32_t number, BootTime now);
+  bool pin_waits_for_tier(std::uint32_t number, BootTime now);
+  void pin_found(RequestKey key, FoundPrefix prefix);
+  void restore_pin(std::uint32_t number, const FoundPrefix& found, BootTime now);
+  void compute_pin(std::uint32_t number, BootTime now);
+  void keep_pin(std::uint32_t number, std::uint32_t slot, std::size_t tokens, BootTime now);
+  [[nodiscard]] std::size_t pin_holds(std::uint32_t number) const;
+  [[nodiscard]] bool is_held(const Pin& pin) const;
+  [[nodiscard]] std::optional<BootTime> pins_rest_until() const;
+  [[nodiscard]] Pin& pin_of(std::uint32_t number) { return pins[number - 1]; }
 
   StepEngine& engine;
   SchedulerOptions options;
@@ -150,6 +186,10 @@ struct Scheduler::Impl {
   std::string state_format;    // empty: there is no second tier
   // Names of blocks whose states the tier should have.
   std::set<Digest> on_tier;
+  std::vector<Pin> pins;  // numbered from 1 on
+  std::size_t pin_changes = 0;
+  BootTime quiet_since{0};                            // when there was a request last
+  std::shared_ptr<const PublicBlocks> public_blocks;  // null: nothing is pinned
   bool embeddings_next = false;
   bool dead = false;
   BatchFacts last;

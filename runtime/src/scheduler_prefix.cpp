@@ -20,26 +20,31 @@ void Scheduler::Impl::name_blocks(Sequence& sequence) const {
   if (!caching || !std::holds_alternative<Generation>(sequence.work)) {
     return;
   }
-  sequence.chain = PrefixChain{options.model, sequence.meta.principal};
+  sequence.chain = PrefixChain{options.model, sequence.meta.principal, public_blocks};
   sequence.chain.extend(sequence.prompt());
 }
 
 // Where most of its prompt can be copied from at this moment.
 Scheduler::Impl::Source Scheduler::Impl::source_for(const Sequence& sequence) const {
+  return source_of(sequence.chain, sequence.reusable(), &sequence);
+}
+
+Scheduler::Impl::Source Scheduler::Impl::source_of(const PrefixChain& chain,
+                                                   std::size_t most,
+                                                   const Sequence* itself) const {
   Source best;
-  const std::size_t most = sequence.reusable();
   const auto offer = [&](std::uint32_t slot, std::size_t tokens, bool kept) {
     if (std::min(tokens, most) > best.tokens) {
       best = {.slot = slot, .tokens = std::min(tokens, most), .kept = kept};
     }
   };
   for (const auto& other : running) {
-    if (other.get() != &sequence && other->slot != kNoSlot) {
-      offer(other->slot, std::min(held(*other), other->chain.common(sequence.chain)), false);
+    if (other.get() != itself && other->slot != kNoSlot) {
+      offer(other->slot, std::min(held(*other), other->chain.common(chain)), false);
     }
   }
   for (const SlotPool::Kept& kept : pool.kept()) {
-    offer(kept.slot, kept.chain.common(sequence.chain), true);
+    offer(kept.slot, kept.chain.common(chain), true);
   }
   return best;
 }
@@ -54,7 +59,7 @@ void Scheduler::Impl::place(Sequence& sequence, BootTime now) {
   if (const Source source = source_for(sequence); source.kept) {
     const bool last_resort = !pool.has_free() && pool.kept().size() == 1;
     const bool whole = std::any_of(pool.kept().begin(), pool.kept().end(), [&](const auto& kept) {
-      return kept.slot == source.slot && kept.chain.tokens() == source.tokens;
+      return kept.slot == source.slot && kept.pin == 0 && kept.chain.tokens() == source.tokens;
     });
     if (whole || last_resort) {
       pool.take_over(source.slot, source.tokens);
@@ -160,8 +165,8 @@ void Scheduler::Impl::retire(const Sequence& sequence, bool sound) {
     return;
   }
   pool.keep(sequence.slot, std::move(chain), now);
-  while (options.kept_tokens != 0 && pool.kept_cells() > options.kept_tokens) {
-    pool.forget_least(now);
+  while (options.kept_tokens != 0 &&
+         pool.kept_cells() - pool.pinned_cells() > options.kept_tokens && pool.forget_least(now)) {
   }
 }
 

@@ -47,12 +47,8 @@ void Scheduler::Impl::ask_tier(Sequence& sequence, BootTime now) {
   if (answers >= options.max_sequences) {
     return;
   }
-  const auto blocks = sequence.chain.names().first(most / PrefixChain::kBlock);
-  const std::size_t stride = (blocks.size() + kMostNames - 1) / kMostNames;
-  std::vector<Digest> names;
-  for (std::size_t end = blocks.size(); end > 0; end -= std::min(end, stride)) {
-    names.push_back(blocks[end - 1]);
-  }
+  std::vector<Digest> names =
+      sought_names(sequence.chain.names().first(most / PrefixChain::kBlock));
   std::chrono::nanoseconds wait = options.tier_wait;
   if (const auto row = cost.prompt_row()) {
     wait = std::min(wait, nanoseconds_of(*row * static_cast<double>(most)));
@@ -62,7 +58,21 @@ void Scheduler::Impl::ask_tier(Sequence& sequence, BootTime now) {
   options.tier->find(sequence.key, std::move(names));
 }
 
+// The longest prefix comes first.
+std::vector<Digest> Scheduler::Impl::sought_names(std::span<const Digest> blocks) {
+  const std::size_t stride = (blocks.size() + kMostNames - 1) / kMostNames;
+  std::vector<Digest> names;
+  for (std::size_t end = blocks.size(); end > 0; end -= std::min(end, stride)) {
+    names.push_back(blocks[end - 1]);
+  }
+  return names;
+}
+
 void Scheduler::Impl::found(RequestKey key, FoundPrefix prefix) {
+  if ((key & kPinnedKey) != 0) {
+    pin_found(key, std::move(prefix));
+    return;
+  }
   const auto asked = std::find_if(queue.begin(), queue.end(), [key](const auto& sequence) {
     return sequence->key == key && sequence->tier_until && sequence->asked_tier;
   });
@@ -95,7 +105,8 @@ void Scheduler::Impl::end_tier_waits(BootTime now) {
 
 // Room for so many more, if kept prefixes may go for it.
 bool Scheduler::Impl::has_cells(std::size_t tokens, BootTime now) {
-  if (pool.cells() - pool.kept_cells() + tokens > options.context_total) {
+  const std::size_t stays = pool.cells() - pool.kept_cells() + pool.pinned_cells();
+  if (stays + tokens > options.context_total) {
     return false;
   }
   while (pool.cells() + tokens > options.context_total && pool.make_room(now)) {
@@ -144,9 +155,11 @@ void Scheduler::Impl::note_shelved(const PrefixChain& chain, std::size_t tokens)
 
 // Seconds that computing a prefix takes, if its state is worth its bytes: what the tier has of it
 // already does not count.
-std::optional<double> Scheduler::Impl::pays(const PrefixChain& chain, std::uint64_t bytes) const {
+std::optional<double> Scheduler::Impl::pays(const SlotPool::Kept& kept, std::uint64_t bytes) const {
+  const PrefixChain& chain = kept.chain;
   const auto row = cost.prompt_row();
-  const std::size_t added = chain.tokens() - shelved(chain);
+  // A pinned one is saved by itself: what it is part of may go.
+  const std::size_t added = chain.tokens() - (kept.pin != 0 ? 0 : shelved(chain));
   if (!row || added < options.tier_least || bytes > options.tier->largest()) {
     return std::nullopt;
   }
@@ -169,18 +182,20 @@ bool Scheduler::Impl::save_due(BootTime now) {
   if (due == pool.kept().end()) {
     return false;
   }
-  save(due->slot, due->chain);
+  save(*due);
   pool.settle(due->slot);
   return true;
 }
 
 // Whatever comes of it, it is not tried again: the prefix is in memory all the same.
-void Scheduler::Impl::save(std::uint32_t slot, const PrefixChain& chain) {
+void Scheduler::Impl::save(const SlotPool::Kept& kept) {
+  const PrefixChain& chain = kept.chain;
+  const std::uint32_t slot = kept.slot;
   if (chain.tokens() < options.tier_least) {
     return;
   }
   const auto room = engine.state_size(slot);
-  const auto seconds = room ? pays(chain, *room) : std::nullopt;
+  const auto seconds = room ? pays(kept, *room) : std::nullopt;
   if (!seconds) {
     return;
   }
@@ -189,6 +204,7 @@ void Scheduler::Impl::save(std::uint32_t slot, const PrefixChain& chain) {
   state.tokens = static_cast<std::uint32_t>(chain.tokens());
   state.format = state_format;
   state.recompute = nanoseconds_of(*seconds);
+  state.pinned = kept.pin != 0;
   const auto saved = options.tier->save(
       std::move(state), static_cast<std::size_t>(*room), [this, slot](std::span<std::uint8_t> out) {
         return engine.save_state(slot, out);
@@ -208,6 +224,9 @@ std::optional<BootTime> Scheduler::Impl::rests_until(BootTime now) const {
       return std::nullopt;
     }
     next = std::min(next, *sequence->tier_until);
+  }
+  if (queue.empty()) {
+    next = std::min(next, pins_rest_until().value_or(next));
   }
   if (queue.empty() && !state_format.empty() && caching && !options.tier->busy()) {
     for (const SlotPool::Kept& kept : pool.kept()) {

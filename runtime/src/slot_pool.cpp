@@ -25,7 +25,7 @@ SlotPool::SlotPool(StepEngine& engine, std::uint32_t slots) : engine_(engine), l
 
 std::optional<std::uint32_t> SlotPool::take(BootTime now, std::optional<std::uint32_t> spare) {
   if (free_.empty()) {
-    const auto victim = least(now, spare, false);
+    const auto victim = least(now, spare, false, true);
     if (!victim) {
       return std::nullopt;
     }
@@ -85,15 +85,16 @@ void SlotPool::give_back(std::uint32_t slot) {
   set_free(slot);
 }
 
-void SlotPool::keep(std::uint32_t slot, PrefixChain chain, BootTime now) {
+void SlotPool::keep(std::uint32_t slot, PrefixChain chain, BootTime now, std::uint32_t pin) {
   for (std::size_t i = kept_.size(); i-- > 0;) {
-    if (kept_[i].chain.common(chain) == kept_[i].chain.tokens()) {
+    if (kept_[i].pin == 0 && kept_[i].chain.common(chain) == kept_[i].chain.tokens()) {
       forget(i);
     }
   }
   engine_.trim_sequence(slot, chain.tokens());
   ledger_.cut(slot, chain.tokens());
-  kept_.push_back({.slot = slot, .chain = std::move(chain), .used = now});
+  kept_.push_back(
+      {.slot = slot, .chain = std::move(chain), .used = now, .settled = false, .pin = pin});
 }
 
 void SlotPool::settle(std::uint32_t kept_slot) {
@@ -105,7 +106,7 @@ void SlotPool::touch(std::uint32_t kept_slot, BootTime now) {
 }
 
 bool SlotPool::forget_least(BootTime now) {
-  const auto victim = least(now, std::nullopt, false);
+  const auto victim = least(now, std::nullopt, false, false);
   if (victim) {
     forget(*victim);
   }
@@ -113,11 +114,35 @@ bool SlotPool::forget_least(BootTime now) {
 }
 
 bool SlotPool::make_room(BootTime now) {
-  const auto victim = least(now, std::nullopt, true);
+  const auto victim = least(now, std::nullopt, true, true);
   if (victim) {
     forget(*victim);
   }
   return victim.has_value();
+}
+
+bool SlotPool::forget_ordinary() {
+  const std::size_t before = kept_.size();
+  for (std::size_t i = kept_.size(); i-- > 0;) {
+    if (kept_[i].pin == 0) {
+      forget(i);
+    }
+  }
+  return kept_.size() < before;
+}
+
+const SlotPool::Kept* SlotPool::pinned(std::uint32_t pin) const {
+  const auto at =
+      std::find_if(kept_.begin(), kept_.end(), [pin](const Kept& one) { return one.pin == pin; });
+  return at == kept_.end() ? nullptr : &*at;
+}
+
+void SlotPool::unpin(std::uint32_t pin) {
+  for (std::size_t i = kept_.size(); i-- > 0;) {
+    if (kept_[i].pin == pin) {
+      forget(i);
+    }
+  }
 }
 
 void SlotPool::forget_all() {
@@ -142,13 +167,15 @@ double SlotPool::worth(std::size_t index, BootTime now) const {
 
 std::optional<std::size_t> SlotPool::least(BootTime now,
                                            std::optional<std::uint32_t> spare,
-                                           bool frees_cells) const {
+                                           bool frees_cells,
+                                           bool pinned_too) const {
   std::optional<std::size_t> found;
   const auto key = [&](std::size_t i) {
-    return std::tuple(kept_[i].slot == spare, worth(i, now), kept_[i].used);
+    return std::tuple(kept_[i].pin != 0, kept_[i].slot == spare, worth(i, now), kept_[i].used);
   };
   for (std::size_t i = 0; i < kept_.size(); ++i) {
-    if (frees_cells && ledger_.own_cells(kept_[i].slot) == 0) {
+    if ((frees_cells && ledger_.own_cells(kept_[i].slot) == 0) ||
+        (!pinned_too && kept_[i].pin != 0)) {
       continue;
     }
     if (!found || key(i) < key(*found)) {
@@ -174,6 +201,16 @@ std::size_t SlotPool::kept_cells() const {
   std::vector<std::uint32_t> slots;
   for (const Kept& one : kept_) {
     slots.push_back(one.slot);
+  }
+  return ledger_.cells_of(slots);
+}
+
+std::size_t SlotPool::pinned_cells() const {
+  std::vector<std::uint32_t> slots;
+  for (const Kept& one : kept_) {
+    if (one.pin != 0) {
+      slots.push_back(one.slot);
+    }
   }
   return ledger_.cells_of(slots);
 }

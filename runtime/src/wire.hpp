@@ -8,6 +8,7 @@
 
 #include "skerry/common/result.hpp"
 #include "skerry/runtime/model_info.hpp"
+#include "skerry/runtime/pinned_prompt.hpp"
 #include "skerry/runtime/plugin_host.hpp"
 #include "skerry/runtime/prefix_tier.hpp"
 #include "skerry/runtime/request.hpp"
@@ -49,11 +50,18 @@ struct PrefixQuestion {
   RequestKey key = 0;
   std::string format;
   std::vector<Digest> names;
+  bool pinned = false;
 };
 void put_prefix(const PrefixState& state, std::uint64_t size, pb::PrefixSave& out);
 Result<SavedPrefix> parse_prefix(const pb::PrefixSave& in);
 void put_question(const PrefixQuestion& question, pb::PrefixQuery& out);
 Result<PrefixQuestion> parse_question(const pb::PrefixQuery& in);
+
+// Prompts that are pinned, and how they are.
+void put_prompts(const std::vector<PinnedPrompt>& prompts, pb::Load& out);
+std::vector<PinnedPrompt> parse_prompts(const pb::Load& in);
+void put_pins(const std::vector<PinStatus>& pins, pb::PromptStates& out);
+Result<std::vector<PinStatus>> parse_pins(const pb::PromptStates& in);
 
 // Parts that requests and events share.
 void put_tensor(Tensor tensor, pb::Tensor& out);

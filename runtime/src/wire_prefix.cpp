@@ -50,6 +50,7 @@ void put_prefix(const PrefixState& state, std::uint64_t size, pb::PrefixSave& ou
   out.set_format(to_valid_utf8(state.format));
   out.set_recompute_ns(state.recompute.count());
   out.set_size(size);
+  out.set_pinned(state.pinned);
 }
 
 Result<SavedPrefix> parse_prefix(const pb::PrefixSave& in) {
@@ -66,6 +67,7 @@ Result<SavedPrefix> parse_prefix(const pb::PrefixSave& in) {
   saved.state.tokens = in.tokens();
   saved.state.format = in.format();
   saved.state.recompute = std::chrono::nanoseconds{in.recompute_ns()};
+  saved.state.pinned = in.pinned();
   saved.size = in.size();
   return saved;
 }
@@ -74,6 +76,7 @@ void put_question(const PrefixQuestion& question, pb::PrefixQuery& out) {
   out.set_key(question.key);
   out.set_names(join(question.names));
   out.set_format(to_valid_utf8(question.format));
+  out.set_pinned(question.pinned);
 }
 
 Result<PrefixQuestion> parse_question(const pb::PrefixQuery& in) {
@@ -84,7 +87,8 @@ Result<PrefixQuestion> parse_question(const pb::PrefixQuery& in) {
   if (!is_format(in.format())) {
     return malformed("format of a prefix");
   }
-  return PrefixQuestion{.key = in.key(), .format = in.format(), .names = std::move(*names)};
+  return PrefixQuestion{
+      .key = in.key(), .format = in.format(), .names = std::move(*names), .pinned = in.pinned()};
 }
 
 }  // namespace skerry::runtime::wire

@@ -103,6 +103,16 @@ void Engine::emit(RequestKey key, Event event) {
   channel_.send(message);
 }
 
+void Engine::report_prompts() {
+  if (scheduler_->pin_changes() == reported_) {
+    return;
+  }
+  reported_ = scheduler_->pin_changes();
+  worker::v1::FromWorker message;
+  wire::put_pins(scheduler_->pinned(), *message.mutable_prompt_states());
+  channel_.send(message);
+}
+
 // Until there is a command, or something that the scheduler waits for is due.
 void Engine::rest(std::unique_lock<std::mutex>& lock) {
   const auto until = scheduler_ ? scheduler_->rests_until() : std::optional{BootTime::max()};
@@ -141,6 +151,7 @@ void Engine::run() {
       if (scheduler_->last_batch().rows > 0) {
         keeper_->after_batch(scheduler_->last_batch());
       }
+      report_prompts();
       if (scheduler_->dead()) {
         _exit(kEngineDead);
       }
@@ -204,6 +215,9 @@ void Engine::load_now(const Plan& plan) {
   worker::v1::FromWorker message;
   wire::put_model(info, *message.mutable_loaded());
   channel_.send(message);
+  if (scheduler_) {
+    scheduler_->pin(plan.prompts);
+  }
 }
 
 }  // namespace skerry::runtime

@@ -46,6 +46,7 @@ class Engine {
     // Of the largest state of a prefix that the supervisor keeps; 0: it keeps none.
     std::uint64_t state_limit = 0;
     bool drafting = false;
+    std::vector<PinnedPrompt> prompts{};
   };
   // Loads on the engine thread and answers Loaded or Failed. `files` stay open for good.
   void load(Plan plan, std::vector<UniqueFd> files);
@@ -63,6 +64,7 @@ class Engine {
   void rest(std::unique_lock<std::mutex>& lock);
   void load_now(const Plan& plan);
   void emit(RequestKey key, Event event);
+  void report_prompts();
 
   Plugin& plugin_;
   Channel& channel_;
@@ -78,6 +80,7 @@ class Engine {
   std::unique_ptr<ThreadKeeper> keeper_;
   std::unique_ptr<InferPool> pool_;
   std::atomic<bool> published_{false};
+  std::size_t reported_ = 0;  // the scheduler's `pin_changes` at the last report
 
   mutable std::mutex mutex_;
   std::condition_variable ready_;

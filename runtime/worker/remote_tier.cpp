@@ -77,7 +77,8 @@ Result<void> RemoteTier::save(PrefixState state, std::size_t room, const Fill& f
 
 void RemoteTier::find(RequestKey key, std::vector<Digest> names) {
   worker::v1::FromWorker message;
-  wire::put_question({.key = key, .format = format_, .names = std::move(names)},
+  const bool pinned = (key & kPinnedKey) != 0;
+  wire::put_question({.key = key, .format = format_, .names = std::move(names), .pinned = pinned},
                      *message.mutable_prefix_query());
   channel_.send(message);
 }

@@ -155,6 +155,7 @@ Result<void> Session::load(const worker::v1::Load& load, std::vector<UniqueFd> f
   plan.kept_tokens = load.prefix_cache_tokens();
   plan.state_limit = load.prefix_state_limit();
   plan.drafting = !load.no_drafting();
+  plan.prompts = wire::parse_prompts(load);
   engine_->load(std::move(plan), std::move(files));
   return {};
 }

@@ -54,6 +54,7 @@ struct skerry_model {
   bool commands = false;
   bool drafts = false;
   bool ranks = false;
+  bool whole_chat = false;  // a chat is all that was said, not the last of it
 
   std::vector<skerry_null::Sequence> sequences;
   std::vector<std::vector<float>> logits;      // by row; empty: not wanted

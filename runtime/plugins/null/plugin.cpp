@@ -56,6 +56,10 @@ bool set_option(skerry_model& model,
     model.drafts = value == "1";
     return true;
   }
+  if (key == "chat") {
+    model.whole_chat = value == "whole";
+    return true;
+  }
   if (!to_number(value, number)) {
     return false;
   }
@@ -173,6 +177,11 @@ std::uint32_t info(skerry_model* model, skerry_model_info* out, skerry_error*) {
   }
   // The null runtime answers with the last thing said; its calls of tools look like Qwen's. Asked
   // for the years since 1970 it says one "y" for each.
+  if (model->whole_chat) {
+    out->chat_template =
+        str("{%- for message in messages -%}{{- message.content -}}{%- endfor -%}");
+    return SKERRY_OK;
+  }
   out->chat_template =
       str("{#- tools: <tool_call>, thoughts: </think> -#}"
           "{%- if messages[-1].content == 'years' -%}"

@@ -11,6 +11,7 @@
 
 #include "skerry/common/digest.hpp"
 #include "skerry/runtime/chat_style.hpp"
+#include "skerry/runtime/pinned_prompt.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/security/sandbox.hpp"
 
@@ -78,6 +79,8 @@ struct WorkerStatus {
   std::uint32_t most_threads = 0;
   double other_cores = 0;  // cores' worth of time that others took
   std::string cpu_state;   // "quiet", "shared", "capped", "slow"; empty: not known
+  // Of the present worker, else of the last one.
+  std::vector<PinStatus> prompts{};
 };
 
 }  // namespace skerry::runtime

@@ -42,6 +42,9 @@ class PrefixShelf {
   virtual Task<std::optional<Found>> find(Digest model,
                                           std::string format,
                                           std::vector<Digest> names) = 0;
+  // The state of the model that ends with this block is of a pinned prompt: from now on, others do
+  // not go before it (ADR 0114).
+  virtual void hold(const Digest& /*model*/, const Digest& /*name*/) {}
   // Forgets those of the model that have this name: an engine refused one.
   virtual void drop(const Digest& model, const Digest& name) = 0;
 };

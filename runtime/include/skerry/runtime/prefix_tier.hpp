@@ -30,7 +30,12 @@ struct PrefixState {
   std::string format;
   // What computing it again would take here.
   std::chrono::nanoseconds recompute{0};
+  // Of a prompt that the operator pinned.
+  bool pinned = false;
 };
+
+// Keys of questions for pinned prompts have this bit; no request's key has it.
+inline constexpr RequestKey kPinnedKey = RequestKey{1} << 63U;
 
 // What a request may go on from.
 struct FoundPrefix {

@@ -10,9 +10,10 @@
 // fairly, waiting raises a request's class, and one that must not wait may send another back.
 // Cancellations and deadlines take effect between steps. A failure of one sequence fails that
 // request alone. What the engine still holds of a prompt is not computed again (the prefix cache),
-// nor what a second tier has of earlier lives. Where an answer says again what was said before, the
-// tokens that followed are guessed and checked together, as long as that pays. ADRs 0012, 0098,
-// 0102, 0103 and 0110.
+// nor what a second tier has of earlier lives; what the operator pinned is computed while nobody
+// asks and shared between principals. Where an answer says again what was said before, the tokens
+// that followed are guessed and checked together, as long as that pays. ADRs 0012, 0098, 0102,
+// 0103, 0110 and 0114.
 
 #include <chrono>
 #include <cstddef>
@@ -23,6 +24,7 @@
 
 #include "skerry/common/clock.hpp"
 #include "skerry/common/result.hpp"
+#include "skerry/runtime/pinned_prompt.hpp"
 #include "skerry/runtime/prefix_tier.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/runtime/step_engine.hpp"
@@ -63,7 +65,8 @@ struct SchedulerOptions {
   std::uint32_t tier_least = 256;
   // A request waits no longer for the tier's answer; others go on meanwhile.
   std::chrono::nanoseconds tier_wait{std::chrono::seconds{1}};
-  // A prefix is saved once nobody has used it and nothing has run for so long.
+  // A prefix is saved once nobody has used it and nothing has run for so long; pinned prompts are
+  // computed when there was no request for so long.
   std::chrono::nanoseconds save_after{std::chrono::milliseconds{300}};
   // A non-causal model: a prompt is computed in one batch.
   bool whole_sequence = false;
@@ -98,14 +101,21 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
+  // Prompts to compute and keep from now on. Once, before the first request. What is wrong with one
+  // is said by `pinned` and stops nothing.
+  void pin(const std::vector<PinnedPrompt>& prompts);
+  // How they are; `pin_changes` grows whenever that changes.
+  [[nodiscard]] std::vector<PinStatus> pinned() const;
+  [[nodiscard]] std::size_t pin_changes() const;
+
   // Accepts generate, embed, score and tokenize requests; whatever is wrong with one is a Failure
   // event: kContextTooLong, kQueueFull, kInvalidArgument, kUnimplemented. Tokenize is answered at
   // once. `key` must not be in use.
   void submit(RequestKey key, Request request);
   // Takes effect at the next step. Unknown keys are ignored.
   void cancel(RequestKey key);
-  // Ends what is due, starts what fits, computes one batch; with no request at all, saves one
-  // prefix that is due. False if there was nothing to do.
+  // Ends what is due, starts what fits, computes one batch; with no request at all, computes
+  // a piece of a pinned prompt or saves one prefix that is due. False if there was nothing to do.
   bool step();
   // The tier's answer to `find`. Unknown keys are ignored, as is what comes too late.
   void found(RequestKey key, FoundPrefix prefix);

@@ -27,6 +27,7 @@
 #include "skerry/common/result.hpp"
 #include "skerry/common/unique_fd.hpp"
 #include "skerry/runtime/model_info.hpp"
+#include "skerry/runtime/pinned_prompt.hpp"
 #include "skerry/runtime/prefix_shelf.hpp"
 #include "skerry/runtime/request.hpp"
 #include "skerry/security/sandbox.hpp"
@@ -69,6 +70,8 @@ struct LoadSpec {
   std::uint32_t max_queued = 256;  // more requests waiting fail with kQueueFull
   // Plugin-specific; an unknown key fails the load.
   std::vector<std::pair<std::string, std::string>> options;
+  // Each worker computes and keeps these (ADR 0114); what is wrong with one is in its status.
+  std::vector<PinnedPrompt> prompts{};
 };
 
 // Called on the supervisor's executor, in order; the last event is Done or Failure.
