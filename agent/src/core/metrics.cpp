@@ -282,6 +282,26 @@ void Metrics::render_prefixes(Page& page, const PrefixDiskGauges& disk) {
                "States that went, for room or because they were of no use.",
                static_cast<double>(disk.dropped));
   page.gauge(metric::kPrefixDiskBytes, "What they take on disk.", static_cast<double>(disk.bytes));
+  page.gauge(metric::kPrefixDiskLimit, "What they may take.", static_cast<double>(disk.limit));
+  page.gauge(metric::kPrefixDiskStates, "How many there are.", static_cast<double>(disk.states));
+}
+
+void Metrics::render_prompts(Page& page, const std::vector<PinnedPromptGauges>& prompts) {
+  if (prompts.empty()) {
+    return;
+  }
+  page.family(metric::kPinnedPrompts, "gauge", "Prompts pinned with a loaded model, by state.");
+  for (const PinnedPromptGauges& one : prompts) {
+    const std::string model = "model_name=" + label_value(one.model) + ",state=";
+    page.line(metric::kPinnedPrompts, model + "\"computing\"", std::to_string(one.computing));
+    page.line(metric::kPinnedPrompts, model + "\"ready\"", std::to_string(one.ready));
+    page.line(metric::kPinnedPrompts, model + "\"failed\"", std::to_string(one.failed));
+  }
+  page.family(metric::kPinnedTokens, "gauge", "Tokens of those that are ready.");
+  for (const PinnedPromptGauges& one : prompts) {
+    page.line(
+        metric::kPinnedTokens, "model_name=" + label_value(one.model), std::to_string(one.tokens));
+  }
 }
 
 void Metrics::render_upstreams(Page& page, const std::vector<UpstreamGauges>& upstreams) {
@@ -314,6 +334,7 @@ std::string Metrics::render(const Gauges& gauges, Format format) const {
   Page page{format};
   render_models(page);
   render_prefixes(page, gauges.prefix_disk);
+  render_prompts(page, gauges.prompts);
   render_upstreams(page, gauges.upstreams);
   page.counter(metric::kDenied, "Calls that the policy denied.", static_cast<double>(denied_));
   page.counter(metric::kOverQuota,

@@ -28,6 +28,7 @@
 
 #include "decommission.hpp"
 #include "memory_trim.hpp"
+#include "models/prefix_gauges.hpp"
 #include "models/prefix_shelf.hpp"
 #include "notify.hpp"
 #include "peering.hpp"
@@ -426,6 +427,7 @@ class Daemon {
                                   .other_cores = worker.other_cores});
       }
     }
+    gauges.prompts = pinned_prompt_gauges(host_);
     for (upstream::EndpointView& server : upstreams_->view()) {
       gauges.upstreams.push_back({.endpoint = std::move(server.name),
                                   .tier = std::move(server.tier),
@@ -434,12 +436,7 @@ class Daemon {
                                   .answered = server.answered,
                                   .failed = server.failed});
     }
-    const PrefixStore::Counts prefixes = shelf_.counts();
-    gauges.prefix_disk = {.hits = prefixes.hits,
-                          .misses = prefixes.misses,
-                          .saved = prefixes.saved,
-                          .dropped = prefixes.dropped,
-                          .bytes = prefixes.bytes};
+    gauges.prefix_disk = prefix_disk_gauges(shelf_.counts());
     gauges.model_memory = host_.used();
     gauges.memory_budget = budget_;
     const ProcessUse use = process_use();
@@ -474,6 +471,7 @@ class Daemon {
     sources.link = [this] { return peering_.link().state(); };
     sources.served_to_peers = [this] { return peering_.served_bytes(); };
     sources.upstreams = [this] { return upstreams_->view(); };
+    sources.prefix_disk = [this] { return prefix_disk_gauges(shelf_.counts()); };
     return sources;
   }
 

@@ -23,6 +23,18 @@ void fill_link(const StatusSources& sources, admin_pb::LinkStatus& out) {
   out.set_served_to_peers_bytes(sources.served_to_peers());
 }
 
+void fill_prefix_disk(const PrefixDiskGauges& disk, admin_pb::PrefixDiskStatus& out) {
+  out.set_bytes(disk.bytes);
+  out.set_limit_bytes(disk.limit);
+  out.set_states(disk.states);
+  out.set_pinned(disk.pinned);
+  out.set_hits(disk.hits);
+  out.set_misses(disk.misses);
+  out.set_saved(disk.saved);
+  out.set_dropped(disk.dropped);
+  out.set_resting(disk.resting);
+}
+
 }  // namespace
 
 Task<grpc::Status> AdminGrpc::fill_slots(
@@ -88,6 +100,8 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                        out.set_most_threads(status.most_threads);
                        out.set_other_cores(status.other_cores);
                        out.set_cpu_state(status.cpu_state);
+                       fill_prompts(parts.host.prompts(*loaded.served),
+                                    out.mutable_pinned_prompts());
                        for (const security::LayerOutcome& layer : info.sandbox.layers) {
                          (*out.mutable_sandbox())[std::string(to_string(layer.layer))] =
                              (layer.achieved ? "enforced" : "unavailable") +
@@ -145,6 +159,7 @@ grpc::ServerUnaryReactor* AdminGrpc::GetStatus(grpc::CallbackServerContext* cont
                        fill_break_glass(*glass, true, response->mutable_break_glass());
                      }
                      fill_link(sources_, *response->mutable_link());
+                     fill_prefix_disk(sources_.prefix_disk(), *response->mutable_prefix_disk());
                      co_return grpc::Status::OK;
                    });
 }

@@ -17,6 +17,17 @@ void fill_tensors(const std::vector<runtime::TensorInfo>& from,
 
 }  // namespace
 
+void fill_prompts(const std::vector<runtime::PinStatus>& from,
+                  google::protobuf::RepeatedPtrField<skerry::models::v1::PinnedPrompt>* to) {
+  for (const runtime::PinStatus& pin : from) {
+    skerry::models::v1::PinnedPrompt& out = *to->Add();
+    out.set_name(pin.name);
+    out.set_state(std::string{to_string(pin.state)});
+    out.set_tokens(pin.tokens);
+    out.set_problem(pin.problem);
+  }
+}
+
 void fill_generation(const registry::SlotGeneration& generation, skerry::models::v1::Model* out) {
   out->set_name(generation.model.to_string());
   out->set_version(generation.version);
@@ -36,6 +47,7 @@ void fill_model(const ModelHost& host, const ServedModel& model, skerry::models:
   out->set_size_bytes(model.variant.total_size());
   const runtime::ModelInfo* info = host.info(model);
   out->set_loaded(info != nullptr);
+  fill_prompts(host.prompts(model), out->mutable_pinned_prompts());
   if (info != nullptr) {
     out->set_context_length(info->context_length);
     fill_tensors(info->inputs, out->mutable_inputs());

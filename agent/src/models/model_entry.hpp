@@ -8,6 +8,7 @@
 
 #include "skerry/agent/memory_ledger.hpp"
 #include "skerry/agent/model_host.hpp"
+#include "skerry/registry/pinned_prompts.hpp"
 
 namespace skerry::agent {
 
@@ -16,6 +17,8 @@ struct ModelHost::Entry {
   ServedModelPtr served;
   std::shared_ptr<runtime::LoadedModel> model;
   std::optional<Error> failed;
+  // Why nothing is pinned although the manifest says so.
+  std::string prompts_problem;
   bool loading = true;
   bool draining = false;
   std::uint64_t memory = 0;
@@ -27,9 +30,13 @@ struct ModelHost::Entry {
   ModelHost* host = nullptr;
 };
 
-// Models with the same weights in the same engine share a worker.
+// Models with the same weights in the same engine share a worker, if the same prompts are pinned.
 inline std::string worker_key(const ServedModel& model) {
-  return model.variant.needs.runtime + "/" + model.weights.hex();
+  std::string key = model.variant.needs.runtime + "/" + model.weights.hex();
+  if (const auto* prompts = registry::pinned_prompts_of(model.manifest->manifest)) {
+    key.append("/").append(prompts->digest.hex());
+  }
+  return key;
 }
 
 }  // namespace skerry::agent

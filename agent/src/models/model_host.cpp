@@ -211,6 +211,20 @@ const runtime::ModelInfo* ModelHost::info(const ServedModel& model) const {
   return found == entries_.end() || !found->second->model ? nullptr : &found->second->model->info();
 }
 
+std::vector<runtime::PinStatus> ModelHost::prompts(const ServedModel& model) const {
+  const auto found = entries_.find(worker_key(model));
+  if (found == entries_.end() || !found->second->model) {
+    return {};
+  }
+  if (!found->second->prompts_problem.empty()) {
+    return {{.name = std::string{registry::kPinnedPromptsFile},
+             .state = runtime::PinState::kFailed,
+             .tokens = 0,
+             .problem = found->second->prompts_problem}};
+  }
+  return found->second->model->status().prompts;
+}
+
 std::uint64_t ModelHost::used() const {
   std::uint64_t total = 0;
   for (const auto& [key, entry] : entries_) {

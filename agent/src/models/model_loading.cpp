@@ -60,6 +60,32 @@ Result<std::vector<runtime::ModelFile>> open_files(registry::BlobStore& store,
   return files;
 }
 
+// What the operator pinned with the version.
+Result<std::vector<runtime::PinnedPrompt>> read_prompts(registry::BlobStore& store,
+                                                        const registry::Manifest& manifest) {
+  std::vector<runtime::PinnedPrompt> prompts;
+  const registry::ManifestFile* file = registry::pinned_prompts_of(manifest);
+  if (file == nullptr) {
+    return prompts;
+  }
+  const Result<Bytes> bytes = store.read(file->digest, registry::PinnedPromptLimits::kBytes);
+  if (!bytes) {
+    return bytes.error();
+  }
+  const auto parsed = registry::parse_pinned_prompts(as_text(*bytes));
+  if (!parsed) {
+    return parsed.error();
+  }
+  for (const registry::PinnedPrompt& one : *parsed) {
+    runtime::PinnedPrompt& prompt = prompts.emplace_back();
+    prompt.name = one.name;
+    for (const registry::PinnedMessage& message : one.messages) {
+      prompt.messages.push_back(runtime::ChatMessage{message.role, message.content});
+    }
+  }
+  return prompts;
+}
+
 }  // namespace
 
 Task<Result<ModelHost::Lease>> ModelHost::acquire(ServedModelPtr model, std::string swap_out) {
@@ -160,6 +186,7 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
   if (!files) {
     co_return files.error();
   }
+  std::vector<runtime::PinnedPrompt> prompts = co_await pinned_prompts(model);
   const RuntimeConfig& config = core_.settings->runtime();
   const registry::ActivationOptions& options = model->manifest->manifest.activation;
   runtime::LoadSpec spec;
@@ -185,6 +212,7 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
       spec.options.emplace_back(key.substr(kOptionPrefix.size()), value);
     }
   }
+  spec.prompts = std::move(prompts);
   Result<security::SandboxRequirement> sandbox =
       security::parse_sandbox_requirement(config.sandbox);
   if (!sandbox) {
@@ -203,6 +231,21 @@ Task<Result<std::shared_ptr<runtime::LoadedModel>>> ModelHost::load(ServedModelP
                     {"sandbox", (*loaded)->info().sandbox.summary()}});
   }
   co_return loaded;
+}
+
+// A file that makes no sense is told of and stops nothing.
+Task<std::vector<runtime::PinnedPrompt>> ModelHost::pinned_prompts(ServedModelPtr model) {
+  auto read = [this, model] { return read_prompts(store_, model->manifest->manifest); };
+  Result<std::vector<runtime::PinnedPrompt>> prompts =
+      co_await async::offload(core_.disk, std::move(read));
+  if (prompts) {
+    co_return *std::move(prompts);
+  }
+  if (const auto entry = entries_.find(worker_key(*model)); entry != entries_.end()) {
+    entry->second->prompts_problem = prompts.error().message();
+  }
+  core_.log.warning("model.prompts_refused", prompts.error().with_context(model->name()));
+  co_return std::vector<runtime::PinnedPrompt>();
 }
 
 Task<std::uint64_t> ModelHost::shortfall(ServedModelPtr model) {

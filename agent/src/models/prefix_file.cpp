@@ -18,6 +18,7 @@ using security::ChunkedMessage;
 constexpr std::string_view kContext = "skerry prefix state v1";
 constexpr std::string_view kMark = "SKPF";
 constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kPinnedVersion = 2;
 constexpr std::size_t kFixedBytes = 4 + 4 + Digest::kSize + 8 + 4 + 8 + 4 + 4;
 // Chunks that are sealed or opened with one call of the file.
 constexpr std::size_t kSlab = 64;
@@ -57,7 +58,7 @@ Bytes head_of(const ShelvedState& state) {
   Bytes head;
   const auto append = [&head](ByteView part) { head.insert(head.end(), part.begin(), part.end()); };
   append(as_bytes(kMark));
-  put(head, kVersion);
+  put(head, state.pinned ? kPinnedVersion : kVersion);
   append(state.model.bytes());
   put(head, static_cast<std::uint64_t>(state.recompute.count()));
   put(head, state.tokens);
@@ -135,9 +136,11 @@ Result<ShelvedState> read_head(File& file, const ChunkedMessage& message) {
   }
   in = in.subspan(kMark.size());
   ShelvedState state;
-  if (get<std::uint32_t>(in) != kVersion) {
+  const auto version = get<std::uint32_t>(in);
+  if (version != kVersion && version != kPinnedVersion) {
     return not_ours("it is of another version");
   }
+  state.pinned = version == kPinnedVersion;
   const auto model = Digest::from_bytes(in.first(Digest::kSize));
   if (!model) {
     return model.error();

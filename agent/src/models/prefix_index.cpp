@@ -10,6 +10,8 @@ namespace {
 
 // Names of all states together: what the index takes of memory.
 constexpr std::size_t kMostNames = 65536;
+// Of the room, what pinned prompts take at most.
+constexpr std::uint64_t kPinnedPart = 2;
 constexpr double kMebibyte = 1024.0 * 1024.0;
 
 }  // namespace
@@ -31,7 +33,8 @@ std::optional<PrefixIndex::Files> PrefixIndex::reserve(const ShelvedState& state
   if (const auto* ids = with(state.names.back()); ids != nullptr) {
     for (const Id id : *ids) {
       Entry& entry = entries_.at(id);
-      if (entry.state.model == state.model && entry.state.format == state.format) {
+      if (entry.state.model == state.model && entry.state.format == state.format &&
+          (entry.state.pinned || !state.pinned)) {
         use(entry);
         return std::nullopt;
       }
@@ -40,12 +43,18 @@ std::optional<PrefixIndex::Files> PrefixIndex::reserve(const ShelvedState& state
   if (reserved_ + state.file_bytes > budget_) {
     return std::nullopt;  // what is being written just now has the room
   }
+  const Pinned stay = state.pinned ? Pinned{} : pinned();
+  if (stay.bytes + reserved_ + state.file_bytes > budget_ ||
+      stay.names + state.names.size() > kMostNames) {
+    return std::nullopt;
+  }
   Files gone;
   while (!entries_.empty() &&
          (bytes() + state.file_bytes > budget_ || names_ + state.names.size() > kMostNames)) {
     const auto least =
         std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-          return a.second.priority < b.second.priority;
+          return std::pair(a.second.state.pinned, a.second.priority) <
+                 std::pair(b.second.state.pinned, b.second.priority);
         });
     age_ = std::max(age_, least->second.priority);
     gone.push_back(erase(least));
@@ -58,7 +67,7 @@ PrefixIndex::Files PrefixIndex::commit(ShelvedState state) {
   reserved_ -= state.file_bytes;
   remove(state.file);  // its file was replaced
   Files covered = erase_if([&](const ShelvedState& other) {
-    return other.model == state.model && other.format == state.format &&
+    return !other.pinned && other.model == state.model && other.format == state.format &&
            other.names.size() <= state.names.size() &&
            other.names.back() == state.names[other.names.size() - 1];
   });
@@ -70,6 +79,36 @@ PrefixIndex::Files PrefixIndex::commit(ShelvedState state) {
   used_ += state.file_bytes;
   use(entries_.emplace(id, Entry{.state = std::move(state), .priority = 0}).first->second);
   return covered;
+}
+
+PrefixIndex::Pinned PrefixIndex::pinned() const {
+  Pinned sum;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.state.pinned) {
+      ++sum.states;
+      sum.names += entry.state.names.size();
+      sum.bytes += entry.state.file_bytes;
+    }
+  }
+  return sum;
+}
+
+bool PrefixIndex::may_pin(std::uint64_t file_bytes) const {
+  return pinned().bytes + file_bytes <= budget_ / kPinnedPart;
+}
+
+void PrefixIndex::hold(const Digest& model, const Digest& name) {
+  const auto* ids = with(name);
+  if (ids == nullptr) {
+    return;
+  }
+  for (const Id id : *ids) {
+    ShelvedState& state = entries_.at(id).state;
+    if (!state.pinned && state.model == model && state.names.back() == name &&
+        may_pin(state.file_bytes)) {
+      state.pinned = true;
+    }
+  }
 }
 
 std::optional<PrefixIndex::Match> PrefixIndex::find(const Digest& model,

@@ -5,7 +5,8 @@
 //
 // A state is worth its seconds of recomputation per byte. Those that nobody asks for age without a
 // clock (GreedyDual): what is used is worth its rate more than what went last, so a dear state
-// stays longer than a cheap one, and not for ever.
+// stays longer than a cheap one, and not for ever. Those of pinned prompts stay while others can
+// go, in half of the room at most. ADR 0114.
 
 #include <chrono>
 #include <cstdint>
@@ -30,6 +31,7 @@ struct ShelvedState {
   std::uint64_t bytes = 0;  // of the state
   std::uint64_t file_bytes = 0;
   std::string file;  // its name
+  bool pinned = false;
 };
 
 class PrefixIndex {
@@ -46,7 +48,7 @@ class PrefixIndex {
 
   // Sets room aside for a state and says who goes for it. Nothing if it is not wanted: one that has
   // all of it is there, which counts as a use of that one, or it is larger than all may be
-  // together.
+  // together, pinned ones left alone.
   std::optional<Files> reserve(const ShelvedState& state);
   // Takes in what room was set aside for; says which others it covers.
   Files commit(ShelvedState state);
@@ -57,6 +59,10 @@ class PrefixIndex {
   std::optional<Match> find(const Digest& model,
                             const std::string& format,
                             const std::vector<Digest>& names);
+  // Whether so many bytes more may be of pinned prompts.
+  [[nodiscard]] bool may_pin(std::uint64_t file_bytes) const;
+  // Those of the model that end with this block are of a pinned prompt.
+  void hold(const Digest& model, const Digest& name);
   // Forgets the one in this file; true if there was one.
   bool remove(const std::string& file);
   // Forgets all of the model that have this block.
@@ -68,6 +74,12 @@ class PrefixIndex {
   // Bytes of files, those being written included.
   [[nodiscard]] std::uint64_t bytes() const { return used_ + reserved_; }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  struct Pinned {
+    std::size_t states = 0;
+    std::size_t names = 0;
+    std::uint64_t bytes = 0;
+  };
+  [[nodiscard]] Pinned pinned() const;
 
  private:
   using Id = std::uint64_t;

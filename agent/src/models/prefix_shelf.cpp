@@ -146,6 +146,12 @@ Task<std::optional<runtime::PrefixShelf::Found>> DiskPrefixShelf::find(Digest mo
   co_return found;
 }
 
+void DiskPrefixShelf::hold(const Digest& model, const Digest& name) {
+  if (store_) {
+    store_->hold(model, name);
+  }
+}
+
 void DiskPrefixShelf::drop(const Digest& model, const Digest& name) {
   if (!store_) {
     return;

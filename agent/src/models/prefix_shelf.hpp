@@ -28,6 +28,7 @@ class DiskPrefixShelf final : public runtime::PrefixShelf {
   Task<std::optional<Found>> find(Digest model,
                                   std::string format,
                                   std::vector<Digest> names) override;
+  void hold(const Digest& model, const Digest& name) override;
   void drop(const Digest& model, const Digest& name) override;
 
   // Reads what an earlier life kept; until then `find` waits. Once, at the start.

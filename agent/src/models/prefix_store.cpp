@@ -114,6 +114,7 @@ void PrefixStore::save(const Digest& model,
     if (resting() || !may_write(shelved.file_bytes)) {
       return;
     }
+    shelved.pinned = state.pinned && index_.may_pin(shelved.file_bytes);
     auto room = index_.reserve(shelved);
     if (!room) {
       return;
@@ -220,6 +221,11 @@ void PrefixStore::drop(const Digest& model, const Digest& name) {
   remove(gone);
 }
 
+void PrefixStore::hold(const Digest& model, const Digest& name) {
+  const std::lock_guard lock{mutex_};
+  index_.hold(model, name);
+}
+
 void PrefixStore::retain(const std::function<bool(const Digest&)>& is_there) {
   std::vector<Digest> models;
   {
@@ -280,6 +286,10 @@ PrefixStore::Counts PrefixStore::counts() const {
   const std::lock_guard lock{mutex_};
   Counts counts = counts_;
   counts.bytes = index_.bytes();
+  counts.states = index_.size();
+  counts.pinned = index_.pinned().states;
+  counts.budget = options_.budget;
+  counts.resting = resting();
   return counts;
 }
 

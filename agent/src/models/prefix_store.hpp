@@ -41,6 +41,10 @@ class PrefixStore {
     // Went: for room, unreadable, refused by an engine, of a model that is gone.
     std::uint64_t dropped = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t states = 0;
+    std::uint64_t pinned = 0;  // of them, those of pinned prompts
+    std::uint64_t budget = 0;
+    bool resting = false;
   };
 
   PrefixStore(FileSystem& fs, const Clock& clock, Log log, Options options);
@@ -59,6 +63,8 @@ class PrefixStore {
                                          const std::vector<Digest>& names);
   std::optional<runtime::PrefixShelf::Found> read(const PrefixIndex::Match& match);
   void drop(const Digest& model, const Digest& name);
+  // As PrefixShelf::hold. Never waits for the disk.
+  void hold(const Digest& model, const Digest& name);
   // Those of models that are gone go.
   void retain(const std::function<bool(const Digest&)>& is_there);
 

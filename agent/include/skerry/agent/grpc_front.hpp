@@ -11,6 +11,7 @@
 #include "skerry/agent/import_administration.hpp"
 #include "skerry/agent/inference.hpp"
 #include "skerry/agent/link_keeper.hpp"
+#include "skerry/agent/metrics.hpp"
 #include "skerry/agent/model_host.hpp"
 #include "skerry/agent/outbox.hpp"
 #include "skerry/agent/security_targets.hpp"
@@ -31,6 +32,7 @@ struct StatusSources {
   std::function<LinkState()> link;
   std::function<std::uint64_t()> served_to_peers;
   std::function<std::vector<upstream::EndpointView>()> upstreams;
+  std::function<PrefixDiskGauges()> prefix_disk;
 };
 
 class GrpcFront {

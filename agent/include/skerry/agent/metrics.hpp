@@ -32,6 +32,10 @@ inline constexpr std::string_view kPrefixDiskMisses = "skerry_prefix_disk_misses
 inline constexpr std::string_view kPrefixDiskSaved = "skerry_prefix_disk_saved_total";
 inline constexpr std::string_view kPrefixDiskDropped = "skerry_prefix_disk_dropped_total";
 inline constexpr std::string_view kPrefixDiskBytes = "skerry_prefix_disk_bytes";
+inline constexpr std::string_view kPrefixDiskLimit = "skerry_prefix_disk_limit_bytes";
+inline constexpr std::string_view kPrefixDiskStates = "skerry_prefix_disk_states";
+inline constexpr std::string_view kPinnedPrompts = "skerry_pinned_prompts";
+inline constexpr std::string_view kPinnedTokens = "skerry_pinned_prompt_tokens";
 inline constexpr std::string_view kTimeToFirstToken = "vllm:time_to_first_token_seconds";
 inline constexpr std::string_view kInterToken = "vllm:inter_token_latency_seconds";
 inline constexpr std::string_view kTimePerToken = "vllm:request_time_per_output_token_seconds";
@@ -227,6 +231,19 @@ struct PrefixDiskGauges {
   std::uint64_t saved = 0;
   std::uint64_t dropped = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t limit = 0;  // 0: none are kept there
+  std::uint64_t states = 0;
+  std::uint64_t pinned = 0;  // of them, those of pinned prompts
+  bool resting = false;      // after a failure of the disk
+};
+
+// Prompts that the operator pinned with a model that is loaded (ADR 0114).
+struct PinnedPromptGauges {
+  std::string model;
+  std::uint64_t computing = 0;
+  std::uint64_t ready = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t tokens = 0;  // of those that are ready
 };
 
 // What is read at the moment of a scrape rather than counted.
@@ -250,6 +267,7 @@ struct Gauges {
   std::uint64_t models_revoked = 0;
   std::uint64_t revocation_stops = 0;
   PrefixDiskGauges prefix_disk;
+  std::vector<PinnedPromptGauges> prompts;
   std::vector<WorkerGauges> workers;
   std::vector<UpstreamGauges> upstreams;
 };
@@ -281,6 +299,7 @@ class Metrics {
   class Page;
   void render_models(Page& page) const;
   static void render_prefixes(Page& page, const PrefixDiskGauges& disk);
+  static void render_prompts(Page& page, const std::vector<PinnedPromptGauges>& prompts);
   static void render_upstreams(Page& page, const std::vector<UpstreamGauges>& upstreams);
 
   std::map<std::string, ModelMetrics, std::less<>> models_;

@@ -126,6 +126,8 @@ class ModelHost {
   [[nodiscard]] bool is_loaded(const ServedModel& model) const;
   // Facts of the loaded model, or null.
   [[nodiscard]] const runtime::ModelInfo* info(const ServedModel& model) const;
+  // The prompts that the operator pinned with it, as its worker has them; none before it is loaded.
+  [[nodiscard]] std::vector<runtime::PinStatus> prompts(const ServedModel& model) const;
   [[nodiscard]] std::uint64_t budget() const { return budget_; }
   [[nodiscard]] std::uint64_t used() const;
   // The slot whose active model has these weights; empty if none.
@@ -141,6 +143,7 @@ class ModelHost {
 
  private:
   Task<Result<std::shared_ptr<runtime::LoadedModel>>> load(ServedModelPtr model);
+  Task<std::vector<runtime::PinnedPrompt>> pinned_prompts(ServedModelPtr model);
   // A server answers for it, once one is well that has the model.
   Task<Result<std::shared_ptr<runtime::LoadedModel>>> reach(ServedModelPtr model);
   Task<Result<void>> make_room(ServedModelPtr model, std::string swap_out);
