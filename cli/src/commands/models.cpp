@@ -1,4 +1,4 @@
-// skerry models list|load|unload: what apps can use on this gateway.
+// skerry models list|show|load|unload: what apps can use on this gateway.
 
 #include <fmt/format.h>
 
@@ -45,6 +45,41 @@ struct ModelOption {
   std::string model;
 };
 
+void print_one_model(Console& console, const models::Model& model) {
+  console.line(fmt::format("{} {} {}", model.name(), model.version(), model.variant()));
+  console.line(fmt::format("slot      {}, {}", model.slot(), model.state()));
+  console.line(fmt::format("runtime   {}, {}, {}",
+                           model.runtime(),
+                           human_bytes(model.size_bytes()),
+                           model.loaded() ? "loaded" : "not loaded"));
+  if (model.context_length() > 0) {
+    console.line(fmt::format("context   {} tokens", model.context_length()));
+  }
+  console.line("manifest  " + model.manifest_digest());
+  for (const auto& prompt : model.pinned_prompts()) {
+    console.line(fmt::format("pinned    {}: {}, {} tokens{}",
+                             printable(prompt.name()),
+                             prompt.state(),
+                             prompt.tokens(),
+                             prompt.problem().empty() ? "" : ": " + printable(prompt.problem())));
+  }
+}
+
+Result<int> run_model_show(Invocation& invocation, const ModelOption& options) {
+  models::GetModelRequest request;
+  request.set_model(options.model);
+  const auto response = call_socket(invocation.api_socket, &ModelStub::GetModel, request);
+  if (!response) {
+    return response.error();
+  }
+  if (invocation.json) {
+    invocation.console.print(to_json(*response));
+  } else {
+    print_one_model(invocation.console, *response);
+  }
+  return kExitDone;
+}
+
 Result<int> run_load(Invocation& invocation, const ModelOption& options) {
   models::LoadModelRequest request;
   request.set_model(options.model);
@@ -90,6 +125,9 @@ void add_models_command(Command& app, Invocation& invocation) {
   command->require_subcommand(1);
   add_action<NoOptions>(
       command->add_subcommand("list", "the models you may see"), invocation, run_models_list);
+  Command* show = command->add_subcommand("show", "one model, and the prompts pinned with it");
+  const auto show_options = add_action<ModelOption>(show, invocation, run_model_show);
+  show->add_option("model", show_options->model, "model reference")->required();
   Command* load = command->add_subcommand("load", "load a model ahead of its first request");
   const auto load_options = add_action<ModelOption>(load, invocation, run_load);
   load->add_option("model", load_options->model, "model reference")->required();

@@ -54,6 +54,42 @@ void print_workers(Console& console, const admin::GetStatusResponse& status) {
   console.print(table.text());
 }
 
+// Prompts that the operator pinned with the models that are loaded.
+void print_prompts(Console& console, const admin::GetStatusResponse& status) {
+  Table table{{"pinned prompt", "model", "state", "tokens", "why"}};
+  bool any = false;
+  for (const auto& worker : status.workers()) {
+    for (const auto& prompt : worker.pinned_prompts()) {
+      any = true;
+      table.add({printable(prompt.name()),
+                 worker.model(),
+                 prompt.state(),
+                 std::to_string(prompt.tokens()),
+                 printable(prompt.problem())});
+    }
+  }
+  if (any) {
+    console.line("");
+    console.print(table.text());
+  }
+}
+
+// "12.0 MiB of 256.0 MiB, 3 states (1 pinned), 14 found, 5 not".
+std::string prefixes_text(const admin::PrefixDiskStatus& disk) {
+  if (disk.limit_bytes() == 0) {
+    return "none on disk";
+  }
+  std::string text = fmt::format("{} of {} on disk, {} states",
+                                 human_bytes(disk.bytes()),
+                                 human_bytes(disk.limit_bytes()),
+                                 disk.states());
+  if (disk.pinned() > 0) {
+    text += fmt::format(" ({} pinned)", disk.pinned());
+  }
+  text += fmt::format(", {} found, {} not", disk.hits(), disk.misses());
+  return text + (disk.resting() ? "; the disk failed, nothing is kept for a while" : "");
+}
+
 // Servers that answer for models of the runtime "openai".
 void print_upstreams(Console& console, const admin::GetStatusResponse& status) {
   if (status.upstreams().empty()) {
@@ -152,6 +188,10 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
                         ? ""
                         : fmt::format(", {} blobs still to convert", status.unconverted_blobs())));
   }
+  // Older daemons say nothing of it.
+  if (status.has_prefix_disk()) {
+    console.line("prefixes    " + prefixes_text(status.prefix_disk()));
+  }
   console.line("link        " + link_text(status.link()));
   console.line("");
   Table table{{"slot", "state", "active", "previous", "why"}};
@@ -166,6 +206,7 @@ void print_status(Console& console, const admin::GetStatusResponse& status) {
   }
   console.print(table.text());
   print_workers(console, status);
+  print_prompts(console, status);
   print_upstreams(console, status);
 }
 
