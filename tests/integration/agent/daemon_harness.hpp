@@ -23,6 +23,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "skerry/registry/pinned_prompts.hpp"
+
 #include "registry_fixtures.hpp"
 #include "temp_dir.hpp"
 
@@ -120,11 +122,13 @@ class DaemonHarness {
   }
   [[nodiscard]] const TempDir& dir() const { return dir_; }
 
-  // Makes `version` of acme/echo, an echoing null model, active in `slot`.
+  // Makes `version` of acme/echo, an echoing null model, active in `slot`; `prompts` is its file of
+  // pinned prompts.
   void activate_echo(const std::string& version,
                      std::uint64_t generation,
                      const std::map<std::string, std::string>& options = {},
-                     const std::string& slot = "default") {
+                     const std::string& slot = "default",
+                     const std::string& prompts = {}) {
     SystemFileSystem fs;
     SystemClock clock;
     ASSERT_TRUE(fs.create_directories(state(), 0750));
@@ -145,6 +149,9 @@ class DaemonHarness {
     manifest.model = {"acme", "echo"};
     for (const auto& [key, value] : options) {
       manifest.annotations.emplace("skerry.option." + key, value);
+    }
+    if (!prompts.empty()) {
+      add_prompts(**store, manifest, prompts);
     }
     auto bytes = manifest.serialise();
     ASSERT_TRUE(bytes) << bytes.error().to_string();
@@ -209,6 +216,23 @@ class DaemonHarness {
   }
 
  private:
+  static void add_prompts(registry::BlobStore& store,
+                          registry::Manifest& manifest,
+                          const std::string& text) {
+    ASSERT_TRUE(store.put(as_bytes(text)));
+    const Digest digest = Digest::of(text);
+    const auto index =
+        registry::ChunkIndex::of_single_chunk(digest, text.size(), registry::kMinChunkSize);
+    ASSERT_TRUE(index);
+    manifest.shared.push_back({registry::FileRole::kConfig,
+                               std::string{registry::kPinnedPromptsFile},
+                               digest,
+                               text.size(),
+                               registry::kMinChunkSize,
+                               index->digest()});
+    manifest.annotations.emplace(registry::kPinnedPromptsKey, registry::kPinnedPromptsFile);
+  }
+
   TempDir dir_;
   std::unique_ptr<Process> process_;
 };

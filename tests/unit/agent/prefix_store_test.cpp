@@ -218,6 +218,42 @@ TEST_F(PrefixStoreTest, ALongerOneReplacesAndAShorterOneIsNotWritten) {
   EXPECT_EQ(found->common, 10 * kBlock);
 }
 
+TEST_F(PrefixStoreTest, PinnedOnesStayInHalfOfTheRoom) {
+  const std::string bytes = some_bytes(900U << 10U, 'b');
+  const auto pin = [&](const std::string& name) {
+    clock_.advance(6h);
+    PrefixState state = state_of(chain(name, 10), 1s);
+    state.pinned = true;
+    store_->save(model(), state, memory_of(bytes));
+  };
+  pin("first");
+  pin("second");
+  EXPECT_EQ(store_->counts().pinned, 2U);
+  pin("third");
+  EXPECT_EQ(store_->counts().pinned, 2U) << "the others of half of the room are ordinary";
+  for (int i = 0; i < 6; ++i) {
+    save(chain("dear " + std::to_string(i), 10), bytes, 1000s);
+  }
+  EXPECT_TRUE(find(chain("first", 10)));
+  EXPECT_TRUE(find(chain("second", 10)));
+  EXPECT_FALSE(find(chain("third", 10)));
+  EXPECT_LE(store_->counts().bytes, budget_);
+  // In another life too; and a longer one does not take its place.
+  reopen();
+  EXPECT_EQ(store_->counts().pinned, 2U);
+  save(chain("first", 12), "longer", 1000s);
+  EXPECT_EQ(store_->counts().pinned, 2U);
+}
+
+TEST_F(PrefixStoreTest, OneThatIsThereBecomesPinned) {
+  save(chain("a", 10), "ten");
+  store_->hold(model(), chain("a", 10)[3]);
+  EXPECT_EQ(store_->counts().pinned, 0U) << "that is a part of it";
+  store_->hold(model(), chain("a", 10)[9]);
+  EXPECT_EQ(store_->counts().pinned, 1U);
+  EXPECT_EQ(store_->counts().states, 1U);
+}
+
 TEST_F(PrefixStoreTest, TheBoundHoldsAndTheCheapestPerByteGoes) {
   const std::string bytes = some_bytes(900U << 10U, 'b');
   save(chain("dear", 10), bytes, 60s);

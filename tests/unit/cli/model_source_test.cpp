@@ -4,6 +4,8 @@
 
 #include "skerry/cli/model_target.hpp"
 #include "skerry/cli/packer.hpp"
+#include "skerry/cli/pinned_prompts.hpp"
+#include "skerry/registry/pinned_prompts.hpp"
 
 #include "cli_fixture.hpp"
 #include "gguf_bytes.hpp"
@@ -95,6 +97,45 @@ TEST_F(ModelSourceTest, PackMakesACanonicalManifestAndEveryBlob) {
       EXPECT_EQ(Digest::of(blob), digest);
     }
   }
+}
+
+TEST_F(ModelSourceTest, PromptsArePinnedWithAPackedModel) {
+  write("model.toml", kModel);
+  write("golden.jsonl", "{\"prompt\":\"a\",\"expect\":\"b\",\"match\":\"exact\"}\n");
+  const std::string weights = skerry::test::GgufBytes::small_model().bytes();
+  write("tiny.gguf", weights);
+  write("tiny-q8_0.gguf", weights);
+  write("support.txt", "You are kind.\n");
+  ASSERT_EQ(run({"model",
+                 "pack",
+                 path(""),
+                 "--out",
+                 path("packed"),
+                 "--pin-prompt",
+                 path("support.txt")}),
+            kExitDone)
+      << err();
+  const auto target = load_model_target(fs_, path("packed"));
+  ASSERT_TRUE(target) << target.error().to_string();
+  const auto* file = registry::pinned_prompts_of(target->manifest);
+  ASSERT_NE(file, nullptr);
+  const std::string text = read("packed/blobs/sha256/" + file->digest.hex());
+  EXPECT_EQ(Digest::of(text), file->digest);
+  EXPECT_EQ(Digest::of(read("packed/blobs/sha256/" + file->chunks.hex())), file->chunks);
+  const auto prompts = registry::parse_pinned_prompts(text);
+  ASSERT_TRUE(prompts) << prompts.error().message();
+  EXPECT_EQ(*prompts,
+            (std::vector<registry::PinnedPrompt>{{"support", {{"system", "You are kind."}}}}));
+  // Others take their place.
+  write("triage.json", R"([{"role":"system","content":"Sort."}])");
+  ASSERT_TRUE(pin_prompts(fs_, path("packed"), {path("triage.json")}));
+  const auto again = load_model_target(fs_, path("packed"));
+  ASSERT_TRUE(again);
+  EXPECT_NE(registry::pinned_prompts_of(again->manifest)->digest, file->digest);
+  EXPECT_EQ(again->manifest.shared.size(), target->manifest.shared.size());
+  write("bad.json", R"([{"role":"user","content":"Sort."}])");
+  EXPECT_THAT(pin_prompts(fs_, path("packed"), {path("bad.json")}).error().message(),
+              HasSubstr("must not end"));
 }
 
 TEST_F(ModelSourceTest, PackSaysHowToMakeAMissingVariant) {

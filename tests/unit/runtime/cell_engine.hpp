@@ -114,7 +114,11 @@ class CellEngine final : public StepEngine {
   }
   bool is_end(std::int32_t) override { return false; }
   Result<std::string> apply_template(std::span<const ChatMessage> messages) override {
-    return messages.back().content;
+    std::string all;
+    for (const ChatMessage& message : messages) {
+      all += message.content;
+    }
+    return whole_chats ? all : messages.back().content;
   }
 
   // Distinct cells in use.
@@ -137,6 +141,7 @@ class CellEngine final : public StepEngine {
   bool trims = false;
   bool refuse_copies = false;
   bool saves = true;
+  bool whole_chats = false;  // a chat's prompt is all that was said
   int saved = 0;
   int restored = 0;
   // Called with the rows of each batch: tests let time pass.
