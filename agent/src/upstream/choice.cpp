@@ -27,6 +27,10 @@ bool better(const EndpointState& a, const EndpointState& b) {
   return a.first_piece < b.first_piece;
 }
 
+void add_reason(std::string& reasons, const std::string& reason) {
+  reasons += (reasons.empty() ? "" : "; ") + reason;
+}
+
 }  // namespace
 
 std::string_view to_string(Health health) noexcept {
@@ -76,6 +80,28 @@ Book::Standing Book::standing_of(std::size_t endpoint,
   return standing;
 }
 
+Book::Offer Book::offer_of(Tier tier,
+                           const Able& able,
+                           const std::set<std::size_t>& tried,
+                           BootTime now) const {
+  Offer offer;
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    if (endpoints_[i].facts.tier != tier) {
+      continue;
+    }
+    const Standing standing = standing_of(i, able, tried, now);
+    offer.able = offer.able || standing.able;
+    offer.busy = offer.busy || standing.busy;
+    if (!standing.why.empty()) {
+      add_reason(offer.reasons, endpoints_[i].facts.name + ": " + standing.why);
+    }
+    if (standing.free && (!offer.best || better(endpoints_[i], endpoints_[*offer.best]))) {
+      offer.best = i;
+    }
+  }
+  return offer;
+}
+
 Choice Book::choose(const std::vector<Tier>& order,
                     bool spill,
                     const Able& able,
@@ -85,31 +111,20 @@ Choice Book::choose(const std::vector<Tier>& order,
   bool any_able = false;
   std::string reasons;
   for (const Tier tier : order) {
-    std::optional<std::size_t> best;
-    bool busy = false;
-    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-      if (endpoints_[i].facts.tier != tier) {
-        continue;
-      }
-      const Standing standing = standing_of(i, able, tried, now);
-      any_able = any_able || standing.able;
-      busy = busy || standing.busy;
-      if (!standing.why.empty()) {
-        reasons += (reasons.empty() ? "" : "; ") + endpoints_[i].facts.name + ": " + standing.why;
-      }
-      if (standing.free && (!best || better(endpoints_[i], endpoints_[*best]))) {
-        best = i;
-      }
+    const Offer offer = offer_of(tier, able, tried, now);
+    any_able = any_able || offer.able;
+    if (!offer.reasons.empty()) {
+      add_reason(reasons, offer.reasons);
     }
-    if (best) {
+    if (offer.best) {
       choice.what = Choice::What::kUse;
-      choice.endpoint = *best;
+      choice.endpoint = *offer.best;
       return choice;
     }
-    if (busy) {
+    if (offer.busy) {
       choice.what = Choice::What::kWait;
     }
-    if (busy && !spill) {
+    if (offer.busy && !spill) {
       break;
     }
   }

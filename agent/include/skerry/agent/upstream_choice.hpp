@@ -135,6 +135,17 @@ class Book {
                                      const Able& able,
                                      const std::set<std::size_t>& tried,
                                      BootTime now) const;
+  // What the servers of one tier are to one request.
+  struct Offer {
+    std::optional<std::size_t> best;  // of those that are free
+    bool able = false;                // one of them, though it may not be well
+    bool busy = false;                // one of them
+    std::string reasons;              // of those that do not answer it
+  };
+  [[nodiscard]] Offer offer_of(Tier tier,
+                               const Able& able,
+                               const std::set<std::size_t>& tried,
+                               BootTime now) const;
   void take_down(EndpointState& endpoint,
                  std::string problem,
                  std::string told,
