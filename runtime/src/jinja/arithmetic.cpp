@@ -12,7 +12,7 @@ namespace {
 // A whole number as Python's, but a fraction where it takes more than 64 bits or `exponent` is
 // negative.
 Value whole_power(std::int64_t base, std::int64_t exponent) {
-  const Value fraction{std::pow(static_cast<double>(base), static_cast<double>(exponent))};
+  Value fraction{std::pow(static_cast<double>(base), static_cast<double>(exponent))};
   if (exponent < 0) {
     return fraction;
   }

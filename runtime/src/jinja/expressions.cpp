@@ -236,7 +236,7 @@ Value Evaluator::eval_call(const Expr& node) {
 }
 
 Value Evaluator::eval_unary(const Expr& node) {
-  const Value value = eval(*node.kids[0]);
+  Value value = eval(*node.kids[0]);
   if (node.name == "not") {
     return Value{!truth(value)};
   }
