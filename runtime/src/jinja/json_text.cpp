@@ -279,9 +279,52 @@ void separate(Budget& budget, std::string_view separator, ChatText& out) {
 
 void break_line(Budget& budget, const JsonStyle& style, ChatText& out, int level) {
   if (style.indent >= 0) {
-    budget.memory(static_cast<std::size_t>(style.indent * level));
-    out.append("\n" + std::string(static_cast<std::size_t>(style.indent * level), ' '));
+    const auto width = static_cast<std::size_t>(style.indent) * static_cast<std::size_t>(level);
+    budget.memory(width);
+    out.append("\n" + std::string(width, ' '));
   }
+}
+
+// What stands before the next item of a list or dictionary, at the level of the item.
+void begin_item(Budget& budget, const JsonStyle& style, bool first, ChatText& out, int level) {
+  separate(budget, first ? std::string_view{} : style.item_separator, out);
+  break_line(budget, style, out, level);
+}
+
+void append_list(
+    Budget& budget, const List& list, const JsonStyle& style, ChatText& out, int level) {
+  out.append("[");
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    begin_item(budget, style, i == 0, out, level + 1);
+    append_json(budget, list[i], style, out, level + 1);
+  }
+  if (!list.empty()) {
+    break_line(budget, style, out, level);
+  }
+  out.append("]");
+}
+
+void append_dict(
+    Budget& budget, const Dict& dict, const JsonStyle& style, ChatText& out, int level) {
+  auto items = dict.items;
+  if (style.sort_keys) {
+    std::stable_sort(items.begin(), items.end(), [&](const auto& a, const auto& b) {
+      return order(budget, a.first, b.first) < 0;
+    });
+  }
+  out.append("{");
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    begin_item(budget, style, i == 0, out, level + 1);
+    const ChatText* key = items[i].first.text();
+    append_string(
+        budget, key != nullptr ? *key : to_text(budget, items[i].first), style.ascii, out);
+    separate(budget, style.key_separator, out);
+    append_json(budget, items[i].second, style, out, level + 1);
+  }
+  if (!items.empty()) {
+    break_line(budget, style, out, level);
+  }
+  out.append("}");
 }
 
 }  // namespace
@@ -297,37 +340,9 @@ void append_json(
   if (const ChatText* text = value.text()) {
     append_string(budget, *text, style.ascii, out);
   } else if (const List* list = value.list()) {
-    out.append("[");
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      separate(budget, i == 0 ? std::string_view{} : style.item_separator, out);
-      break_line(budget, style, out, level + 1);
-      append_json(budget, (*list)[i], style, out, level + 1);
-    }
-    if (!list->empty()) {
-      break_line(budget, style, out, level);
-    }
-    out.append("]");
+    append_list(budget, *list, style, out, level);
   } else if (const Dict* dict = value.dict()) {
-    auto items = dict->items;
-    if (style.sort_keys) {
-      std::stable_sort(items.begin(), items.end(), [&](const auto& a, const auto& b) {
-        return order(budget, a.first, b.first) < 0;
-      });
-    }
-    out.append("{");
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      separate(budget, i == 0 ? std::string_view{} : style.item_separator, out);
-      break_line(budget, style, out, level + 1);
-      const ChatText* key = items[i].first.text();
-      append_string(
-          budget, key != nullptr ? *key : to_text(budget, items[i].first), style.ascii, out);
-      separate(budget, style.key_separator, out);
-      append_json(budget, items[i].second, style, out, level + 1);
-    }
-    if (!items.empty()) {
-      break_line(budget, style, out, level);
-    }
-    out.append("}");
+    append_dict(budget, *dict, style, out, level);
   } else if (value.is_none()) {
     out.append("null");
   } else if (const bool* flag = value.get<bool>()) {
