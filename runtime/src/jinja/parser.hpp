@@ -41,6 +41,11 @@ class Parser {
   ExprPtr power();
   ExprPtr unary(bool with_filters);
   ExprPtr primary();
+  ExprPtr strings();
+  template <typename Number>
+  ExprPtr number();
+  ExprPtr constant_or_name();
+  ExprPtr list();
   ExprPtr parenthesis();
   ExprPtr dictionary();
   ExprPtr postfix(ExprPtr node);

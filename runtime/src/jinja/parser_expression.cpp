@@ -165,71 +165,81 @@ ExprPtr Parser::unary(bool with_filters) {
 }
 
 ExprPtr Parser::primary() {
-  const Token& token = peek();
-  if (token.kind == TokenKind::kString) {
-    ExprPtr node = make(ExprKind::kLiteral);
-    auto text = std::make_shared<ChatText>();
-    while (peek().kind == TokenKind::kString) {
-      text->append(next().text);
-    }
-    node->literal = Value{std::shared_ptr<const ChatText>{std::move(text)}};
-    return node;
-  }
-  if (token.kind == TokenKind::kInteger) {
-    ExprPtr node = make(ExprKind::kLiteral);
-    std::int64_t value = 0;
-    const std::string& digits = next().text;
-    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (read.ec != std::errc{}) {
-      wrong("a number is too large");
-    }
-    node->literal = Value{value};
-    return node;
-  }
-  if (token.kind == TokenKind::kFloat) {
-    ExprPtr node = make(ExprKind::kLiteral);
-    double value = 0;
-    const std::string& digits = next().text;
-    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (read.ec != std::errc{}) {
-      wrong("a number is too large");
-    }
-    node->literal = Value{value};
-    return node;
-  }
-  if (token.kind == TokenKind::kName) {
-    ExprPtr node = make(ExprKind::kLiteral);
-    if (token.text == "true" || token.text == "True") {
-      node->literal = Value{true};
-    } else if (token.text == "false" || token.text == "False") {
-      node->literal = Value{false};
-    } else if (token.text == "none" || token.text == "None") {
-      node->literal = Value{None{}};
-    } else {
-      node->kind = ExprKind::kName;
-      node->name = token.text;
-    }
-    next();
-    return node;
+  switch (peek().kind) {
+    case TokenKind::kString:
+      return strings();
+    case TokenKind::kInteger:
+      return number<std::int64_t>();
+    case TokenKind::kFloat:
+      return number<double>();
+    case TokenKind::kName:
+      return constant_or_name();
+    default:
+      break;
   }
   if (is("(")) {
     return parenthesis();
   }
-  if (take("[")) {
-    ExprPtr list = make(ExprKind::kList);
-    while (!is("]")) {
-      list = with(std::move(list), expression());
-      if (!take(",")) {
-        break;
-      }
-    }
-    expect("]");
-    return list;
+  if (is("[")) {
+    return list();
   }
   if (is("{")) {
     return dictionary();
   }
   wrong("an expression is expected, not " + shown());
+}
+
+// Strings that follow each other are one.
+ExprPtr Parser::strings() {
+  ExprPtr node = make(ExprKind::kLiteral);
+  auto text = std::make_shared<ChatText>();
+  while (peek().kind == TokenKind::kString) {
+    text->append(next().text);
+  }
+  node->literal = Value{std::shared_ptr<const ChatText>{std::move(text)}};
+  return node;
+}
+
+template <typename Number>
+ExprPtr Parser::number() {
+  ExprPtr node = make(ExprKind::kLiteral);
+  Number value = 0;
+  const std::string& digits = next().text;
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (read.ec != std::errc{}) {
+    wrong("a number is too large");
+  }
+  node->literal = Value{value};
+  return node;
+}
+
+ExprPtr Parser::constant_or_name() {
+  ExprPtr node = make(ExprKind::kLiteral);
+  const std::string& word = next().text;
+  if (word == "true" || word == "True") {
+    node->literal = Value{true};
+  } else if (word == "false" || word == "False") {
+    node->literal = Value{false};
+  } else if (word == "none" || word == "None") {
+    node->literal = Value{None{}};
+  } else {
+    node->kind = ExprKind::kName;
+    node->name = word;
+  }
+  return node;
+}
+
+ExprPtr Parser::list() {
+  expect("[");
+  ExprPtr list = make(ExprKind::kList);
+  while (!is("]")) {
+    list = with(std::move(list), expression());
+    if (!take(",")) {
+      break;
+    }
+  }
+  expect("]");
+  return list;
 }
 
 ExprPtr Parser::parenthesis() {
