@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "evaluator.hpp"
-#include "lexer.hpp"
+#include "token.hpp"
 
 namespace skerry::runtime {
 namespace {

@@ -4,7 +4,7 @@
 // (parser.cpp).
 
 #include "ast.hpp"
-#include "lexer.hpp"
+#include "token.hpp"
 
 namespace skerry::runtime::jinja {
 
