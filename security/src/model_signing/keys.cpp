@@ -139,7 +139,9 @@ Result<VerifyKey> VerifyKey::from_bytes(std::string_view bytes) {
   }
   ERR_clear_error();
   if (key == nullptr) {
-    return Error{Error::Code::kKeyInvalid, "not a public key in PEM, DER or compressed form"};
+    return Error{Error::Code::kKeyInvalid,
+                 "not a public key in PEM, DER or compressed form, or of an algorithm that is not "
+                 "supported"};
   }
   return KeyAccess::from_native(key.get());
 }

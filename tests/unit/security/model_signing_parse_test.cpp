@@ -253,6 +253,14 @@ TEST(ModelBundle, FormIsExact) {
   EXPECT_FALSE(parse_bundle(std::string(kMaxBundleBytes + 1, ' ')));
 }
 
+TEST(ModelBundle, MlDsaIsRefusedByName) {
+  EXPECT_THAT(bundle_refusal([](Json::Object& b) {
+                object_at(object_at(b, "verificationMaterial"), "publicKey")["hint"] =
+                    "ML_DSA_65:9a2233225f79a79a";
+              }),
+              HasSubstr("by ML-DSA, which is not supported"));
+}
+
 TEST(ModelBundle, CertificatesAreLimited) {
   Bundle bundle = good_bundle();
   bundle.material = Bundle::Material::kCertificateChain;
