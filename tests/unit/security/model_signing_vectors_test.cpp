@@ -96,8 +96,25 @@ TEST_F(ModelSigningVectors, PathsThatWereIgnoredAreInTheSignatureSince110) {
 }
 
 TEST_F(ModelSigningVectors, ReferenceCertificateSignatures) {
-  EXPECT_EQ(by_certificate(std::string{kReference} + "v1.1.0-certificate/model.sig", plain_.path()),
-            good());
+  const std::string base = kReference;
+  for (const char* version : {"v0.3.1", "v1.0.0", "v1.0.1", "v1.1.0"}) {
+    const std::string vector = base + version + "-certificate/model.sig";
+    EXPECT_EQ(by_certificate(vector, plain_.path()), good()) << version;
+    EXPECT_EQ(by_certificate(vector, newline_.path()).code(), Error::Code::kDigestMismatch)
+        << version;
+  }
+}
+
+// The Go implementation: no `keyid`, no `tlogEntries`, compact JSON, and in `ignore_paths` names
+// that are not of the model.
+TEST_F(ModelSigningVectors, SignaturesByTheGoImplementation) {
+  const std::string base = "model-signing-spec/conformance/";
+  EXPECT_EQ(by_key(base + "key-simple-go/bundle.sig", newline_.path()), good());
+  EXPECT_EQ(by_certificate(base + "certificate-simple-go/bundle.sig", newline_.path()), good());
+  newline_.write("ignore-me", "");
+  EXPECT_EQ(by_key(base + "key-simple-go/bundle.sig", newline_.path(), {"ignore-me"}), good());
+  EXPECT_THAT(by_key(base + "key-simple-go/bundle.sig", newline_.path()).message(),
+              HasSubstr("ignore-me is in the model and not signed"));
 }
 
 TEST_F(ModelSigningVectors, TheDeprecatedFormIsRefusedUnlessAskedFor) {
