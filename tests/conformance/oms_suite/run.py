@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 CLIENT = sys.argv[1]
+VECTORS = pathlib.Path(__file__).resolve().parents[2] / "vectors" / "oms"
 ROOT = pathlib.Path(tempfile.mkdtemp(prefix="oms-suite-"))
 results = []
 
@@ -89,6 +90,10 @@ MODELS = {
     "unicode-names": {"weights.bin": b"w", "模型.bin": b"m"},
     "special-chars": {"file (copy).bin": b"c", "normal.bin": b"n", "path with spaces/model.bin": b"m"},
     "deeply-nested": {"a/very/deep/directory/tree/model.bin": b"m", ".git/HEAD": b"ref"},
+    "with-assets-subdir": {"config.json": b"{}", "assets/vocab.txt": b"v", "assets/tokenizer.bin": b"\xaa" * 128},
+    "multi-git-dirs": {"model.bin": b"m", ".git/HEAD": b"r", "submodule/model.bin": b"s", "submodule/.git/HEAD": b"s"},
+    "multi-gitignore": {"model.bin": b"m", ".gitignore": b"", "subdir/data.bin": b"d", "subdir/.gitignore": b"n"},
+    "with-git-and-ignore": {"model.bin": b"m", ".git/HEAD": b"r", ".gitattributes": b"", "ignored-file.tmp": b"i"},
     "empty": {".gitignore": b"x"},
 }
 
@@ -132,10 +137,16 @@ def round_trips():
     round_trip("certificate-multi-file", "certificate", make_model("multi-file", "certificate-multi-file"))
     expected = {"multi-file": ["config.json", "subdir/adapter.bin", "weights.bin"],
                 "with-git-dir": ["model.bin"], "deeply-nested": ["a/very/deep/directory/tree/model.bin"],
-                "with-nested-gitignore": ["model.bin", "subdir/.gitignore"]}
+                "with-nested-gitignore": ["model.bin", "subdir/.gitignore"],
+                "multi-git-dirs": ["model.bin", "submodule/model.bin"],
+                "multi-gitignore": ["model.bin", "subdir/data.bin"], "with-git-and-ignore": ["model.bin"]}
+    ignored = {"multi-git-dirs": [".git/HEAD", "submodule/.git/HEAD"],
+               "multi-gitignore": [".gitignore", "subdir/.gitignore"],
+               "with-git-and-ignore": [".git/HEAD", ".gitattributes", "ignored-file.tmp"]}
     for name in MODELS:
         if name not in ("simple", "empty", "with-nested-ignore"):
-            round_trip("key-" + name, "key", make_model(name, "key-" + name), expected=expected.get(name))
+            round_trip("key-" + name, "key", make_model(name, "key-" + name), ignored.get(name, ()),
+                       expected=expected.get(name))
     round_trip("key-ignore-paths-exact-match", "key", make_model("with-nested-ignore", "key-exact"), ["ignore-me"],
                expected=["signme-1", "subdir/ignore-me"])
     round_trip("key-sig-inside-model", "key", make_model("simple", "key-inside"), ["ignore-me"], inside=True,
@@ -217,6 +228,39 @@ def foreign_bundles():
     expect(False, "key-shards-longer", bundle, model, *key)
 
 
+def published_bundles():
+    """The suite's historical cases: bundles of the reference, version by version, and of the Go implementation."""
+    of_one_file = ("v0.3.1-elliptic-key", "v1.0.0-elliptic-key")
+    for path in sorted([*VECTORS.glob("model-transparency/*/model.sig"),
+                        *VECTORS.glob("model-signing-spec/conformance/*/bundle.sig")]):
+        case = path.parent.name
+        method = "certificate" if "certificate" in case else "key"
+        model = ROOT / "published" / case / "model"
+        model.mkdir(parents=True)
+        # The reference's certificate bundles were made over a signme-1 without a final line feed.
+        bare = method == "certificate" and not case.endswith("-go")
+        contents = {"signme-1": b"signme-1" if bare else b"signme-1\n", "signme-2": b"signme-2"}
+        for name, content in contents.items():
+            (model / name).write_bytes(content)
+        keys = ["--method", method, "--public-key", VECTORS / "keys" / "signing-key-pub.pem"]
+        if method == "certificate":
+            keys = ["--method", method, "--cert-chain", VECTORS / "keys" / "intermediate-ca.pem"]
+        what, signed = (model, contents) if case not in of_one_file else (model / "signme-1", ["signme-1"])
+        if what == model:
+            (model / "ignore-me").write_bytes(b"")
+            keys += ["--ignore-paths", model / "ignore-me"]
+        expect(True, f"historical-{case}", path.read_bytes(), what, *keys)
+        for name in signed:
+            (model / name).write_bytes(bytes([contents[name][0] ^ 1]) + contents[name][1:])
+            expect(False, f"historical-{case}-flipped-{name}_fail", path.read_bytes(), what, *keys)
+            (model / name).write_bytes(contents[name])
+        bundle = json.loads(path.read_text())
+        signature = bytearray(base64.b64decode(bundle["dsseEnvelope"]["signatures"][0]["sig"]))
+        signature[-1] ^= 1
+        bundle["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(signature).decode()
+        expect(False, f"historical-{case}-flipped-signature_fail", bundle, what, *keys)
+
+
 def changed_models():
     key = KEYS.verify_args("key")
 
@@ -260,6 +304,22 @@ def changed_bundles():
         edit(changed)
         return oms.bundle_of(changed, KEYS.signing)
 
+    certificate_of_leaf = {"rawBytes": chained["verificationMaterial"]["x509CertificateChain"]["certificates"][0]["rawBytes"]}
+    keyless = altered(lambda b: b.update(verificationMaterial={"certificate": certificate_of_leaf, "tlogEntries": [{}]}))
+    expect(False, "sigstore-verify-as-key_fail", keyless, model, *key)
+    expect(False, "sigstore-verify-as-certificate_fail", keyless, model, *certificate)
+    for case, signed in (("key", bundle), ("certificate", chained)):
+        path = ROOT / (case + "-as-sigstore.sig")
+        path.write_text(json.dumps(signed))
+        code, text = client("verify-model", "--method", "sigstore", "--model-path", model, "--bundle", path, "--identity",
+                            "test@example.com", "--identity-provider", "https://accounts.example.com")
+        report(code != 0 and text != "", f"verify {case}-verify-as-sigstore_fail", text)
+
+    def of_ml_dsa(b):
+        b["verificationMaterial"]["publicKey"]["hint"] = "ML_DSA_65:" + "9a" * 32
+        b["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(bytes(3309)).decode()
+
+    expect(False, "ml-dsa_fail", altered(of_ml_dsa), model, *key)
     wrong = ec.generate_private_key(ec.SECP256R1())
     wrong_pub = pem(ROOT / "wrong" / "wrong-key-pub.pem", oms.public_pem(wrong.public_key()))
     wrong_ca = KEYS.save("wrong-ca-cert.pem", oms.certificate("Wrong CA", wrong, ca=True))
@@ -324,6 +384,7 @@ def certificates():
     chain("certificate-not-yet-valid-intermediate_fail", middle=future)
     chain("certificate-expired-root_fail", root=past)
     chain("certificate-not-yet-valid-root_fail", root=future)
+    chain("certificate-expired-intermediate-expired-leaf_fail", leaf=past, middle=past)
     chain("certificate-all-expired_fail", leaf={"days": (-20, -10)}, middle=past, root=past)
     no_usage = chain("certificate-no-code-signing-eku_fail", leaf={"eku": False})
     chain("certificate-no-digital-signature_fail", leaf={"signs": False})
@@ -337,6 +398,7 @@ try:
     round_trips()
     refused_models()
     foreign_bundles()
+    published_bundles()
     changed_models()
     changed_bundles()
     certificates()
