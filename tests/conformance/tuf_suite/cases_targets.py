@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import urllib.parse
 
-from harness import case, versions
+from harness import StaticRepository, case, versions
 from simulator import days, now
 
 CHAIN = ("targets", "snapshot", "timestamp")
@@ -99,6 +99,10 @@ SEARCHES = (
     ("targetpath with separators x", "releases/x/x_v1", True, "BC"),
     ("targetpath with separators y", "releases/y/y_v1.zip", True, "BD"),
     ("targetpath is not delegated by all roles in the chain", "releases/z/z_v1.zip", False, "B"),
+    ("wildcard does not match path separator", "releases/README.md", False, ""),
+    ("targetpath matches question mark wildcard", "foo-1.tgz", True, "A"),
+    ("targetpath does not match question mark wildcard", "foo-alpha.tgz", False, ""),
+    ("targetpath matching is case sensitive", "README.MD", False, ""),
 )
 
 
@@ -106,13 +110,16 @@ SEARCHES = (
 def targetfile_search(client, path, found, order):
     repo = client.repo
     assert client.init()
-    repo.delegate("targets", "A", paths=["*.doc", "*.md"])
+    repo.delegate("targets", "A", paths=["*.doc", "*.md", "foo-?.tgz"])
     repo.delegate("targets", "B", paths=["releases/*/*"])
     repo.delegate("B", "C", paths=["releases/x/*"])
     repo.delegate("B", "D", paths=["releases/y/*.zip"])
     for role, name in (
         ("targets", "targetfile"),
         ("A", "README.md"),
+        ("A", "releases/README.md"),
+        ("A", "foo-1.tgz"),
+        ("A", "foo-alpha.tgz"),
         ("C", "releases/x/x_v1"),
         ("D", "releases/y/y_v1.zip"),
         ("D", "releases/z/z_v1.zip"),
@@ -238,6 +245,21 @@ def invalid_delegated_metadata(client, fault):
 
 
 @case()
+def delegation_not_in_snapshot(client):
+    repo = client.repo
+    assert client.init()
+    repo.delegate("targets", "delegated", paths=["delegatedpath/*"])
+    repo.publish("delegated", "targets")
+    del repo.snapshot["meta"]["delegated.json"]
+    repo.publish("snapshot", "timestamp")
+    assert client.refresh()
+    repo.metadata_asked.clear()
+    assert not client.download("delegatedpath/foo")
+    assert "delegated" not in client.trusted()
+    assert repo.metadata_asked == [("root", 2), ("timestamp", None)]
+
+
+@case()
 def delegation_depth_is_bounded(client):
     repo = client.repo
     assert client.init()
@@ -329,6 +351,14 @@ def client_downloads_expected_file(client):
     assert client.downloaded() == []
     assert client.download("target_file.txt")
     assert client.downloaded() == [content]
+
+
+@case()
+def artifact_cache(client):
+    with_artifact(client, "target_file.txt")
+    assert client.download("target_file.txt")
+    assert client.download("target_file.txt")
+    assert len(client.repo.artifacts_asked) == 1
 
 
 @case()
@@ -445,3 +475,15 @@ def target_path_that_leaves_the_folder(client, path):
     assert not client.download(path)
     assert client.downloaded() == []
 
+
+# A repository that another tool made: keys and roles with fields of its own, empty signatures.
+
+
+@case(("tuf-on-ci-0.11", "tuf-on-ci-0.11", "delegatedrole/artifact"))
+def static_repository(client, name, target):
+    then = datetime.datetime(2025, 2, 9, 9, 17, 23, tzinfo=datetime.timezone.utc)
+    client.serve(StaticRepository(name))
+    assert client.init(client.repo.first_root)
+    assert client.refresh(then)
+    assert client.download(target, at=then)
+    assert client.downloaded() == [b"artifact for tuf-on-ci repository\n"]

@@ -264,12 +264,7 @@ def expired_local_root(client):
     assert client.trusted()["root"] == 3
 
 
-@case(
-    ("timestamp", ("timestamp",)),
-    ("snapshot", ("snapshot", "timestamp")),
-    ("targets", ("targets", "snapshot", "timestamp")),
-)
-def expired_local(client, chain):
+def expired_local(client, *chain):
     # An expired file in the store neither stops the update nor is good for anything else.
     repo = client.repo
     role = chain[0]
@@ -282,6 +277,21 @@ def expired_local(client, chain):
     repo.publish("targets", "snapshot", "timestamp")
     assert client.refresh(later(18))
     assert client.kept(role) == repo.newest(role)
+
+
+@case()
+def expired_local_timestamp(client):
+    expired_local(client, "timestamp")
+
+
+@case()
+def expired_local_snapshot(client):
+    expired_local(client, "snapshot", "timestamp")
+
+
+@case()
+def expired_local_targets(client):
+    expired_local(client, "targets", "snapshot", "timestamp")
 
 
 # Keys.
@@ -449,20 +459,23 @@ def snapshot_rollback(client, with_hashes):
 
 
 @case()
-def new_targets_fast_forward_recovery(client):
+def targets_fast_forward_recovery(client):
+    # With the snapshot's key go what was known of targets: their versions, and which roles there are.
     repo = client.repo
     assert client.init()
+    repo.delegate("targets", "delegated", paths=["delegatedpath/*"])
+    repo.publish("delegated")
     for _ in range(99):
         repo.publish("targets")
     repo.publish("snapshot", "timestamp")
     assert client.refresh()
     assert client.trusted()["targets"] == 100
     repo.rotate_keys("snapshot")
-    repo.targets["version"] = 1
-    repo.served["targets"] = repo.served["targets"][:1]
+    repo.start_again("targets")
+    del repo.snapshot["meta"]["delegated.json"]
     repo.publish(*ALL)
     assert client.refresh()
-    assert client.trusted()["targets"] == 2
+    assert client.trusted()["targets"] == 1
 
 
 @case()
@@ -508,6 +521,15 @@ def new_snapshot_version_mismatch(client):
     assert client.trusted() == versions(2, 1, 1, 2)
 
 
+@case()
+def new_targets_version_mismatch(client):
+    repo = started(client)
+    repo.publish("targets")
+    assert client.refresh()
+    assert client.trusted()["targets"] == 1
+    assert repo.metadata_asked[-1] == ("timestamp", None)
+
+
 @case(("basic", False), ("with hashes", True))
 def targets_rollback(client, with_hashes):
     repo = client.repo
@@ -523,7 +545,7 @@ def targets_rollback(client, with_hashes):
 
 
 @case()
-def snapshot_forgets_a_role(client):
+def targets_role_removal(client):
     repo = client.repo
     repo.delegate("targets", "A")
     repo.publish("A", "targets", "snapshot", "timestamp")

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,22 @@ import threading
 import urllib.parse
 
 from simulator import Repository, canonical
+
+
+VECTORS = pathlib.Path(__file__).resolve().parents[2] / "vectors" / "tuf"
+
+
+class StaticRepository:
+    """A published repository as files, made by somebody else's tool."""
+
+    def __init__(self, name):
+        self.folder = VECTORS / name
+        self.first_root = (self.folder / "initial_root.json").read_bytes()
+        self.served = {file.name: [file.read_bytes()] for file in self.folder.glob("metadata/*.json")}
+
+    def fetch(self, path):
+        file = self.folder / path
+        return file.read_bytes() if file.is_file() else None
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -53,13 +70,18 @@ class Client:
         self.targets = os.path.join(self.folder, "targets")
         os.mkdir(self.metadata)
         os.mkdir(self.targets)
-        self.repo = Repository()
-        server.repositories[name] = self.repo
+        self.server = server
+        self.name = name
+        self.serve(Repository())
         base = f"http://127.0.0.1:{server.server_address[1]}/{urllib.parse.quote(name, '')}"
         self.metadata_url = base + "/metadata/"
         self.targets_url = base + "/targets/"
         self.first_root = self.repo.newest("root")
         self.complaints = ""
+
+    def serve(self, repository):
+        self.repo = repository
+        self.server.repositories[self.name] = repository
 
     def close(self):
         shutil.rmtree(self.folder)
@@ -155,4 +177,4 @@ def case(*parameters):
     return register
 
 
-__all__ = ["CASES", "Client", "Server", "canonical", "case", "versions"]
+__all__ = ["CASES", "Client", "Server", "StaticRepository", "canonical", "case", "versions"]
