@@ -75,7 +75,7 @@ Result<void> check_validity(const X509* x509, WallTime now) {
   return {};
 }
 
-Result<VerifyKey> leaf_key(X509* leaf) {
+Result<VerifyKey> key_of(X509* leaf) {
   EVP_PKEY* native = X509_get0_pubkey(leaf);
   if (native == nullptr) {
     return openssl_error(Error::Code::kCertificateInvalid, "a certificate without a usable key");
@@ -94,7 +94,7 @@ Result<VerifyKey> check_parsed_leaf(X509* leaf, WallTime now) {
   if (auto usage = check_usage(leaf); !usage) {
     return usage.error();
   }
-  return leaf_key(leaf);
+  return key_of(leaf);
 }
 
 Result<StorePtr> store_of(const TrustAnchors& anchors) {
@@ -136,6 +136,14 @@ Result<VerifyKey> check_leaf(const Bytes& der, WallTime now) {
     return leaf.error();
   }
   return check_parsed_leaf(leaf->get(), now);
+}
+
+Result<VerifyKey> leaf_key(const Bytes& der) {
+  const auto leaf = parse_certificate(der);
+  if (!leaf) {
+    return leaf.error();
+  }
+  return key_of(leaf->get());
 }
 
 Result<VerifiedLeaf> verify_chain(const std::vector<Bytes>& chain,

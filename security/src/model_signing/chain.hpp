@@ -22,4 +22,7 @@ Result<VerifiedLeaf> verify_chain(const std::vector<Bytes>& chain,
 // What a leaf must be in itself: an EC key, valid at `now`, for code signing. Its key on success.
 Result<VerifyKey> check_leaf(const Bytes& der, WallTime now);
 
+// Its key, whatever else it is.
+Result<VerifyKey> leaf_key(const Bytes& der);
+
 }  // namespace skerry::security::model_signing

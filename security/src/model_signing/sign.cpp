@@ -112,14 +112,16 @@ Result<std::string> sign_statement(Statement statement, const SigningKey& key) {
 Result<std::string> sign_statement(Statement statement,
                                    const SigningKey& key,
                                    const std::vector<Bytes>& chain,
-                                   WallTime now) {
+                                   WallTime now,
+                                   UnfitLeaf unfit) {
   if (chain.empty()) {
     return Error{Error::Code::kInvalidArgument, "there is no signing certificate"};
   }
   if (chain.size() > kMaxCertificates) {
     return Error{Error::Code::kTooLarge, "more than 16 certificates"};
   }
-  const auto leaf = check_leaf(chain.front(), now);
+  const auto leaf =
+      unfit == UnfitLeaf::kSign ? leaf_key(chain.front()) : check_leaf(chain.front(), now);
   if (!leaf) {
     return leaf.error();
   }

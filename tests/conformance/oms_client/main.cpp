@@ -109,7 +109,9 @@ class OmsAdapter {
       }
       chain.insert(chain.end(), certificates->begin(), certificates->end());
     }
-    return oms::sign_statement(std::move(statement), key, chain, clock_.wall_now());
+    // The suite has its client sign with certificates that the verifier must refuse.
+    return oms::sign_statement(
+        std::move(statement), key, chain, clock_.wall_now(), oms::UnfitLeaf::kSign);
   }
 
   Result<oms::AuthenticStatement> verify_certificate(const std::string& bundle) {

@@ -389,9 +389,13 @@ def certificates():
     no_usage = chain("certificate-no-code-signing-eku_fail", leaf={"eku": False})
     chain("certificate-no-digital-signature_fail", leaf={"signs": False})
     for name, cert in (("certificate-expired", expired), ("certificate-no-code-signing-eku", no_usage)):
-        code, text = client("sign-model", "--method", "certificate", "--model-path", model, "--output-bundle",
-                            ROOT / "never.sig", "--private-key", KEYS.private, "--signing-cert", cert)
-        report(code == 1 and text != "", f"sign refuses {name}", text)
+        made = ROOT / f"{name}-by-the-client.sig"
+        code, text = client("sign-model", "--method", "certificate", "--model-path", model, "--output-bundle", made,
+                            "--private-key", KEYS.private, "--signing-cert", cert)
+        report(code == 0 and made.exists(), f"sign with {name}", text)
+        code, text = client("verify-model", "--method", "certificate", "--model-path", model, "--bundle", made,
+                            "--cert-chain", str(cert).replace("-leaf.pem", "-ca.pem"))
+        report(code == 1 and text != "", f"verify refuses the client's own {name}", text)
 
 
 try:

@@ -189,6 +189,12 @@ TEST_F(ModelSigningChain, TheSignerIsHeldToWhatVerifiersWant) {
   const auto late = sign_statement(
       *statement, leaf_key_.signing(), chain, test_now() + std::chrono::hours{24 * 30});
   EXPECT_THAT(late.error().message(), HasSubstr("expired"));
+  const auto signed_late = sign_statement(*statement,
+                                          leaf_key_.signing(),
+                                          chain,
+                                          test_now() + std::chrono::hours{24 * 30},
+                                          UnfitLeaf::kSign);
+  EXPECT_TRUE(signed_late);
   EXPECT_FALSE(sign_statement(*statement, leaf_key_.signing(), {}, test_now()));
 }
 

@@ -33,12 +33,17 @@ Result<Statement> describe_model(const std::filesystem::path& model, const SignO
 // The text of `model.sig`: the statement signed by `key`, which the bundle names by its hint.
 Result<std::string> sign_statement(Statement statement, const SigningKey& key);
 
+// What to do with a certificate that verifiers refuse. `kSign` is for conformance suites, which
+// have the signer make what the verifier must refuse.
+enum class UnfitLeaf : std::uint8_t { kRefuse, kSign };
+
 // The same with a certificate: `chain` is DER, the leaf first and then its issuers. Refused with
-// kCertificateInvalid, as a verifier would: a leaf that is not valid at `now` or not for code
-// signing, or that is not `key`'s.
+// kCertificateInvalid, as a verifier would: a leaf that is not `key`'s and, unless `unfit` says
+// otherwise, one that is not valid at `now` or not for code signing.
 Result<std::string> sign_statement(Statement statement,
                                    const SigningKey& key,
                                    const std::vector<Bytes>& chain,
-                                   WallTime now);
+                                   WallTime now,
+                                   UnfitLeaf unfit = UnfitLeaf::kRefuse);
 
 }  // namespace skerry::security::model_signing
