@@ -52,7 +52,7 @@ TEST_F(RerankDaemon, TheBestComesFirstOnEveryPath) {
     EXPECT_EQ(results[0].find("document")->get_string("text").value_or(""), "disk sda full");
     EXPECT_EQ(results[1].get_int("index").value_or(-1), 2);
     EXPECT_EQ(results[2].get_int("index").value_or(-1), 0);
-    EXPECT_THAT(answer, HasSubstr("\"relevance_score\":0.5"));
+    EXPECT_THAT(answer, HasSubstr("\"relevance_score\":5E-1"));
     // The query, a mark and the document, three times.
     EXPECT_EQ(body->find("usage")->get_int("total_tokens").value_or(0), 3 * 10 + 8 + 13 + 9);
   }

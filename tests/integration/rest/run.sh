@@ -106,7 +106,7 @@ step "rot in an encrypted file is found and healed"
 hex=$(sha256sum "$model/log-triage-f16.gguf" | cut -c1-64)
 blob=$work/a/state/blobs/sha256/${hex:0:2}/$hex.sealed
 chmod u+w "$blob"
-printf '\377' | dd of="$blob" bs=1 seek=2000000 conv=notrunc 2>/dev/null
+printf '\377%.0s' {1..16} | dd of="$blob" bs=1 seek=2000000 conv=notrunc 2>/dev/null
 chmod 0440 "$blob"
 scrub=$(gateway a registry scrub --json)
 [ "$(json 'len(d["findings"])' <<<"$scrub")" -ge 1 ] || fail "the scrub finds it; got $scrub"
