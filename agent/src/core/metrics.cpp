@@ -287,9 +287,6 @@ void Metrics::render_prefixes(Page& page, const PrefixDiskGauges& disk) {
 }
 
 void Metrics::render_prompts(Page& page, const std::vector<PinnedPromptGauges>& prompts) {
-  if (prompts.empty()) {
-    return;
-  }
   page.family(metric::kPinnedPrompts, "gauge", "Prompts pinned with a loaded model, by state.");
   for (const PinnedPromptGauges& one : prompts) {
     const std::string model = "model_name=" + label_value(one.model) + ",state=";
