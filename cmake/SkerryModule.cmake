@@ -53,6 +53,9 @@ endfunction()
 
 # Half of a build is tests, and what they test is optimised anyway.
 function(skerry_test_options target)
+  if(SKERRY_CCACHE)
+    set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER "${SKERRY_SINGLE_LAUNCHER}")
+  endif()
   if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
     target_compile_options(${target} PRIVATE -O1 -g0 $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>) # g++ 12 misreads variants at -O1
   endif()

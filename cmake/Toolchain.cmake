@@ -2,12 +2,15 @@
 
 find_program(SKERRY_CCACHE ccache)
 if(SKERRY_CCACHE)
-  # base_dir and hash_dir let two build folders, and two clones, share one cache. A miss takes what it depends on from the
-  # compiler instead of preprocessing first, and a precompiled header is hashed once, not for each file that uses it.
-  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 CCACHE_INODECACHE=1
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${SKERRY_CCACHE})
-  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  # base_dir and hash_dir let two build folders, and two clones, share one cache. A precompiled header is hashed once, not
+  # for each file that uses it.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_INODECACHE=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime)
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher} ${SKERRY_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher} ${SKERRY_CCACHE})
+  # For files that are compiled one by one: what they depend on comes from the compiler, without a preprocessor before it.
+  # Not for batches: they name their files by absolute paths, so another clone would find none of them.
+  set(SKERRY_SINGLE_LAUNCHER ${launcher} CCACHE_DEPEND=1 ${SKERRY_CCACHE})
 endif()
 
 add_library(skerry_flags INTERFACE)
